@@ -1,0 +1,63 @@
+"""Everything read from the environment, in one place.
+
+Order: command line > environment > `.env` > defaults. Only the command line module builds `Settings`;
+every other package is handed the part it needs. Secrets are `SecretStr`, so they never print.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _state_dir() -> Path:
+    return Path.home() / ".local" / "state" / "repartee"
+
+
+def _cache_dir() -> Path:
+    return Path.home() / ".cache" / "repartee"
+
+
+class Settings(BaseSettings):
+    """Process settings; the field name in upper case is the environment variable unless an alias is given."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    # LiveKit. Unset URL: `repartee up` starts its own server on loopback with a random key.
+    livekit_url: str | None = None
+    livekit_api_key: str | None = None
+    livekit_api_secret: SecretStr | None = None
+
+    # Providers; a missing key means the next rung of the ladder.
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str = "https://api.openai.com/v1"
+    elevenlabs_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("elevenlabs_api_key", "eleven_api_key")
+    )
+    elevenlabs_base_url: str = "wss://api.elevenlabs.io"
+    cartesia_api_key: SecretStr | None = None
+    cartesia_base_url: str = "wss://api.cartesia.ai"
+    #: Any OpenAI-compatible chat server (Ollama, vLLM, llama.cpp); probed when no OpenAI key is there.
+    llm_base_url: str = "http://127.0.0.1:11434/v1"
+    llm_api_key: SecretStr | None = None
+
+    # This process.
+    agent: Path = Field(default=Path("agents/front-desk.yaml"), validation_alias="repartee_agent")
+    agent_name: str = Field(default="repartee", validation_alias="repartee_agent_name")
+    host: str = Field(default="127.0.0.1", validation_alias="repartee_host")
+    port: int = Field(default=8080, ge=1, le=65535, validation_alias="repartee_port")
+    livekit_port: int = Field(default=7880, ge=1, le=65535, validation_alias="repartee_livekit_port")
+    livekit_udp_port: int = Field(default=7882, ge=1, le=65535, validation_alias="repartee_livekit_udp_port")
+    worker_health_port: int = Field(default=8081, ge=0, le=65535, validation_alias="repartee_worker_port")
+    max_calls: int = Field(default=8, ge=1, le=1000, validation_alias="repartee_max_calls")
+    warm_processes: int = Field(default=1, ge=0, le=64, validation_alias="repartee_warm_processes")
+    state_dir: Path = Field(default_factory=_state_dir, validation_alias="repartee_state_dir")
+    cache_dir: Path = Field(default_factory=_cache_dir, validation_alias="repartee_cache_dir")
+    allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
+    api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", validation_alias="repartee_log_level"
+    )
