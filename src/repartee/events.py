@@ -1,0 +1,245 @@
+"""The one vocabulary of a call: facts that happened (events) and what must be done (commands).
+
+Frozen dataclasses only. Time is `at_ms`: milliseconds on the call's own monotonic clock, read where the
+fact was observed. Every reply has a rising `reply_id`, every user turn a rising `turn_id`, every stretch of
+voice a rising `segment_id`; a fact about an older one is recognised as stale by its number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+DeadlineName = Literal["endpoint", "transcript", "take_floor", "reply", "call"]
+"""`endpoint`: the user's silence is long enough. `transcript`: speech-to-text took too long. `take_floor`:
+voice over the agent went on long enough to be an interruption. `reply`: no audio in time. `call`: the call is
+too long."""
+
+Line = Literal["trouble", "not_heard", "goodbye"]
+"""Fixed sentences spoken without asking the model; their words depend on the agent's language."""
+
+EndReason = Literal["caller_left", "no_caller", "stopped", "room_closed", "max_duration", "hung_up", "error"]
+
+# --- events: facts, named in the past tense -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallerJoined:
+    """The caller is in the room and can hear the agent."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Voice began on the caller's track."""
+
+    at_ms: float
+    segment_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """Voice ended; `ended_at_ms` is when the sound itself ended, before the detector was sure."""
+
+    at_ms: float
+    segment_id: int
+    ended_at_ms: float
+    spoken_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnScored:
+    """The end-of-turn model's probability (0..1) that the user has finished, for one pause."""
+
+    at_ms: float
+    segment_id: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptReceived:
+    """Speech-to-text answered for the oldest open segment; empty text means nothing was said."""
+
+    at_ms: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextTyped:
+    """The caller typed instead of talking."""
+
+    at_ms: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAudible:
+    """The first audio of a reply left for the caller."""
+
+    at_ms: float
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFinished:
+    """A reply was played to its end (or had nothing to say)."""
+
+    at_ms: float
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFailed:
+    """A reply cannot be produced."""
+
+    at_ms: float
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """A deadline armed by a command came due."""
+
+    at_ms: float
+    name: DeadlineName
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The call is over, whatever the reason."""
+
+    at_ms: float
+    reason: EndReason
+
+
+Event: TypeAlias = (
+    CallerJoined
+    | SpeechStarted
+    | SpeechStopped
+    | TurnScored
+    | TranscriptReceived
+    | TextTyped
+    | ReplyAudible
+    | ReplyFinished
+    | ReplyFailed
+    | DeadlinePassed
+    | CallEnded
+)
+
+# --- commands: orders, named in the imperative --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTurn:
+    """The user holds the floor."""
+
+    turn_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTurn:
+    """The user gave the floor back; `text` is what was understood, empty when it was only a noise."""
+
+    turn_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartReply:
+    """Produce a reply to `text`; while `held`, none of it may be heard."""
+
+    reply_id: int
+    turn_id: int
+    text: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakGreeting:
+    """Say the agent's greeting."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakLine:
+    """Say a fixed sentence."""
+
+    reply_id: int
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReply:
+    """A held reply may be heard now."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """Stop generation, synthesis and audio of a reply; what was heard of it stays in the context."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LowerVoice:
+    """Fade the reply out and hold it where it is."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreVoice:
+    """Go on with a lowered reply where it was held."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RememberUser:
+    """The user's words belong to the conversation from now on."""
+
+    turn_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmDeadline:
+    """Send `DeadlinePassed(name)` at `at_ms`; an earlier deadline of that name is replaced."""
+
+    name: DeadlineName
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class DisarmDeadline:
+    """Forget a deadline."""
+
+    name: DeadlineName
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Leave the room and finish."""
+
+    reason: EndReason
+
+
+Command: TypeAlias = (
+    OpenTurn
+    | CloseTurn
+    | StartReply
+    | SpeakGreeting
+    | SpeakLine
+    | ReleaseReply
+    | CancelReply
+    | LowerVoice
+    | RestoreVoice
+    | RememberUser
+    | ArmDeadline
+    | DisarmDeadline
+    | EndCall
+)

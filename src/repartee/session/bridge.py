@@ -1,0 +1,349 @@
+"""Between the conversation core and the pipeline: the only caller of `advance`, and the one that performs.
+
+Events from the ears, speech-to-text, the gate and the room are queued; one task takes them in order, asks the
+core, and performs its commands in order. Performing never calls `advance` again. Deadlines are timers of the
+event loop that come back as events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from pipecat.adapters.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    ErrorFrame,
+    Frame,
+    InterimTranscriptionFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    StartFrame,
+    TranscriptionFrame,
+    TTSSpeakFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+from pipecat.processors.aggregators.llm_context import NOT_GIVEN, LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from repartee.conversation import (
+    Conversation,
+    Ended,
+    Idle,
+    Policies,
+    Speaking,
+    Speculating,
+    Thinking,
+    UserTurn,
+    Yielding,
+    advance,
+)
+from repartee.conversation.history import History
+from repartee.events import (
+    ArmDeadline,
+    CallerJoined,
+    CancelReply,
+    CloseTurn,
+    Command,
+    DeadlineName,
+    DeadlinePassed,
+    DisarmDeadline,
+    EndCall,
+    EndReason,
+    Event,
+    Line,
+    LowerVoice,
+    OpenTurn,
+    ReleaseReply,
+    RememberUser,
+    ReplyFailed,
+    ReplyFinished,
+    RestoreVoice,
+    SpeakGreeting,
+    SpeakLine,
+    SpeechStopped,
+    StartReply,
+    TranscriptReceived,
+    TurnScored,
+)
+from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
+from repartee.session.gate import ReplyGate
+from repartee.session.tools import ToolPermits
+from repartee.session.tracker import ReplyTracker
+from repartee.session.wire import AgentState, Wire
+from repartee.telemetry.timeline import Timeline
+
+log = structlog.get_logger()
+QUEUE_SIZE = 1024
+"""Events waiting for the core. It takes microseconds per event; a full queue means the process is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the agent says without asking the model."""
+
+    greeting: str
+    lines: dict[Line, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the bridge performs commands on."""
+
+    gate: ReplyGate
+    tracker: ReplyTracker
+    wire: Wire
+    timeline: Timeline
+    permits: ToolPermits
+    history: History
+
+
+class Bridge(FrameProcessor):
+    """Runs the conversation core for one call.
+
+    Args:
+        policies: What the core may ask.
+        script: Greeting and fixed lines.
+        clock_ms: The call's clock.
+        on_end: Called once with the reason when the core ends the call.
+    """
+
+    def __init__(
+        self,
+        *,
+        policies: Policies,
+        script: Script,
+        clock_ms: Callable[[], float],
+        on_end: Callable[[EndReason], None],
+    ) -> None:
+        super().__init__(name="Bridge")
+        self._policies = policies
+        self._script = script
+        self._clock_ms = clock_ms
+        self._on_end = on_end
+        self._parts: Parts | None = None
+        self._tools: ToolsSchema | None = None
+        self._conversation = Conversation()
+        self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=QUEUE_SIZE)
+        self._timers: dict[DeadlineName, asyncio.TimerHandle] = {}
+        self._runner: asyncio.Task[None] | None = None
+        self._turn_text = ""
+
+    def connect(self, parts: Parts, tools: ToolsSchema | None) -> None:
+        """Hand over the parts commands are performed on; once, before the pipeline starts."""
+        self._parts, self._tools = parts, tools
+
+    @property
+    def parts(self) -> Parts:
+        """The connected parts."""
+        if self._parts is None:
+            raise RuntimeError("Bridge.connect was not called before the pipeline started")
+        return self._parts
+
+    def submit(self, event: Event) -> None:
+        """Queue a fact for the core. Never blocks; callable from any callback on the event loop."""
+        try:
+            self._events.put_nowait(event)
+        except asyncio.QueueFull:
+            log.error("bridge.queue_full", event=type(event).__name__)
+
+    # --- frames -----------------------------------------------------------------------------------------------
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Turn transcripts and provider errors into events; pass the rest on."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case StartFrame():
+                self._runner = self.create_task(self._run(), "Bridge::run")
+                await self.push_frame(frame, direction)
+            case EndFrame() | CancelFrame():
+                await self._stop()
+                await self.push_frame(frame, direction)
+            case TranscriptionFrame():
+                self.submit(TranscriptReceived(self._clock_ms(), frame.text))
+            case InterimTranscriptionFrame():
+                self._show_user(f"{self._turn_text} {frame.text}".strip(), final=False)
+            case ErrorFrame() if direction is FrameDirection.UPSTREAM:
+                self._provider_failed(frame)
+                await self.push_frame(frame, direction)
+            case _:
+                await self.push_frame(frame, direction)
+
+    def transcription_failed(self, error: str) -> None:
+        """Speech-to-text gave up on a segment: no words will come for it."""
+        log.warning("stt.failed", error=error.split(":")[0])
+        self.parts.timeline.mark("stt.failed")
+        self.submit(TranscriptReceived(self._clock_ms(), ""))
+
+    def _provider_failed(self, frame: ErrorFrame) -> None:
+        processor = frame.processor.name if frame.processor is not None else "pipeline"
+        log.warning("provider.failed", processor=processor, category=str(frame.category))
+        self.parts.timeline.mark("provider.failed", processor=processor)
+        reply_id = _live_reply(self._conversation)
+        # A voice that fails in the middle has been heard already; it is finished by its own end.
+        if reply_id is not None and not self.parts.gate.has_audio(reply_id):
+            self.submit(ReplyFailed(self._clock_ms(), reply_id))
+
+    # --- the core ---------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while not isinstance(self._conversation.state, Ended):
+            event = await self._events.get()
+            self._observe(event)
+            self._conversation, commands = advance(self._conversation, event, self._policies)
+            for command in commands:
+                await self._perform(command)
+            self.parts.wire.state(_shown_state(self._conversation))
+
+    def _observe(self, event: Event) -> None:
+        parts = self.parts
+        match event:
+            case SpeechStopped():
+                parts.timeline.mark("speech.stopped", event.at_ms, ended_at_ms=round(event.ended_at_ms, 1))
+            case TranscriptReceived():
+                parts.timeline.mark("transcript", event.at_ms, words=len(event.text.split()))
+                self._turn_text = f"{self._turn_text} {event.text}".strip()
+                self._show_user(self._turn_text, final=False)
+            case TurnScored():
+                parts.timeline.mark("turn.scored", event.at_ms, probability=round(event.probability, 3))
+            case ReplyFinished():
+                parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
+                parts.history.remember_heard(parts.gate.close(event.reply_id))
+            case CallerJoined():
+                parts.timeline.mark("caller.joined", event.at_ms)
+            case _:
+                parts.timeline.mark(_mark_name(event), event.at_ms)
+
+    async def _perform(self, command: Command) -> None:
+        match command:
+            case StartReply() | SpeakGreeting() | SpeakLine() | ReleaseReply() | CancelReply():
+                await self._perform_reply(command)
+            case LowerVoice(reply_id):
+                self.parts.timeline.mark("voice.lowered", reply_id=reply_id)
+                self.parts.gate.lower(reply_id)
+            case RestoreVoice(reply_id):
+                self.parts.timeline.mark("voice.restored", reply_id=reply_id)
+                self.parts.gate.restore(reply_id)
+            case OpenTurn():
+                await self.push_frame(UserStartedSpeakingFrame())
+            case CloseTurn(turn_id, text):
+                self.parts.wire.user_text(turn_id, text, final=True)
+                self._turn_text = ""
+                await self.push_frame(UserStoppedSpeakingFrame())
+            case RememberUser(_, text):
+                self.parts.history.remember_user(text)
+            case ArmDeadline(name, at_ms):
+                self._arm(name, at_ms)
+            case DisarmDeadline(name):
+                self._disarm(name)
+            case EndCall(reason):
+                self._on_end(reason)
+
+    async def _perform_reply(
+        self, command: StartReply | SpeakGreeting | SpeakLine | ReleaseReply | CancelReply
+    ) -> None:
+        parts = self.parts
+        match command:
+            case StartReply(reply_id, turn_id, text, held):
+                parts.timeline.mark("reply.started", reply_id=reply_id, turn_id=turn_id, held=held)
+                await self._ask_model(reply_id, text, held=held)
+            case SpeakGreeting(reply_id):
+                await self._speak(reply_id, self._script.greeting)
+            case SpeakLine(reply_id, line):
+                parts.timeline.mark("line", reply_id=reply_id, line=line)
+                await self._speak(reply_id, self._script.lines[line])
+            case ReleaseReply(reply_id):
+                parts.timeline.mark("reply.released", reply_id=reply_id)
+                parts.permits.release(reply_id)
+                parts.gate.release(reply_id)
+            case CancelReply(reply_id):
+                parts.permits.cancel(reply_id)
+                heard = parts.gate.cancel(reply_id)
+                parts.timeline.mark("reply.cancelled", reply_id=reply_id, heard_characters=len(heard))
+                parts.history.remember_heard(heard, interrupted=True)
+                await self.push_frame(InterruptionFrame())
+
+    async def _ask_model(self, reply_id: int, text: str, *, held: bool) -> None:
+        parts = self.parts
+        parts.gate.open(reply_id, held=held)
+        parts.permits.open(reply_id, held=held)
+        tools = NOT_GIVEN if self._tools is None else self._tools
+        context = LLMContext(parts.history.messages(text), tools=tools)  # type: ignore[arg-type]
+        parts.tracker.expect(reply_id, context)
+        await self.push_frame(ReplyStartFrame(reply_id=reply_id))
+        await self.push_frame(LLMContextFrame(context=context))
+
+    async def _speak(self, reply_id: int, text: str) -> None:
+        self.parts.gate.open(reply_id, held=False)
+        await self.push_frame(ReplyStartFrame(reply_id=reply_id))
+        await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
+        await self.push_frame(ReplyEndFrame(reply_id=reply_id))
+
+    def _show_user(self, text: str, *, final: bool) -> None:
+        turn_id = _open_turn(self._conversation)
+        if turn_id is not None:
+            self.parts.wire.user_text(turn_id, text, final=final)
+
+    # --- deadlines --------------------------------------------------------------------------------------------
+
+    def _arm(self, name: DeadlineName, at_ms: float) -> None:
+        self._disarm(name)
+        wait_s = max(0.0, (at_ms - self._clock_ms()) / 1000)
+        self._timers[name] = asyncio.get_running_loop().call_later(wait_s, self._due, name)
+
+    def _disarm(self, name: DeadlineName) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
+
+    def _due(self, name: DeadlineName) -> None:
+        self._timers.pop(name, None)
+        self.submit(DeadlinePassed(self._clock_ms(), name))
+
+    async def _stop(self) -> None:
+        for name in list(self._timers):
+            self._disarm(name)
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await self.cancel_task(runner)
+
+    async def cleanup(self) -> None:
+        """Stop the core and its deadlines."""
+        await self._stop()
+        await super().cleanup()
+
+
+def _live_reply(conversation: Conversation) -> int | None:
+    match conversation.state:
+        case Speculating(_, reply_id) | Thinking(reply_id) | Speaking(reply_id) | Yielding(reply_id):
+            return reply_id
+        case _:
+            return None
+
+
+def _open_turn(conversation: Conversation) -> int | None:
+    match conversation.state:
+        case UserTurn(turn) | Speculating(turn) | Yielding(_, turn):
+            return turn.turn_id
+        case _:
+            return None
+
+
+def _shown_state(conversation: Conversation) -> AgentState:
+    match conversation.state:
+        case Thinking():
+            return "thinking"
+        case Speaking():
+            return "speaking"
+        case Idle() | UserTurn() | Speculating() | Yielding() | Ended():
+            return "listening"
+
+
+def _mark_name(event: Event) -> str:
+    """`ReplyAudible` is marked as `reply.audible`."""
+    name = type(event).__name__
+    split = next((i for i in range(1, len(name)) if name[i].isupper()), len(name))
+    return f"{name[:split]}.{name[split:]}".lower().strip(".")

@@ -1,0 +1,278 @@
+"""The reply gate: holds a reply until it may be heard, plays it, and knows how much of it was heard.
+
+Last processor before the room. The core decides, through the bridge, by calling `open`, `release`, `lower`,
+`restore` and `cancel`; synthesised audio arrives as frames tagged by `ReplyStartFrame`. At most 100 ms of audio
+are ever ahead of the ear, so a stop is a stop. Audio of a cancelled reply is dropped here whatever its source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    EndFrame,
+    Frame,
+    StartFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from repartee.events import Event, ReplyAudible, ReplyFinished
+from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
+from repartee.session.spoken import SpokenReply
+
+CHUNK_MS = 20
+FADE_MS = 40
+RESTORE_REWIND_MS = 60
+"""A restored voice starts this much before the point where it was held, so no sound is missing."""
+
+
+class AudioSink(Protocol):
+    """Where the gate plays to: the room's audio track."""
+
+    sample_rate_hz: int
+
+    async def write(self, pcm: bytes) -> None:
+        """Queue audio, waiting while the queue is full."""
+
+    def clear(self) -> None:
+        """Drop what is queued and not yet sent."""
+
+    def queued_ms(self) -> float:
+        """Return how much audio is queued and not yet sent."""
+
+    async def drain(self) -> None:
+        """Wait until the queue has been sent."""
+
+
+class ReplyGate(FrameProcessor):
+    """Plays released replies to the sink, one at a time.
+
+    Args:
+        sink: The room's audio.
+        submit: Takes the events `ReplyAudible` and `ReplyFinished`.
+        clock_ms: The call's clock.
+        on_progress: Called with (reply_id, heard text so far, whether it is final) as the reply is played.
+    """
+
+    def __init__(
+        self,
+        sink: AudioSink,
+        submit: Callable[[Event], None],
+        clock_ms: Callable[[], float],
+        on_progress: Callable[[int, str, bool], None],
+    ) -> None:
+        super().__init__(name="ReplyGate")
+        self._sink = sink
+        self._submit = submit
+        self._clock_ms = clock_ms
+        self._on_progress = on_progress
+        self._replies: dict[int, SpokenReply] = {}
+        self._incoming: int | None = None
+        self._wake = asyncio.Event()
+        self._player: asyncio.Task[None] | None = None
+        self._fade_out = b""
+        self.on_first_audio: Callable[[int], None] | None = None
+
+    # --- what the bridge calls --------------------------------------------------------------------------------
+
+    def open(self, reply_id: int, *, held: bool) -> None:
+        """Expect a reply; while `held`, keep it silent."""
+        self._replies[reply_id] = SpokenReply(reply_id, self._sink.sample_rate_hz, released=not held)
+
+    def release(self, reply_id: int) -> None:
+        """Let a held reply be heard."""
+        if reply := self._replies.get(reply_id):
+            reply.released = True
+            self._wake.set()
+
+    def lower(self, reply_id: int) -> None:
+        """Fade the reply out at once and hold it there."""
+        reply = self._replies.get(reply_id)
+        if reply is None or reply.lowered:
+            return
+        self._rewind(reply)
+        reply.lowered = True
+        self._wake.set()
+
+    def restore(self, reply_id: int) -> None:
+        """Go on where the reply was held."""
+        if reply := self._replies.get(reply_id):
+            reply.position = max(0, reply.position - self._samples(RESTORE_REWIND_MS))
+            reply.lowered = False
+            self._wake.set()
+
+    def cancel(self, reply_id: int) -> str:
+        """Stop a reply for good; return what was heard of it."""
+        reply = self._replies.pop(reply_id, None)
+        if reply is None:
+            return ""
+        if reply.audible:
+            if not reply.lowered:
+                self._rewind(reply)
+            self._on_progress(reply_id, reply.heard_text(reply.position), True)
+        self._wake.set()
+        return reply.heard_text(reply.position) if reply.audible else ""
+
+    def heard(self, reply_id: int) -> str:
+        """Return what was heard of a live reply so far."""
+        reply = self._replies.get(reply_id)
+        return reply.heard_text(self._played(reply)) if reply is not None and reply.audible else ""
+
+    def has_audio(self, reply_id: int) -> bool:
+        """Say whether any audio of this reply has arrived."""
+        reply = self._replies.get(reply_id)
+        return reply is not None and reply.samples > 0
+
+    # --- frames -----------------------------------------------------------------------------------------------
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Keep a reply's audio and text; pass everything else on."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case StartFrame():
+                self._player = self.create_task(self._play(), "ReplyGate::play")
+            case EndFrame() | CancelFrame():
+                await self._stop_player()
+            case ReplyStartFrame():
+                self._incoming = frame.reply_id
+            case ReplyEndFrame():
+                self._ended(frame.reply_id)
+            case TTSAudioRawFrame():
+                self._audio(frame)
+                return
+            case TTSStartedFrame():
+                if reply := self._current():
+                    reply.context_start, reply.context_started_ns = reply.samples, None
+            case TTSTextFrame():
+                self._spoken_text(frame)
+            case AggregatedTextFrame() if frame.will_be_spoken:
+                if reply := self._current():
+                    reply.begin_sentence(frame.text)
+            case _:
+                pass
+        await self.push_frame(frame, direction)
+
+    def _current(self) -> SpokenReply | None:
+        return self._replies.get(self._incoming) if self._incoming is not None else None
+
+    def _audio(self, frame: TTSAudioRawFrame) -> None:
+        reply = self._current()
+        if reply is None:
+            return  # audio of a cancelled reply
+        if reply.context_started_ns is None:
+            reply.context_started_ns = self.get_clock().get_time()
+        if not reply.pcm and self.on_first_audio:
+            self.on_first_audio(reply.reply_id)
+        reply.pcm += frame.audio
+        self._wake.set()
+
+    def _spoken_text(self, frame: TTSTextFrame) -> None:
+        reply = self._current()
+        if reply is None:
+            return
+        if frame.pts and reply.context_started_ns is not None:
+            into_context_s = max(0, frame.pts - reply.context_started_ns) / 1e9
+            reply.add_word(frame.text, reply.context_start + int(into_context_s * reply.sample_rate_hz))
+        else:
+            reply.end_sentence()
+
+    def _ended(self, reply_id: int) -> None:
+        if reply := self._replies.get(reply_id):
+            reply.end_sentence()
+            reply.ended = True
+            self._wake.set()
+
+    # --- playing ----------------------------------------------------------------------------------------------
+
+    async def _play(self) -> None:
+        while True:
+            reply = self._playable()
+            if self._fade_out:
+                fade, self._fade_out = self._fade_out, b""
+                await self._sink.write(_ramp(fade, rising=False))
+            elif reply is None:
+                self._wake.clear()
+                await self._wake.wait()
+            elif reply.drained:
+                await self._finish(reply)
+            else:
+                await self._play_chunk(reply)
+
+    def _playable(self) -> SpokenReply | None:
+        for reply in self._replies.values():
+            if reply.released and not reply.lowered and (reply.position < reply.samples or reply.drained):
+                return reply
+        return None
+
+    async def _play_chunk(self, reply: SpokenReply) -> None:
+        fade_in = reply.audible and self._sink.queued_ms() <= 0 and reply.position > 0
+        chunk = reply.take(self._samples(CHUNK_MS))
+        await self._sink.write(_ramp(chunk, rising=True) if fade_in else chunk)
+        if reply.reply_id not in self._replies or reply.lowered:
+            # Stopped while this chunk waited for room in the queue.
+            self._sink.clear()
+            if reply.lowered:
+                reply.position = max(0, reply.position - len(chunk) // 2)
+            return
+        if not reply.audible:
+            reply.audible = True
+            self._submit(ReplyAudible(self._clock_ms(), reply.reply_id))
+            await self.broadcast_frame(BotStartedSpeakingFrame)
+        self._on_progress(reply.reply_id, reply.heard_text(self._played(reply)), False)
+
+    async def _finish(self, reply: SpokenReply) -> None:
+        await self._sink.drain()
+        if self._replies.get(reply.reply_id) is not reply or reply.lowered:
+            return
+        if reply.audible:
+            self._on_progress(reply.reply_id, reply.full_text(), True)
+            await self.broadcast_frame(BotStoppedSpeakingFrame)
+        self._submit(ReplyFinished(self._clock_ms(), reply.reply_id))
+        # Kept until the bridge has read it: `heard` of a finished reply is its whole text.
+        reply.released = False
+
+    def close(self, reply_id: int) -> str:
+        """Forget a finished reply; return its text."""
+        reply = self._replies.pop(reply_id, None)
+        return reply.full_text() if reply is not None and reply.audible else ""
+
+    def _rewind(self, reply: SpokenReply) -> None:
+        """Take back what is queued but unsent and let the voice fade from there."""
+        reply.position = self._played(reply)
+        self._sink.clear()
+        if reply.audible:
+            end = reply.position + self._samples(FADE_MS)
+            self._fade_out = bytes(reply.pcm[reply.position * 2 : end * 2])
+            self._wake.set()
+
+    def _played(self, reply: SpokenReply) -> int:
+        return max(0, reply.position - self._samples(self._sink.queued_ms()))
+
+    def _samples(self, duration_ms: float) -> int:
+        return int(duration_ms * self._sink.sample_rate_hz / 1000)
+
+    async def _stop_player(self) -> None:
+        if self._player is not None:
+            await self.cancel_task(self._player)
+            self._player = None
+
+    async def cleanup(self) -> None:
+        """Stop playing."""
+        await self._stop_player()
+        await super().cleanup()
+
+
+def _ramp(pcm: bytes, *, rising: bool) -> bytes:
+    samples = np.frombuffer(pcm, dtype=np.int16)
+    gain = np.linspace(0.0, 1.0, num=len(samples)) if rising else np.linspace(1.0, 0.0, num=len(samples))
+    return bytes((samples * gain).astype(np.int16).tobytes())

@@ -1,0 +1,111 @@
+"""One reply's audio and the text that belongs to it, so that "what was heard" has an answer at any moment.
+
+Voices with word times mark each word. For the others a sentence's words are placed in its audio by their share
+of its letters, which is right to about a word.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_WORD = re.compile(r"\S+\s*")
+_LETTERS_PER_SECOND = 15.0
+"""Usual pace of English voices; only used for a sentence whose audio is still being made."""
+
+
+@dataclass
+class Sentence:
+    """A stretch of text and the audio it takes, in samples from the start of the reply."""
+
+    text: str
+    start: int
+    end: int | None = None
+
+    def heard(self, position: int, sample_rate_hz: int) -> str:
+        """Return the words whose audio was played when playout stands at `position`."""
+        if position <= self.start:
+            return ""
+        guess = self.start + int(len(self.text) / _LETTERS_PER_SECOND * sample_rate_hz)
+        end = self.end if self.end is not None else max(guess, position)
+        if position >= end:
+            return self.text
+        share = (position - self.start) / max(1, end - self.start)
+        letters = share * len(self.text)
+        kept = 0
+        for match in _WORD.finditer(self.text):
+            # A word counts once most of it has sounded.
+            if match.start() + 0.6 * len(match.group().strip()) > letters:
+                break
+            kept = match.end()
+        return self.text[:kept].rstrip()
+
+
+@dataclass
+class SpokenReply:
+    """Audio (16-bit mono PCM) and text of one reply, and how far it was played."""
+
+    reply_id: int
+    sample_rate_hz: int
+    released: bool = False
+    lowered: bool = False
+    ended: bool = False
+    audible: bool = False
+    position: int = 0
+    """Samples handed to the player so far."""
+    pcm: bytearray = field(default_factory=bytearray)
+    sentences: list[Sentence] = field(default_factory=list)
+    words: list[Sentence] = field(default_factory=list)
+    context_start: int = 0
+    context_started_ns: int | None = None
+
+    @property
+    def samples(self) -> int:
+        """Samples received so far."""
+        return len(self.pcm) // 2
+
+    @property
+    def drained(self) -> bool:
+        """Nothing is left to play and nothing more will come."""
+        return self.ended and self.position >= self.samples
+
+    def take(self, samples: int) -> bytes:
+        """Return up to `samples` samples and move the position past them."""
+        chunk = bytes(self.pcm[self.position * 2 : (self.position + samples) * 2])
+        self.position += len(chunk) // 2
+        return chunk
+
+    def begin_sentence(self, text: str) -> None:
+        """The audio that follows speaks this text."""
+        self.end_sentence()
+        self.sentences.append(Sentence(text, self.samples))
+
+    def end_sentence(self) -> None:
+        """The present sentence's audio is complete."""
+        if self.sentences and self.sentences[-1].end is None:
+            self.sentences[-1].end = self.samples
+
+    def add_word(self, text: str, at: int) -> None:
+        """A word whose audio starts `at` samples into the reply."""
+        if self.words:
+            self.words[-1].end = at
+        self.words.append(Sentence(text, at))
+
+    def heard_text(self, played: int) -> str:
+        """Return the text whose audio was played when `played` samples have reached the caller."""
+        if self.words:
+            # A word counts once a fifth of a second of it has sounded, or it has ended.
+            grace = self.sample_rate_hz // 5
+            heard = [
+                word.text.strip()
+                for word in self.words
+                if played >= min(word.start + grace, word.end if word.end is not None else self.samples)
+            ]
+            return " ".join(part for part in heard if part)
+        parts = (sentence.heard(played, self.sample_rate_hz) for sentence in self.sentences)
+        return " ".join(part.strip() for part in parts if part.strip())
+
+    def full_text(self) -> str:
+        """Return everything that was to be said."""
+        source = self.sentences or self.words
+        return " ".join(part.text.strip() for part in source if part.text.strip())

@@ -1,0 +1,129 @@
+"""Follows one reply out of the model: tool calls are answered and asked again, the end is marked.
+
+Sits between the model and the voice. Pipecat's assistant aggregator would do the tool loop, but it also writes
+generated text into the context, heard or not; here only heard text may enter, so the loop is ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallCancelFrame,
+    FunctionCallResultFrame,
+    FunctionCallsStartedFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMTextFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from repartee.conversation.history import Message
+from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
+
+MAX_TOOL_ROUNDS = 5
+"""A model that keeps calling tools is stopped here and must speak."""
+
+
+class ReplyTracker(FrameProcessor):
+    """Runs the tool rounds of a reply and pushes `ReplyEndFrame` when the model is done.
+
+    Args:
+        on_tools: Called with the messages of a finished round of tool calls.
+        on_first_text: Called with the reply id when its first text arrives.
+    """
+
+    def __init__(
+        self, on_tools: Callable[[list[Message]], None], on_first_text: Callable[[int], None]
+    ) -> None:
+        super().__init__(name="ReplyTracker")
+        self._on_tools = on_tools
+        self._on_first_text = on_first_text
+        self._reply_id: int | None = None
+        self._context: LLMContext | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._calls: dict[str, FunctionCallResultFrame | None] = {}
+        self._requested: list[Any] = []
+        self._response_ended = False
+        self._rounds = 0
+        self._has_text = False
+
+    def expect(self, reply_id: int, context: LLMContext) -> None:
+        """The next model response belongs to this reply; tool results go into this context."""
+        self._reset()
+        self._reply_id, self._context = reply_id, context
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Watch the reply's frames; every one is passed on."""
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        match frame:
+            case InterruptionFrame():
+                self._reset()
+                self._context = None
+            case LLMTextFrame() if not self._has_text and self._reply_id is not None:
+                self._has_text = True
+                self._on_first_text(self._reply_id)
+            case FunctionCallsStartedFrame() if direction is FrameDirection.DOWNSTREAM:
+                self._requested = list(frame.function_calls)
+                self._calls = {call.tool_call_id: None for call in self._requested}
+            case FunctionCallResultFrame() if direction is FrameDirection.DOWNSTREAM:
+                if frame.tool_call_id in self._calls:
+                    self._calls[frame.tool_call_id] = frame
+                    await self._maybe_continue()
+            case FunctionCallCancelFrame() if direction is FrameDirection.DOWNSTREAM:
+                self._calls.pop(frame.tool_call_id, None)
+                await self._maybe_continue()
+            case LLMFullResponseEndFrame():
+                self._response_ended = True
+                await self._maybe_continue()
+            case ReplyStartFrame():
+                self._reply_id = frame.reply_id
+            case _:
+                pass
+
+    async def _maybe_continue(self) -> None:
+        """End the reply, or ask the model again once every tool of the round has answered."""
+        if not self._response_ended or self._context is None or self._reply_id is None:
+            return
+        if any(result is None for result in self._calls.values()):
+            return
+        results = [result for result in self._calls.values() if result is not None]
+        if results and self._rounds < MAX_TOOL_ROUNDS:
+            messages = _tool_messages(results)
+            self._on_tools(messages)
+            for message in messages:
+                self._context.add_message(message)
+            self._rounds += 1
+            self._calls, self._requested, self._response_ended = {}, [], False
+            await self.push_frame(LLMContextFrame(context=self._context), FrameDirection.UPSTREAM)
+            return
+        self._context = None
+        await self.push_frame(ReplyEndFrame(reply_id=self._reply_id))
+
+
+def _tool_messages(results: list[FunctionCallResultFrame]) -> list[Message]:
+    calls = [
+        {
+            "id": result.tool_call_id,
+            "type": "function",
+            "function": {"name": result.function_name, "arguments": json.dumps(result.arguments)},
+        }
+        for result in results
+    ]
+    answers: list[Message] = [
+        {
+            "role": "tool",
+            "tool_call_id": result.tool_call_id,
+            "content": result.result if isinstance(result.result, str) else json.dumps(result.result),
+        }
+        for result in results
+    ]
+    return [{"role": "assistant", "tool_calls": calls}, *answers]

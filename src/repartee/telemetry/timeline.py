@@ -1,0 +1,45 @@
+"""Per-call timeline: when each step of each turn happened, as JSON lines without anything a person said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+Mark = dict[str, str | float | int | bool]
+
+
+class Timeline:
+    """Appends marks to `<directory>/<call_id>.jsonl`; a full disk never harms the call.
+
+    Args:
+        path: The file to append to, or None to keep nothing.
+        clock_ms: The call's monotonic clock.
+    """
+
+    def __init__(self, path: Path | None, clock_ms: Callable[[], float]) -> None:
+        self._clock_ms = clock_ms
+        self._file: IO[str] | None = None
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("a", encoding="utf-8", buffering=1)
+            except OSError:
+                self._file = None
+
+    def mark(self, name: str, at_ms: float | None = None, **values: str | float | bool) -> None:
+        """Record that something happened now, or at a time observed elsewhere on the same clock."""
+        if self._file is None:
+            return
+        entry: Mark = {"at_ms": round(self._clock_ms() if at_ms is None else at_ms, 1), "name": name, **values}
+        try:
+            self._file.write(json.dumps(entry) + "\n")
+        except OSError:
+            self._file = None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
