@@ -226,8 +226,8 @@ class _Step:
             case Thinking(reply_id) | Speaking(reply_id):
                 self._do(CancelReply(reply_id))
                 self._disarm("reply")
-            case Yielding(reply_id, old):
-                self._do(CancelReply(reply_id), CloseTurn(old.turn_id, old.text))
+            case Yielding(reply_id):
+                self._do(CancelReply(reply_id))
                 self._disarm("take_floor", "transcript")
             case _:
                 pass
@@ -294,7 +294,7 @@ class _Step:
             case Yielding(reply_id, turn) if event.name == "take_floor" and turn.voice:
                 self._take_floor(reply_id, turn)
             case Yielding(reply_id, turn) if event.name == "transcript" and not turn.voice:
-                self._resume(reply_id, turn)
+                self._resume(reply_id)
             case _:
                 pass
 
@@ -354,7 +354,7 @@ class _Step:
             self._take_floor(reply_id, turn)
             self._words_in_turn(turn, at_ms)
         elif not turn.voice and turn.open_segments == 0:
-            self._resume(reply_id, turn)
+            self._resume(reply_id)
         else:
             self.state = Yielding(reply_id, turn)
 
@@ -363,9 +363,9 @@ class _Step:
         self._do(CancelReply(reply_id))
         self._hold_floor(turn)
 
-    def _resume(self, reply_id: int, turn: Turn) -> None:
+    def _resume(self, reply_id: int) -> None:
         self._disarm("take_floor", "transcript")
-        self._do(CloseTurn(turn.turn_id, ""), RestoreVoice(reply_id))
+        self._do(RestoreVoice(reply_id))
         self.state = Speaking(reply_id)
 
     def _hold_floor(self, turn: Turn) -> None:
@@ -402,7 +402,11 @@ class _Step:
 
     def _end(self, reason: EndReason) -> None:
         match self.state:
-            case Speculating(_, reply_id) | Thinking(reply_id) | Speaking(reply_id) | Yielding(reply_id):
+            case UserTurn(turn):
+                self._do(CloseTurn(turn.turn_id, turn.text))
+            case Speculating(turn, reply_id):
+                self._do(CancelReply(reply_id), CloseTurn(turn.turn_id, turn.text))
+            case Thinking(reply_id) | Speaking(reply_id) | Yielding(reply_id):
                 self._do(CancelReply(reply_id))
             case _:
                 pass

@@ -38,6 +38,7 @@ from repartee.conversation import (
     Speaking,
     Speculating,
     Thinking,
+    Turn,
     UserTurn,
     Yielding,
     advance,
@@ -131,7 +132,6 @@ class Bridge(FrameProcessor):
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=QUEUE_SIZE)
         self._timers: dict[DeadlineName, asyncio.TimerHandle] = {}
         self._runner: asyncio.Task[None] | None = None
-        self._turn_text = ""
 
     def connect(self, parts: Parts, tools: ToolsSchema | None) -> None:
         """Hand over the parts commands are performed on; once, before the pipeline starts."""
@@ -149,7 +149,7 @@ class Bridge(FrameProcessor):
         try:
             self._events.put_nowait(event)
         except asyncio.QueueFull:
-            log.error("bridge.queue_full", event=type(event).__name__)
+            log.warning("bridge.queue_full", event=type(event).__name__)
 
     # --- frames -----------------------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class Bridge(FrameProcessor):
             case TranscriptionFrame():
                 self.submit(TranscriptReceived(self._clock_ms(), frame.text))
             case InterimTranscriptionFrame():
-                self._show_user(f"{self._turn_text} {frame.text}".strip(), final=False)
+                self._show_user(frame.text)
             case ErrorFrame() if direction is FrameDirection.UPSTREAM:
                 self._provider_failed(frame)
                 await self.push_frame(frame, direction)
@@ -175,7 +175,7 @@ class Bridge(FrameProcessor):
 
     def transcription_failed(self, error: str) -> None:
         """Speech-to-text gave up on a segment: no words will come for it."""
-        log.warning("stt.failed", error=error.split(":")[0])
+        log.warning("stt.failed", error=error.split(":", maxsplit=1)[0])
         self.parts.timeline.mark("stt.failed")
         self.submit(TranscriptReceived(self._clock_ms(), ""))
 
@@ -194,9 +194,12 @@ class Bridge(FrameProcessor):
         while not isinstance(self._conversation.state, Ended):
             event = await self._events.get()
             self._observe(event)
-            self._conversation, commands = advance(self._conversation, event, self._policies)
+            before = self._conversation
+            self._conversation, commands = advance(before, event, self._policies)
+            if isinstance(event, TranscriptReceived):
+                self._show_user("")
             for command in commands:
-                await self._perform(command)
+                await self._perform(command, before)
             self.parts.wire.state(_shown_state(self._conversation))
 
     def _observe(self, event: Event) -> None:
@@ -206,8 +209,6 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("speech.stopped", event.at_ms, ended_at_ms=round(event.ended_at_ms, 1))
             case TranscriptReceived():
                 parts.timeline.mark("transcript", event.at_ms, words=len(event.text.split()))
-                self._turn_text = f"{self._turn_text} {event.text}".strip()
-                self._show_user(self._turn_text, final=False)
             case TurnScored():
                 parts.timeline.mark("turn.scored", event.at_ms, probability=round(event.probability, 3))
             case ReplyFinished():
@@ -218,7 +219,7 @@ class Bridge(FrameProcessor):
             case _:
                 parts.timeline.mark(_mark_name(event), event.at_ms)
 
-    async def _perform(self, command: Command) -> None:
+    async def _perform(self, command: Command, before: Conversation) -> None:
         match command:
             case StartReply() | SpeakGreeting() | SpeakLine() | ReleaseReply() | CancelReply():
                 await self._perform_reply(command)
@@ -228,11 +229,12 @@ class Bridge(FrameProcessor):
             case RestoreVoice(reply_id):
                 self.parts.timeline.mark("voice.restored", reply_id=reply_id)
                 self.parts.gate.restore(reply_id)
+                if turn := _user_turn(before):
+                    self.parts.wire.user_text(turn.turn_id, turn.text, final=True)
             case OpenTurn():
                 await self.push_frame(UserStartedSpeakingFrame())
             case CloseTurn(turn_id, text):
                 self.parts.wire.user_text(turn_id, text, final=True)
-                self._turn_text = ""
                 await self.push_frame(UserStoppedSpeakingFrame())
             case RememberUser(_, text):
                 self.parts.history.remember_user(text)
@@ -283,10 +285,10 @@ class Bridge(FrameProcessor):
         await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
         await self.push_frame(ReplyEndFrame(reply_id=reply_id))
 
-    def _show_user(self, text: str, *, final: bool) -> None:
-        turn_id = _open_turn(self._conversation)
-        if turn_id is not None:
-            self.parts.wire.user_text(turn_id, text, final=final)
+    def _show_user(self, more: str) -> None:
+        """Show the words of the user's turn so far, with those speech-to-text is not yet sure of."""
+        if turn := _user_turn(self._conversation):
+            self.parts.wire.user_text(turn.turn_id, f"{turn.text} {more}".strip(), final=False)
 
     # --- deadlines --------------------------------------------------------------------------------------------
 
@@ -324,10 +326,10 @@ def _live_reply(conversation: Conversation) -> int | None:
             return None
 
 
-def _open_turn(conversation: Conversation) -> int | None:
+def _user_turn(conversation: Conversation) -> Turn | None:
     match conversation.state:
         case UserTurn(turn) | Speculating(turn) | Yielding(_, turn):
-            return turn.turn_id
+            return turn
         case _:
             return None
 

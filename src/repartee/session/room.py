@@ -208,7 +208,9 @@ class RoomClient(LiveKitTransportClient):
 class RoomTransport(LiveKitTransport):
     """Pipecat's LiveKit transport around a `RoomClient`; the reply gate writes audio, so its own output rests."""
 
-    def __init__(self, url: str, token: str, room: str, *, hooks: RoomHooks, caller_identity: str | None) -> None:
+    def __init__(
+        self, url: str, token: str, room: str, *, hooks: RoomHooks, caller_identity: str | None
+    ) -> None:
         params = LiveKitParams(
             audio_in_enabled=True,
             audio_in_sample_rate=IN_SAMPLE_RATE_HZ,

@@ -61,8 +61,6 @@ class ToolPermits:
             raise ToolError("the user went on speaking, so nothing was done")
 
 
-
-
 class PermittedTool:
     """A tool of the agent that asks for its permit first. Offers all the tool offers."""
 

@@ -32,7 +32,11 @@ class Timeline:
         """Record that something happened now, or at a time observed elsewhere on the same clock."""
         if self._file is None:
             return
-        entry: Mark = {"at_ms": round(self._clock_ms() if at_ms is None else at_ms, 1), "name": name, **values}
+        entry: Mark = {
+            "at_ms": round(self._clock_ms() if at_ms is None else at_ms, 1),
+            "name": name,
+            **values,
+        }
         try:
             self._file.write(json.dumps(entry) + "\n")
         except OSError:

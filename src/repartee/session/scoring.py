@@ -1,0 +1,27 @@
+"""The end-of-turn model: one per process, shared by all its calls."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
+
+from repartee.session.ears import Scorer
+
+
+@cache
+def turn_scorer() -> Scorer:
+    """Load smart-turn v3 once and return a function that scores up to 8 s of 16 kHz audio.
+
+    Pipecat builds a model per call (40 ms on the event loop and 12 to 30 MB each).
+    """
+    analyzer = LocalSmartTurnAnalyzerV3(sample_rate=16_000)
+    analyzer.set_sample_rate(16_000)
+
+    def score(pcm: npt.NDArray[np.float32]) -> float:
+        return float(analyzer._predict_endpoint(pcm)["probability"])  # noqa: SLF001 - Pipecat buffers per call
+
+    score(np.zeros(16_000, dtype=np.float32))
+    return score

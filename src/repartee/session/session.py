@@ -1,0 +1,236 @@
+"""One call: assembles the pipeline around the conversation core, runs it, and takes it down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.workers.runner import WorkerRunner
+
+from repartee.agent import Agent, ToolContext, load_agent
+from repartee.conversation import Endpointing, Interruption, Patience, Policies, Speculation
+from repartee.conversation.history import History
+from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
+from repartee.providers import ProviderKit, choose_ladder
+from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.ears import Ears
+from repartee.session.gate import ReplyGate
+from repartee.session.lines import lines_for
+from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
+from repartee.session.scoring import turn_scorer
+from repartee.session.tools import PermittedTool, ToolPermits
+from repartee.session.tracker import ReplyTracker
+from repartee.session.wire import Wire
+from repartee.settings import Settings
+from repartee.telemetry.timeline import Timeline
+
+log = structlog.get_logger()
+TEARDOWN_S = 10.0
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """Everything a session process needs to take one call. Plain data: it crosses a process boundary."""
+
+    call_id: str
+    room: str
+    url: str
+    token: str
+    identity: str
+    agent_path: Path
+    caller_identity: str | None
+    data_dir: Path
+    speech_url: str | None
+
+
+def prewarm(settings: Settings, agent_path: Path) -> None:
+    """Do what a call would otherwise wait for: imports (already done), models, the agent file.
+
+    Raises:
+        ConfigError: The agent file is not usable.
+    """
+    del settings
+    load_agent(agent_path)
+    turn_scorer()
+
+
+async def run_session(
+    spec: SessionSpec, settings: Settings, stop: asyncio.Event, on_event: OnEvent
+) -> EndReason:
+    """Take one call from joining the room to leaving it.
+
+    Args:
+        spec: The call.
+        settings: Provider keys and limits.
+        stop: Set to end the call from outside.
+        on_event: Called with "connected" and "ended".
+
+    Returns:
+        Why the call ended.
+
+    Raises:
+        ReparteeError: The call could not be started.
+    """
+    return await _Session(spec, settings, stop, on_event).run()
+
+
+class _Session:
+    def __init__(self, spec: SessionSpec, settings: Settings, stop: asyncio.Event, on_event: OnEvent) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._stop = stop
+        self._on_event = on_event
+        self._agent: Agent = load_agent(spec.agent_path)
+        self._started_s = time.monotonic()
+        self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
+        self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
+
+    def _clock_ms(self) -> float:
+        return (time.monotonic() - self._started_s) * 1000
+
+    async def run(self) -> EndReason:
+        agent, spec = self._agent, self._spec
+        ladder = await choose_ladder(self._settings, agent)
+        permits = ToolPermits()
+        guarded = agent.model_copy(
+            update={"tools": tuple(PermittedTool(tool, permits) for tool in agent.tools)}
+        )
+        kit = ProviderKit(self._settings, guarded, ladder, spec.speech_url)
+        self._bridge = Bridge(
+            policies=_policies(agent),
+            script=Script(agent.greeting, lines_for(agent.language)),
+            clock_ms=self._clock_ms,
+            on_end=self._end,
+        )
+        transport = RoomTransport(
+            spec.url, spec.token, spec.room, hooks=self._hooks(), caller_identity=spec.caller_identity
+        )
+        wire = Wire(
+            lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
+        )
+        worker = self._assemble(kit, transport, wire, permits)
+        captions = asyncio.create_task(wire.run(), name="captions")
+        try:
+            reason = await self._drive(worker, wire)
+        finally:
+            captions.cancel()
+            await asyncio.gather(captions, return_exceptions=True)
+            await kit.aclose()
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._timeline.close()
+        self._on_event("ended", {"reason": reason, "at_ms": self._clock_ms()})
+        return reason
+
+    def _assemble(
+        self, kit: ProviderKit, transport: RoomTransport, wire: Wire, permits: ToolPermits
+    ) -> PipelineWorker:
+        history = History()
+        bridge, timeline = self._bridge, self._timeline
+        llm, tools = kit.llm(
+            ToolContext(
+                call_id=self._spec.call_id, caller=self._spec.caller_identity, data_dir=self._spec.data_dir
+            )
+        )
+        tracker = ReplyTracker(
+            history.remember_tools, lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id)
+        )
+        gate = ReplyGate(
+            RoomSink(transport.client),
+            bridge.submit,
+            self._clock_ms,
+            lambda reply_id, text, final: wire.agent_text(reply_id, text, final=final),
+        )
+        gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
+        ears = Ears(
+            submit=bridge.submit,
+            clock_ms=self._clock_ms,
+            score_turn=turn_scorer(),
+            executor=self._executor,
+            is_caller=transport.client.is_caller,
+            on_stt_failed=bridge.transcription_failed,
+        )
+        bridge.connect(Parts(gate, tracker, wire, timeline, permits, history), tools)
+        pipeline = Pipeline(
+            [transport.input(), ears, kit.stt(), bridge, llm, tracker, kit.tts(), gate, transport.output()]
+        )
+        return PipelineWorker(
+            pipeline,
+            params=PipelineParams(
+                audio_in_sample_rate=IN_SAMPLE_RATE_HZ,
+                audio_out_sample_rate=OUT_SAMPLE_RATE_HZ,
+                enable_metrics=True,
+                enable_usage_metrics=True,
+            ),
+            enable_rtvi=False,
+            enable_turn_tracking=False,
+            idle_timeout_secs=None,  # silence is the core's business; the default ends the call after 300 s
+            cancel_runner_on_idle_timeout=False,
+        )
+
+    async def _drive(self, worker: PipelineWorker, wire: Wire) -> EndReason:
+        """Run the pipeline until the call ends, from inside or outside."""
+
+        @worker.event_handler("on_pipeline_started")  # type: ignore[untyped-decorator]
+        async def started(*_: object) -> None:
+            wire.state("listening")
+            self._timeline.mark("connected", started_at=datetime.now(UTC).isoformat())
+            self._on_event("connected", {"at_ms": self._clock_ms()})
+
+        runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+        await runner.add_workers(worker)
+        running = asyncio.create_task(runner.run(), name="pipeline")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({running, stopping, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.is_set() and not self._ended.done():
+                self._bridge.submit(CallEnded(self._clock_ms(), "stopped"))
+                await asyncio.wait({self._ended, running}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                await worker.cancel(reason="call ended")
+                await asyncio.wait({running}, timeout=TEARDOWN_S)
+        finally:
+            stopping.cancel()
+            if not running.done():
+                running.cancel()
+            await asyncio.gather(running, stopping, return_exceptions=True)
+        if running.done() and not running.cancelled() and (failure := running.exception()):
+            raise failure
+        return self._ended.result() if self._ended.done() else ("stopped" if self._stop.is_set() else "error")
+
+    def _hooks(self) -> RoomHooks:
+        submit, now = self._bridge.submit, self._clock_ms
+        return RoomHooks(
+            caller_ready=lambda _: submit(CallerJoined(now())),
+            call_over=lambda reason: submit(CallEnded(now(), reason)),
+            chat=lambda text: submit(TextTyped(now(), text)),
+            network=lambda what: self._timeline.mark(f"network.{what}"),
+        )
+
+    def _end(self, reason: EndReason) -> None:
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+
+_SENSITIVITY_MS = {"low": 1000.0, "medium": 700.0, "high": 400.0}
+"""How long voice over the agent must last to be an interruption before its words are known."""
+
+
+def _policies(agent: Agent) -> Policies:
+    taking, limits = agent.turn_taking, agent.limits
+    return Policies(
+        endpointing=Endpointing(float(taking.min_silence_ms), float(taking.max_silence_ms)),
+        interruption=Interruption(taking.barge_in, _SENSITIVITY_MS[taking.sensitivity]),
+        speculation=Speculation(taking.speculate),
+        patience=Patience(call_ms=limits.max_call_s * 1000.0),
+    )

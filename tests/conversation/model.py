@@ -1,0 +1,124 @@
+"""A checker that replays commands and knows what must always be true of a call, whatever happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from repartee.conversation import Conversation, Ended, Speculating, State, Thinking, UserTurn, Yielding
+from repartee.events import (
+    ArmDeadline,
+    CancelReply,
+    CloseTurn,
+    Command,
+    DisarmDeadline,
+    EndCall,
+    Event,
+    LowerVoice,
+    OpenTurn,
+    ReleaseReply,
+    ReplyFinished,
+    RestoreVoice,
+    SpeakGreeting,
+    SpeakLine,
+    StartReply,
+)
+
+
+@dataclass
+class Invariants:
+    """Feed it every step; it raises AssertionError at the first broken promise."""
+
+    live: int | None = None
+    held: bool = False
+    lowered: bool = False
+    started: set[int] = field(default_factory=set)
+    ended: set[int] = field(default_factory=set)
+    open_turn: int | None = None
+    armed: dict[str, float] = field(default_factory=dict)
+    finished: bool = False
+
+    def step(
+        self, before: Conversation, event: Event, after: Conversation, commands: tuple[Command, ...]
+    ) -> None:
+        if self.finished:
+            assert after == before
+            assert commands == ()
+            return
+        # A held reply is not played, so it cannot finish: such an event is stale and changes nothing.
+        if isinstance(event, ReplyFinished) and event.reply_id == self.live and not self.held:
+            self._end(event.reply_id)
+        for command in commands:
+            self._command(command)
+        self._state(after.state)
+
+    def _command(self, command: Command) -> None:
+        match command:
+            case StartReply() | SpeakGreeting() | SpeakLine():
+                assert self.live is None, "a second reply was started while one is live"
+                assert command.reply_id not in self.started, "a reply id was used twice"
+                assert not self.started or command.reply_id > max(self.started), "reply ids must rise"
+                self.started.add(command.reply_id)
+                self.live, self.lowered = command.reply_id, False
+                self.held = isinstance(command, StartReply) and command.held
+            case ReleaseReply(reply_id):
+                assert reply_id == self.live
+                assert self.held, "released twice"
+                self.held = False
+            case CancelReply(reply_id):
+                assert reply_id == self.live, "cancelled a reply that is not live"
+                self._end(reply_id)
+            case LowerVoice(reply_id):
+                assert reply_id == self.live
+                assert not self.held
+                assert not self.lowered
+                self.lowered = True
+            case RestoreVoice(reply_id):
+                assert reply_id == self.live
+                assert self.lowered
+                self.lowered = False
+            case OpenTurn(turn_id):
+                assert self.open_turn is None, "a turn was opened in an open turn"
+                self.open_turn = turn_id
+            case CloseTurn(turn_id):
+                assert turn_id == self.open_turn, "closed a turn that is not open"
+                self.open_turn = None
+            case ArmDeadline(name, at_ms):
+                self.armed[name] = at_ms
+            case DisarmDeadline(name):
+                self.armed.pop(name, None)
+            case EndCall():
+                self.finished = True
+            case _:
+                pass
+
+    def _end(self, reply_id: int) -> None:
+        assert reply_id not in self.ended, "a reply ended twice"
+        self.ended.add(reply_id)
+        self.live = None
+
+    def _state(self, state: State) -> None:
+        holds_floor = isinstance(state, (UserTurn, Speculating))
+        assert (self.open_turn is not None) == holds_floor, f"open turn {self.open_turn} in {state}"
+        match state:
+            case UserTurn(turn):
+                assert self.live is None
+                if not turn.voice:
+                    assert "endpoint" in self.armed or "transcript" in self.armed, "a pause nobody will end"
+            case Speculating():
+                assert self.held
+                assert "endpoint" in self.armed
+            case Thinking(reply_id):
+                assert self.live == reply_id
+                assert not self.held
+                assert "reply" in self.armed
+            case Yielding(reply_id, turn):
+                assert self.live == reply_id
+                assert self.lowered
+                assert ("take_floor" if turn.voice else "transcript") in self.armed
+            case Ended():
+                assert self.live is None
+            case _:
+                pass
+
+    def deadline_passed(self, name: str) -> None:
+        self.armed.pop(name, None)

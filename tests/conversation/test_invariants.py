@@ -1,0 +1,184 @@
+"""Whatever happens, in whatever order: every state takes every event, and the invariants hold."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+
+import pytest
+
+from repartee.conversation import (
+    Conversation,
+    Ended,
+    Idle,
+    Policies,
+    Speaking,
+    Speculating,
+    Thinking,
+    Turn,
+    UserTurn,
+    Yielding,
+    advance,
+)
+from repartee.events import (
+    CallEnded,
+    CallerJoined,
+    DeadlinePassed,
+    Event,
+    ReplyAudible,
+    ReplyFailed,
+    ReplyFinished,
+    SpeechStarted,
+    SpeechStopped,
+    TextTyped,
+    TranscriptReceived,
+    TurnScored,
+)
+from tests.conversation.model import Invariants
+
+POLICIES = Policies()
+SPEAKING = Turn(1, text="hello", voice=True, segment_id=3)
+PAUSED = Turn(1, text="hello", segment_id=3, silent_since_ms=900, probability=0.9)
+WAITING = Turn(1, segment_id=3, open_segments=1, silent_since_ms=900)
+STATES = (
+    Idle(),
+    UserTurn(SPEAKING),
+    UserTurn(PAUSED),
+    UserTurn(WAITING),
+    Speculating(PAUSED, 5),
+    Thinking(5, PAUSED),
+    Thinking(5, None, is_line=True),
+    Thinking(5, PAUSED, is_line=True),
+    Speaking(5),
+    Yielding(5, SPEAKING),
+    Yielding(5, WAITING),
+    Ended("caller_left"),
+)
+DEADLINES = ("endpoint", "transcript", "take_floor", "reply", "call")
+EVENTS: tuple[Event, ...] = (
+    CallerJoined(1000),
+    SpeechStarted(1000, 4),
+    SpeechStopped(1000, 3, 800, 500),
+    SpeechStopped(1000, 2, 800, 500),
+    TurnScored(1000, 3, 0.95),
+    TurnScored(1000, 3, 0.05),
+    TurnScored(1000, 2, 0.95),
+    TranscriptReceived(1000, "book me in for tuesday"),
+    TranscriptReceived(1000, "mm-hm"),
+    TranscriptReceived(1000, ""),
+    TextTyped(1000, "hello"),
+    TextTyped(1000, "  "),
+    ReplyAudible(1000, 5),
+    ReplyAudible(1000, 4),
+    ReplyFinished(1000, 5),
+    ReplyFinished(1000, 4),
+    ReplyFailed(1000, 5),
+    ReplyFailed(1000, 4),
+    *(DeadlinePassed(1000, name) for name in DEADLINES),
+    CallEnded(1000, "caller_left"),
+)
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(STATES, EVENTS)))
+def test_every_state_takes_every_event(state: object, event: Event) -> None:
+    before = Conversation(state, last_turn_id=1, last_reply_id=5, joined=True)  # type: ignore[arg-type]
+    after, commands = advance(before, event, POLICIES)
+    again = advance(before, event, POLICIES)
+    assert again == (after, commands), "advance must be a function"
+    if isinstance(state, Ended):
+        assert (after, commands) == (before, ())
+
+
+def _random_event(
+    rng: random.Random, now: float, conversation: Conversation, armed: dict[str, float]
+) -> Event:
+    reply_id = max(0, conversation.last_reply_id - rng.choice((0, 0, 0, 0, 1, 2)))
+    segment = rng.randint(1, 6)
+    options: list[Event] = [
+        SpeechStarted(now, segment),
+        SpeechStopped(now, segment, now - 200, rng.choice((100.0, 900.0))),
+        TurnScored(now, segment, rng.random()),
+        TranscriptReceived(now, rng.choice(("", "yes", "mm-hm okay", "please book me in", "no and"))),
+        TextTyped(now, rng.choice(("", "typed words"))),
+        ReplyAudible(now, reply_id),
+        ReplyFinished(now, reply_id),
+        ReplyFailed(now, reply_id),
+        CallerJoined(now),
+    ]
+    due = [name for name in armed if name != "call"]
+    if due:
+        options += [DeadlinePassed(now, rng.choice(due))] * 4  # type: ignore[arg-type]
+    return rng.choice(options)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_walks_keep_every_invariant(seed: int) -> None:
+    rng = random.Random(seed)
+    steps = 0
+    while steps < 25_000:
+        conversation, checker, now = Conversation(), Invariants(), 0.0
+        length = rng.randint(50, 3000)
+        for index in range(length):
+            now += rng.random() * 400
+            event: Event = (
+                CallEnded(now, "caller_left")
+                if index == length - 2
+                else _random_event(rng, now, conversation, checker.armed)
+            )
+            if isinstance(event, DeadlinePassed):
+                checker.deadline_passed(event.name)
+            before = conversation
+            conversation, commands = advance(before, event, POLICIES)
+            try:
+                checker.step(before, event, conversation, commands)
+            except AssertionError as broken:
+                raise AssertionError(f"{broken}\n{before}\n{event}\n{commands}\n{conversation}") from broken
+        assert isinstance(conversation.state, Ended)
+        steps += length
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_call_is_ever_wedged(seed: int) -> None:
+    """From anywhere, if the user falls silent and providers answer nothing, deadlines alone lead back to idle."""
+    rng = random.Random(1000 + seed)
+    conversation, checker, now = Conversation(), Invariants(), 0.0
+    for _ in range(500):
+        now += rng.random() * 400
+        event = _random_event(rng, now, conversation, checker.armed)
+        if isinstance(event, DeadlinePassed):
+            checker.deadline_passed(event.name)
+        conversation, commands = advance(conversation, event, POLICIES)
+        for command in commands:
+            checker._command(command)
+        if isinstance(event, ReplyFinished) and checker.live == event.reply_id and not checker.held:
+            checker.live = None
+    state = conversation.state
+    if isinstance(state, (UserTurn, Yielding)) and state.turn.voice:
+        conversation, commands = advance(
+            conversation, SpeechStopped(now, state.turn.segment_id, now, 500), POLICIES
+        )
+        for command in commands:
+            checker._command(command)
+    for _ in range(20):
+        due = {name: at for name, at in checker.armed.items() if name != "call"}
+        if not due:
+            break
+        name = min(due, key=lambda key: due[key])
+        now = max(now, due[name])
+        checker.deadline_passed(name)
+        conversation, commands = advance(conversation, DeadlinePassed(now, name), POLICIES)  # type: ignore[arg-type]
+        for command in commands:
+            checker._command(command)
+    assert isinstance(conversation.state, (Idle, Speaking)), conversation.state
+
+
+def test_advance_takes_microseconds() -> None:
+    """Not a timing test of the machine: an order of magnitude above what it needs, to catch an accident."""
+    rng = random.Random(7)
+    conversation = Conversation()
+    events = [_random_event(rng, float(i), Conversation(last_reply_id=i // 50), {}) for i in range(20_000)]
+    started = time.perf_counter()
+    for event in events:
+        conversation, _ = advance(conversation, event, POLICIES)
+    assert (time.perf_counter() - started) / len(events) < 200e-6
