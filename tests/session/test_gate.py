@@ -1,0 +1,194 @@
+"""The reply gate against a sink whose clock the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+from pipecat.frames.frames import AggregatedTextFrame, TTSAudioRawFrame, TTSStartedFrame, TTSTextFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.utils.text.base_text_aggregator import AggregationType
+from pipecat.workers.runner import WorkerRunner
+
+from repartee.events import Event, ReplyAudible, ReplyFinished
+from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
+from repartee.session.gate import ReplyGate
+from repartee.session.spoken import Sentence, SpokenReply
+
+RATE = 24_000
+TEXT = "We are open from eight to six."
+
+
+class Sink:
+    """Takes 100 ms at once; plays only when the test says so."""
+
+    sample_rate_hz = RATE
+
+    def __init__(self) -> None:
+        self.played = bytearray()
+        self.queue = bytearray()
+        self.room = asyncio.Event()
+        self.room.set()
+        self.written = asyncio.Event()
+
+    async def write(self, pcm: bytes) -> None:
+        while len(self.queue) >= RATE * 2 // 10:
+            self.room.clear()
+            await self.room.wait()
+        self.queue += pcm
+        self.written.set()
+
+    def play(self, duration_ms: float) -> None:
+        wanted = int(duration_ms * RATE / 1000) * 2
+        self.played += self.queue[:wanted]
+        del self.queue[:wanted]
+        self.room.set()
+
+    def clear(self) -> None:
+        self.queue.clear()
+        self.room.set()
+
+    def queued_ms(self) -> float:
+        return len(self.queue) / 2 / RATE * 1000
+
+    async def drain(self) -> None:
+        self.play(1000)
+
+
+class Rig:
+    """A gate in a running pipeline."""
+
+    def __init__(self) -> None:
+        self.sink = Sink()
+        self.events: list[Event] = []
+        self.happened = asyncio.Event()
+        self.captions: list[tuple[int, str, bool]] = []
+        self.gate = ReplyGate(
+            self.sink, self._take, lambda: 0.0, lambda *caption: self.captions.append(caption)
+        )
+        self.worker = PipelineWorker(
+            Pipeline([self.gate]),
+            params=PipelineParams(),
+            enable_rtvi=False,
+            idle_timeout_secs=None,
+            cancel_runner_on_idle_timeout=False,
+        )
+
+    def _take(self, event: Event) -> None:
+        self.events.append(event)
+        self.happened.set()
+
+    async def __aenter__(self) -> Rig:
+        self.runner = WorkerRunner(handle_sigint=False)
+        await self.runner.add_workers(self.worker)
+        self.task = asyncio.create_task(self.runner.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.worker.cancel()
+        await asyncio.wait_for(self.task, 5)
+
+    async def feed(self, reply_id: int, *, audio_ms: int, text: str = TEXT, end: bool = True) -> None:
+        tone = (np.ones(RATE * audio_ms // 1000) * 8000).astype(np.int16).tobytes()
+        await self.worker.queue_frame(ReplyStartFrame(reply_id=reply_id))
+        announced = AggregatedTextFrame(text, AggregationType.SENTENCE)
+        announced.will_be_spoken = True
+        await self.worker.queue_frame(announced)
+        await self.worker.queue_frame(TTSStartedFrame(context_id="c"))
+        step = RATE // 50 * 2
+        for start in range(0, len(tone), step):
+            await self.worker.queue_frame(TTSAudioRawFrame(tone[start : start + step], RATE, 1))
+        await self.worker.queue_frame(TTSTextFrame(text, AggregationType.SENTENCE))
+        if end:
+            await self.worker.queue_frame(ReplyEndFrame(reply_id=reply_id))
+        await self.worker.flush_pipeline(timeout=5)
+
+    async def until(self, kind: type[Event]) -> Event:
+        async with asyncio.timeout(5):
+            while not any(isinstance(event, kind) for event in self.events):
+                self.happened.clear()
+                await self.happened.wait()
+        return next(event for event in self.events if isinstance(event, kind))
+
+    async def play(self, duration_ms: int) -> None:
+        """Let the sink play, giving the player its turn after every chunk."""
+        for _ in range(duration_ms // 20):
+            self.sink.play(20)
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+
+async def test_a_held_reply_is_silent_until_released() -> None:
+    async with Rig() as rig:
+        rig.gate.open(1, held=True)
+        await rig.feed(1, audio_ms=200)
+        assert not rig.sink.queue
+        assert rig.events == []
+        rig.gate.release(1)
+        assert await rig.until(ReplyAudible) == ReplyAudible(0.0, 1)
+        await rig.play(400)
+        assert await rig.until(ReplyFinished) == ReplyFinished(0.0, 1)
+        assert len(rig.sink.played) == RATE * 2 // 5
+        assert rig.captions[-1] == (1, TEXT, True)
+        assert rig.gate.close(1) == TEXT
+
+
+async def test_audio_of_a_cancelled_reply_is_never_heard() -> None:
+    async with Rig() as rig:
+        rig.gate.open(1, held=True)
+        await rig.feed(1, audio_ms=200, end=False)
+        assert rig.gate.cancel(1) == ""
+        rig.gate.open(2, held=False)
+        await rig.feed(1, audio_ms=100)
+        assert rig.events == []
+        await rig.feed(2, audio_ms=100)
+        assert await rig.until(ReplyAudible) == ReplyAudible(0.0, 2)
+
+
+async def test_what_was_heard_stops_where_the_audio_stopped() -> None:
+    async with Rig() as rig:
+        rig.gate.open(1, held=False)
+        await rig.feed(1, audio_ms=3000)
+        await rig.until(ReplyAudible)
+        await rig.play(1500)
+        heard = rig.gate.cancel(1)
+        assert TEXT.startswith(heard)
+        assert 3 <= len(heard.split()) <= 5, heard
+        assert rig.sink.queued_ms() == 0, "nothing of the reply may be left in the queue"
+
+
+async def test_a_lowered_reply_goes_on_where_it_was_held() -> None:
+    async with Rig() as rig:
+        rig.gate.open(1, held=False)
+        await rig.feed(1, audio_ms=1000)
+        await rig.until(ReplyAudible)
+        await rig.play(400)
+        rig.gate.lower(1)
+        before = len(rig.sink.played)
+        await rig.play(200)
+        faded = np.frombuffer(bytes(rig.sink.played[before:]), dtype=np.int16)
+        assert len(faded) == RATE * 40 // 1000, "only the fade is heard"
+        assert faded[-1] == 0
+        rig.gate.restore(1)
+        await rig.play(2000)
+        await rig.until(ReplyFinished)
+        total_ms = len(rig.sink.played) / 2 / RATE * 1000
+        assert 1060 <= total_ms <= 1140, "the rest, the rewind and the fade: nothing lost"
+
+
+def test_words_are_placed_by_their_letters() -> None:
+    sentence = Sentence("one two three four", start=0, end=RATE)
+    assert sentence.heard(0, RATE) == ""
+    assert sentence.heard(RATE // 2, RATE) == "one two"
+    assert sentence.heard(RATE, RATE) == "one two three four"
+
+
+def test_voices_with_word_times_are_exact() -> None:
+    reply = SpokenReply(1, RATE)
+    reply.pcm += bytes(RATE * 2 * 2)
+    for index, word in enumerate(("we", "are", "open")):
+        reply.add_word(word, at=index * RATE // 2)
+    assert reply.heard_text(RATE // 2 + 10) == "we"
+    assert reply.heard_text(RATE // 2 + RATE // 4) == "we are"
+    assert reply.heard_text(RATE * 2) == "we are open"
