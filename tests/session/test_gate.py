@@ -8,7 +8,7 @@ import numpy as np
 from pipecat.frames.frames import AggregatedTextFrame, TTSAudioRawFrame, TTSStartedFrame, TTSTextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.utils.text.base_text_aggregator import AggregationType
+from pipecat.utils.text.base_text_aggregator import TextType
 from pipecat.workers.runner import WorkerRunner
 
 from repartee.events import Event, ReplyAudible, ReplyFinished
@@ -92,14 +92,14 @@ class Rig:
     async def feed(self, reply_id: int, *, audio_ms: int, text: str = TEXT, end: bool = True) -> None:
         tone = (np.ones(RATE * audio_ms // 1000) * 8000).astype(np.int16).tobytes()
         await self.worker.queue_frame(ReplyStartFrame(reply_id=reply_id))
-        announced = AggregatedTextFrame(text, AggregationType.SENTENCE)
+        announced = AggregatedTextFrame(text, TextType.SENTENCE)
         announced.will_be_spoken = True
         await self.worker.queue_frame(announced)
         await self.worker.queue_frame(TTSStartedFrame(context_id="c"))
         step = RATE // 50 * 2
         for start in range(0, len(tone), step):
             await self.worker.queue_frame(TTSAudioRawFrame(tone[start : start + step], RATE, 1))
-        await self.worker.queue_frame(TTSTextFrame(text, AggregationType.SENTENCE))
+        await self.worker.queue_frame(TTSTextFrame(text, TextType.SENTENCE))
         if end:
             await self.worker.queue_frame(ReplyEndFrame(reply_id=reply_id))
         await self.worker.flush_pipeline(timeout=5)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from pipecat.adapters.schemas.tools_schema import ToolsSchema
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
@@ -74,7 +74,6 @@ from repartee.events import (
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.gate import ReplyGate
 from repartee.session.tools import ToolPermits
-from repartee.session.tracker import ReplyTracker
 from repartee.session.wire import AgentState, Wire
 from repartee.telemetry.timeline import Timeline
 
@@ -96,7 +95,6 @@ class Parts:
     """What the bridge performs commands on."""
 
     gate: ReplyGate
-    tracker: ReplyTracker
     wire: Wire
     timeline: Timeline
     permits: ToolPermits
@@ -275,8 +273,7 @@ class Bridge(FrameProcessor):
         parts.permits.open(reply_id, held=held)
         tools = NOT_GIVEN if self._tools is None else self._tools
         context = LLMContext(parts.history.messages(text), tools=tools)  # type: ignore[arg-type]
-        parts.tracker.expect(reply_id, context)
-        await self.push_frame(ReplyStartFrame(reply_id=reply_id))
+        await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 
     async def _speak(self, reply_id: int, text: str) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipecat.frames.frames import ControlFrame
+from pipecat.processors.aggregators.llm_context import LLMContext
 
 
 @dataclass
 class ReplyStartFrame(ControlFrame):
-    """Everything until the next such frame belongs to this reply."""
+    """Everything until the next such frame belongs to this reply.
+
+    `context` is what the model is asked, None for a line that needs no model. It travels with the frame because
+    an interruption of the reply before may still be on its way through the pipeline.
+    """
 
     reply_id: int = 0
+    context: LLMContext | None = None
 
 
 @dataclass

@@ -160,7 +160,7 @@ class _Session:
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
         )
-        bridge.connect(Parts(gate, tracker, wire, timeline, permits, history), tools)
+        bridge.connect(Parts(gate, wire, timeline, permits, history), tools)
         pipeline = Pipeline(
             [transport.input(), ears, kit.stt(), bridge, llm, tracker, kit.tts(), gate, transport.output()]
         )

@@ -55,11 +55,6 @@ class ReplyTracker(FrameProcessor):
         self._rounds = 0
         self._has_text = False
 
-    def expect(self, reply_id: int, context: LLMContext) -> None:
-        """The next model response belongs to this reply; tool results go into this context."""
-        self._reset()
-        self._reply_id, self._context = reply_id, context
-
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Watch the reply's frames; every one is passed on."""
         await super().process_frame(frame, direction)
@@ -85,7 +80,8 @@ class ReplyTracker(FrameProcessor):
                 self._response_ended = True
                 await self._maybe_continue()
             case ReplyStartFrame():
-                self._reply_id = frame.reply_id
+                self._reset()
+                self._reply_id, self._context = frame.reply_id, frame.context
             case _:
                 pass
 
