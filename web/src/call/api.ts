@@ -1,0 +1,92 @@
+import { CallError, problem, type Problem } from './problems';
+
+export interface Invitation {
+  serverUrl: string;
+  token: string;
+}
+
+export interface SiteConfig {
+  agentName: string;
+  /** What runs each stage, in the order the words travel; empty when the server does not say. */
+  stages: { stage: string; label: string }[];
+}
+
+const TOKEN_TIMEOUT_MS = 15_000;
+const CONFIG_TIMEOUT_MS = 5_000;
+const DEFAULT_RETRY_S = 10;
+const RETRY_S_MAX = 120;
+
+const STAGE_NAMES: Record<string, string> = { stt: 'Hearing', llm: 'Thinking', tts: 'Speaking' };
+
+/** Asks for a place in a room. Throws `CallError` with the reason when there is none. */
+export async function requestInvitation(fetcher: typeof fetch = fetch): Promise<Invitation> {
+  let response: Response;
+  try {
+    response = await fetcher('/api/token', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: '{}',
+      signal: AbortSignal.timeout(TOKEN_TIMEOUT_MS),
+    });
+  } catch (error) {
+    throw new CallError(problem('server_unreachable'), { cause: error });
+  }
+  const body = await jsonOf(response);
+  if (!response.ok) throw new CallError(tokenProblem(response, body));
+  const serverUrl = text(body['server_url']);
+  const token = text(body['participant_token']);
+  if (!serverUrl || !token) throw new CallError(problem('server_unreachable'));
+  return { serverUrl, token };
+}
+
+/** The problem behind a refused token request; exported for its tests. */
+export function tokenProblem(response: Response, body: Record<string, unknown>): Problem {
+  const detail = text(body['message']);
+  const said = detail ? { detail } : {};
+  const retryAfterS = retryAfter(response, body);
+  if (response.status === 429) return problem('rate_limited', { ...said, retryAfterS });
+  if (response.status === 503) {
+    return problem(body['error'] === 'no_agent' ? 'no_agent' : 'capacity', { ...said, retryAfterS });
+  }
+  if (response.status >= 500) return problem('server_unreachable', { retryAfterS: DEFAULT_RETRY_S });
+  return problem('refused', said);
+}
+
+/** Who answers here; a page that cannot learn it still offers the call. */
+export async function fetchConfig(fetcher: typeof fetch = fetch): Promise<SiteConfig> {
+  try {
+    const response = await fetcher('/api/config', { signal: AbortSignal.timeout(CONFIG_TIMEOUT_MS) });
+    const body = response.ok ? await jsonOf(response) : {};
+    const ladder = record(body['ladder']);
+    return {
+      agentName: text(record(body['agent'])['name']) ?? '',
+      stages: Object.entries(STAGE_NAMES).flatMap(([key, stage]) => {
+        const label = text(ladder[key]);
+        return label ? [{ stage, label }] : [];
+      }),
+    };
+  } catch {
+    return { agentName: '', stages: [] };
+  }
+}
+
+function retryAfter(response: Response, body: Record<string, unknown>): number {
+  const seconds = Number(body['retry_after'] ?? response.headers.get('Retry-After') ?? Number.NaN);
+  return Number.isFinite(seconds) && seconds > 0 ? Math.min(Math.ceil(seconds), RETRY_S_MAX) : DEFAULT_RETRY_S;
+}
+
+async function jsonOf(response: Response): Promise<Record<string, unknown>> {
+  try {
+    return record(await response.json());
+  } catch {
+    return {};
+  }
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value.trim() ? value.trim() : undefined;
+}

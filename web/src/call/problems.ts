@@ -1,0 +1,129 @@
+/** Everything that can stop a call, as data: one place decides the words and what the caller can do next. */
+export type ProblemCode =
+  | 'mic_denied'
+  | 'mic_missing'
+  | 'mic_busy'
+  | 'insecure_page'
+  | 'no_agent'
+  | 'capacity'
+  | 'rate_limited'
+  | 'refused'
+  | 'server_unreachable'
+  | 'media_unreachable'
+  | 'agent_absent'
+  | 'agent_left'
+  | 'connection_lost'
+  | 'elsewhere'
+  | 'unknown';
+
+export interface Problem {
+  code: ProblemCode;
+  title: string;
+  detail: string;
+  /** Seconds before another try makes sense; the page counts them down. */
+  retryAfterS?: number;
+  /** The call still works by typing, without a microphone. */
+  canType?: boolean;
+}
+
+const TEXTS: Record<ProblemCode, { title: string; detail: string; canType?: boolean }> = {
+  mic_denied: {
+    title: 'The microphone is blocked',
+    detail:
+      'Your browser did not allow this page to use the microphone. Open the site settings next to the address bar, set Microphone to Allow, then try again.',
+    canType: true,
+  },
+  mic_missing: {
+    title: 'No microphone found',
+    detail: 'Plug in or switch on a microphone or headset, then try again.',
+    canType: true,
+  },
+  mic_busy: {
+    title: 'The microphone is in use',
+    detail: 'Another app is holding the microphone. Close other calls or recorders, then try again.',
+    canType: true,
+  },
+  insecure_page: {
+    title: 'This address cannot use the microphone',
+    detail: 'Browsers only share the microphone with pages on HTTPS or on localhost. Open this page over https:// and try again.',
+    canType: true,
+  },
+  no_agent: {
+    title: 'No agent is available',
+    detail: 'The agent is not running right now. It may be restarting.',
+  },
+  capacity: {
+    title: 'All lines are busy',
+    detail: 'Every line is taken at the moment. One should free up shortly.',
+  },
+  rate_limited: {
+    title: 'Too many tries',
+    detail: 'There were too many calls from here in a short time. Wait a moment.',
+  },
+  refused: {
+    title: 'The call was not allowed',
+    detail: 'The server did not accept this call. Reload the page; if it happens again, tell whoever runs this service.',
+  },
+  server_unreachable: {
+    title: 'The server does not answer',
+    detail: 'Check your internet connection. If that is fine, the service may be down for a moment.',
+  },
+  media_unreachable: {
+    title: 'The call could not connect',
+    detail: 'The audio server could not be reached. A firewall or VPN may be in the way; try another network.',
+  },
+  agent_absent: {
+    title: 'The agent did not pick up',
+    detail: 'The line opened but nobody joined within 20 seconds. Please try again.',
+  },
+  agent_left: {
+    title: 'The agent left the call',
+    detail: 'It dropped out and did not come back. Please start a new call.',
+  },
+  connection_lost: {
+    title: 'The connection was lost',
+    detail: 'The call could not be reconnected. Check your network, then start again.',
+  },
+  elsewhere: {
+    title: 'The call moved to another tab',
+    detail: 'This call was opened somewhere else, so it ended here.',
+  },
+  unknown: {
+    title: 'Something went wrong',
+    detail: 'The call could not be started. Please try again.',
+  },
+};
+
+/** The problem for a code; a server's own sentence replaces the stock explanation. */
+export function problem(code: ProblemCode, extra: { detail?: string; retryAfterS?: number } = {}): Problem {
+  return { code, ...TEXTS[code], ...extra };
+}
+
+/** A failed step of starting a call. */
+export class CallError extends Error {
+  constructor(
+    readonly problem: Problem,
+    options?: ErrorOptions,
+  ) {
+    super(problem.title, options);
+    this.name = 'CallError';
+  }
+}
+
+/** What `getUserMedia` threw, by the names the specification gives. */
+export function microphoneProblem(error: unknown): Problem {
+  const name = error instanceof Error || error instanceof DOMException ? error.name : '';
+  switch (name) {
+    case 'NotAllowedError':
+    case 'SecurityError':
+      return problem('mic_denied');
+    case 'NotFoundError':
+    case 'OverconstrainedError':
+      return problem('mic_missing');
+    case 'NotReadableError':
+    case 'AbortError':
+      return problem('mic_busy');
+    default:
+      return problem('unknown', { detail: 'The microphone could not be opened. Check it, then try again.' });
+  }
+}

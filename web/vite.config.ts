@@ -1,0 +1,26 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  plugins: [react()],
+  build: {
+    outDir: '../src/repartee/server/static',
+    emptyOutDir: true,
+    target: 'es2022',
+    // The media client is most of the bundle and changes rarely: its own file stays in the browser's cache.
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: 'livekit', test: /node_modules[\\/](livekit-client|@livekit)[\\/]/ },
+            { name: 'react', test: /node_modules[\\/](react|react-dom|scheduler)[\\/]/ },
+          ],
+        },
+      },
+    },
+    chunkSizeWarningLimit: 800,
+  },
+  // `npm run dev` serves the page with hot reload; the API comes from a running `repartee up`.
+  server: { proxy: { '/api': 'http://127.0.0.1:8080' } },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+});
