@@ -80,10 +80,16 @@ class ReplyTracker(FrameProcessor):
                 self._response_ended = True
                 await self._maybe_continue()
             case ReplyStartFrame():
-                self._reset()
-                self._reply_id, self._context = frame.reply_id, frame.context
+                self._begin(frame)
             case _:
                 pass
+
+    def _begin(self, frame: ReplyStartFrame) -> None:
+        # "Calls started" is a system frame and may overtake the start of the very reply it belongs to.
+        calls = self._calls if any(call.context is frame.context for call in self._requested) else {}
+        self._reset()
+        self._calls = calls
+        self._reply_id, self._context = frame.reply_id, frame.context
 
     async def _maybe_continue(self) -> None:
         """End the reply, or ask the model again once every tool of the round has answered."""
