@@ -1,0 +1,152 @@
+"""What an agent file may say. Strict: an unknown key is an error, every value has a type and a bound."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+PROVIDERS = ("openai", "openai-realtime", "elevenlabs", "cartesia", "on-device", "local")
+"""First part of a model name, `provider:model`. `local` is any OpenAI-compatible server at LLM_BASE_URL."""
+
+_MODEL = re.compile(r"^[a-z][a-z-]*:[\w./:-]+$")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+SlotType = Literal["text", "name", "date", "time", "phone", "number", "choice"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Models(_Strict):
+    """Which model does what, as `provider:model`; left out, the provider ladder decides."""
+
+    stt: str | None = Field(default=None, description="Speech to text, e.g. openai:gpt-4o-mini-transcribe")
+    llm: str | None = Field(default=None, description="Language model, e.g. openai:gpt-4.1-mini")
+    tts: str | None = Field(default=None, description="Voice, e.g. cartesia:sonic-3.6")
+
+    @field_validator("stt", "llm", "tts")
+    @classmethod
+    def _known_provider(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not _MODEL.match(value):
+            raise ValueError(f"'{value}' is not of the form provider:model, e.g. openai:gpt-4.1-mini")
+        provider = value.split(":", 1)[0]
+        if provider not in PROVIDERS:
+            raise ValueError(f"unknown provider '{provider}'{nearest(provider, PROVIDERS)}")
+        return value
+
+
+class Voice(_Strict):
+    """The voice's name at each provider; the one in use is picked by the ladder."""
+
+    openai: str = "alloy"
+    elevenlabs: str = "21m00Tcm4TlvDq8ikWAM"
+    cartesia: str = "e07c00bc-4134-4eae-9ea4-1a55fb45746b"
+    on_device: str = "en_US-joe-medium"
+    speed: float = Field(default=1.0, ge=0.5, le=2.0)
+
+
+class Slot(_Strict):
+    """One thing a tool needs to know from the caller."""
+
+    type: SlotType = "text"
+    ask: Text
+    """The question asked when it is missing."""
+    choices: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _choices_fit(self) -> Slot:
+        if self.type == "choice" and not self.choices:
+            raise ValueError("a slot of type choice needs 'choices'")
+        return self
+
+
+class Answer(_Strict):
+    """An answer known in advance: used when no language model is there, and as the cheapest tier when one is."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
+    ask: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Example phrasings of the question; others are matched by meaning."""
+    say: str | None = None
+    do: str | None = None
+    """A tool to call, once its slots are known."""
+    slots: dict[str, Slot] = Field(default_factory=dict)
+    confirm: str | None = None
+    """Asked before the tool is called; `{slot}` stands for a value."""
+
+    @model_validator(mode="after")
+    def _says_or_does(self) -> Answer:
+        if self.say is None and self.do is None:
+            raise ValueError(f"answer '{self.id}' needs 'say' (a text) or 'do' (a tool)")
+        if self.do is None and (self.slots or self.confirm):
+            raise ValueError(f"answer '{self.id}' has slots or confirm but no tool in 'do'")
+        allowed = {*self.slots, *(("result",) if self.do else ())}
+        for text in (self.say, self.confirm):
+            for name in _PLACEHOLDER.findall(text or ""):
+                if name not in allowed:
+                    raise ValueError(
+                        f"answer '{self.id}' uses {{{name}}}, which is no slot of it{nearest(name, allowed)}"
+                    )
+        return self
+
+
+class TurnTaking(_Strict):
+    """When the agent speaks and when it gives way."""
+
+    sensitivity: Literal["low", "medium", "high"] = "medium"
+    min_silence_ms: int = Field(default=300, ge=100, le=3000)
+    max_silence_ms: int = Field(default=1600, ge=200, le=10_000)
+    speculate: bool = True
+    barge_in: bool = True
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TurnTaking:
+        if self.min_silence_ms > self.max_silence_ms:
+            raise ValueError("min_silence_ms is above max_silence_ms")
+        return self
+
+
+class Limits(_Strict):
+    """What one call may take."""
+
+    max_call_s: int = Field(default=3600, ge=10, le=86_400)
+
+
+class AgentFile(_Strict):
+    """An agent file as it is written."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
+    persona: Text
+    greeting: Text
+    voice: Voice = Voice()
+    models: Models = Models()
+    answers: tuple[Answer, ...] = ()
+    fallback: Text = "I'm sorry, I can't help with that. Is there anything else?"
+    tools: str | None = Field(default=None, description="A Python file beside this one with @tool functions")
+    turn_taking: TurnTaking = TurnTaking()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _unique_answers(self) -> AgentFile:
+        seen: set[str] = set()
+        for answer in self.answers:
+            if answer.id in seen:
+                raise ValueError(f"two answers have the id '{answer.id}'")
+            seen.add(answer.id)
+        return self
+
+
+def nearest(name: str, choices: object) -> str:
+    """Return `; did you mean 'x'?` for the nearest choice, or the choices when none is near."""
+    import difflib  # noqa: PLC0415 - only needed to explain an error
+
+    options = sorted(str(choice) for choice in choices) if hasattr(choices, "__iter__") else []
+    if close := difflib.get_close_matches(name, options, n=1, cutoff=0.5):
+        return f"; did you mean '{close[0]}'?"
+    return f"; choose one of: {', '.join(options)}" if options else ""
