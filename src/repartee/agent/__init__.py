@@ -1,1 +1,20 @@
-"""agent"""
+"""Agents: one YAML file and ordinary Python tools."""
+
+from repartee.agent.definition import Answer, Limits, Models, Slot, TurnTaking, Voice
+from repartee.agent.loader import Agent, agent_json_schema, load_agent
+from repartee.agent.tools import Tool, ToolContext, tool
+
+__all__ = [
+    "Agent",
+    "Answer",
+    "Limits",
+    "Models",
+    "Slot",
+    "Tool",
+    "ToolContext",
+    "TurnTaking",
+    "Voice",
+    "agent_json_schema",
+    "load_agent",
+    "tool",
+]

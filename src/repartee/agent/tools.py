@@ -137,7 +137,9 @@ def describe(function: Callable[..., Any]) -> Tool:
             continue
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[name] = (hints[name], Field(default, description=notes.get(name)))
-    arguments = create_model(f"{function.__name__}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
+    arguments = create_model(
+        f"{function.__name__}_arguments", __config__=ConfigDict(extra="forbid"), **fields
+    )
     schema = arguments.model_json_schema()
     schema.pop("title", None)
     for properties in schema.get("properties", {}).values():
