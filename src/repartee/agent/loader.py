@@ -113,7 +113,7 @@ def _construct(path: Path, node: yaml.Node) -> Any:
     if duplicates:
         raise _config_error(path, duplicates)
     try:
-        return yaml.SafeLoader("").construct_document(node)  # type: ignore[no-untyped-call]
+        return yaml.SafeLoader("").construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem}") from error
