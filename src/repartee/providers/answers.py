@@ -1,0 +1,155 @@
+"""A Pipecat LLM service without a language model: the agent file's answers, chosen by meaning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+import structlog
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallFromLLM,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.llm_service import LLMService
+from pipecat.services.settings import LLMSettings
+
+from repartee.agent import Agent, Answer
+from repartee.providers.dialogue import Action, Dialogue, Do, Say, step, user_texts
+
+log = structlog.get_logger()
+Vectors = npt.NDArray[np.float32]
+
+
+class Meaning:
+    """Finds the answer nearest to a text; vectors come from the speech host and are kept.
+
+    Args:
+        agent: Whose answers.
+        client: HTTP client of the speech host.
+    """
+
+    def __init__(self, agent: Agent, client: httpx.AsyncClient) -> None:
+        self._client = client
+        self._owners = [answer for answer in agent.answers for _ in answer.ask]
+        self._asks = [ask for answer in agent.answers for ask in answer.ask]
+        self._table: Vectors | None = None
+        self._known: dict[str, Vectors] = {}
+
+    async def learn(self, texts: list[str]) -> None:
+        """Fetch the vectors of texts that are not known yet.
+
+        Raises:
+            httpx.HTTPError: The speech host does not answer.
+        """
+        if self._table is None and self._asks:
+            self._table = await self._vectors(self._asks)
+        if missing := [text for text in texts if text not in self._known]:
+            for text, vector in zip(missing, await self._vectors(missing), strict=True):
+                self._known[text] = vector
+
+    async def _vectors(self, texts: list[str]) -> Vectors:
+        response = await self._client.post(
+            "/v1/embeddings", json={"model": "all-MiniLM-L6-v2", "input": texts}
+        )
+        response.raise_for_status()
+        return np.array([item["embedding"] for item in response.json()["data"]], dtype=np.float32)
+
+    def rank(self, text: str) -> tuple[Answer | None, float]:
+        """Return the nearest answer to a learned text."""
+        if self._table is None:
+            return None, 0.0
+        scores = self._table @ self._known[text]
+        best = int(np.argmax(scores))
+        return self._owners[best], float(scores[best])
+
+
+class AnswersLLM(LLMService):
+    """Answers as the agent file says, fills slots, calls tools.
+
+    Args:
+        agent: Answers and fallback.
+        meaning: The matcher, shared by a process's calls.
+        now: The clock that "tomorrow" is relative to.
+    """
+
+    def __init__(self, agent: Agent, meaning: Meaning, now: Callable[[], datetime] = datetime.now) -> None:
+        super().__init__(settings=_settings())
+        self._agent = agent
+        self._meaning = meaning
+        self._now = now
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Answer a context; pass everything else on."""
+        await super().process_frame(frame, direction)
+        if not isinstance(frame, LLMContextFrame):
+            await self.push_frame(frame, direction)
+            return
+        await self.push_frame(LLMFullResponseStartFrame())
+        try:
+            await self._answer(frame.context)
+        except httpx.HTTPError as error:
+            await self.push_error(error_msg="the speech host did not match the answers", exception=error)
+        finally:
+            await self.push_frame(LLMFullResponseEndFrame())
+
+    async def _answer(self, context: LLMContext) -> None:
+        messages: list[dict[str, Any]] = [dict(m) for m in context.get_messages()]  # type: ignore[arg-type]
+        texts = user_texts(messages)
+        await self._meaning.learn(texts)
+        state = Dialogue()
+        action: Action = Say(self._agent.fallback)
+        for text in texts:
+            state, action = step(state, text, self._meaning.rank, self._now(), self._agent.fallback)
+        match action:
+            case Say(text):
+                await self.push_frame(LLMTextFrame(text))
+            case Do(answer, arguments) if messages and messages[-1].get("role") == "tool":
+                del arguments
+                await self.push_frame(LLMTextFrame(_told(answer, str(messages[-1]["content"]))))
+            case Do(answer, arguments):
+                call = FunctionCallFromLLM(
+                    context=context,
+                    tool_call_id=f"call_{uuid4().hex[:12]}",
+                    function_name=answer.do or "",
+                    arguments=dict(arguments),
+                )
+                await self.run_function_calls([call])
+
+
+def _told(answer: Answer, result: str) -> str:
+    try:
+        data = json.loads(result)
+    except ValueError:
+        data = result
+    if isinstance(data, dict) and "error" in data:
+        return f"I'm sorry: {data['error']}."
+    text = data if isinstance(data, str) else json.dumps(data)
+    return (answer.say or "{result}").format(result=text)
+
+
+def _settings() -> LLMSettings:
+    return LLMSettings(
+        model="answers",
+        system_instruction=None,
+        temperature=None,
+        max_tokens=None,
+        top_p=None,
+        top_k=None,
+        frequency_penalty=None,
+        presence_penalty=None,
+        seed=None,
+        filter_incomplete_user_turns=False,
+        user_turn_completion_config=None,
+    )
