@@ -123,12 +123,8 @@ def step(state: Dialogue, text: str, rank: Rank, today: datetime, fallback: str)
     if state.confirming:
         return _confirmed(state, text, today)
     found = _fill(state, text, today)
-    if (
-        found == dict(state.values)
-        and answer is not None
-        and answer.id != state.answer.id
-        and nearness >= TOPIC_SHIFT
-    ):
+    nothing_new = found == dict(state.values)
+    if nothing_new and answer is not None and answer.id != state.answer.id and nearness >= TOPIC_SHIFT:
         if answer.do is not None:
             return _open(answer, text, today, fallback)
         # A question in between is answered, and the question that was open is asked again.
