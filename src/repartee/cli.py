@@ -41,10 +41,14 @@ LIVEKIT_READY_S = 15.0
 
 def _settings(**given: Any) -> Settings:
     try:
-        return Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+        return Settings().model_copy(
+            update={name: value for name, value in given.items() if value is not None}
+        )
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"the environment variable for '{first['loc'][0]}' is wrong: {first['msg']}") from error
+        raise ConfigError(
+            f"the environment variable for '{first['loc'][0]}' is wrong: {first['msg']}"
+        ) from error
 
 
 def _access(settings: Settings) -> LiveKitAccess:
@@ -60,13 +64,17 @@ def _check_port(host: str, port: int, what: str, variable: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ConfigError(f"port {port} for {what} is taken; stop what uses it, or set {variable}") from error
+            raise ConfigError(
+                f"port {port} for {what} is taken; stop what uses it, or set {variable}"
+            ) from error
 
 
 @contextlib.asynccontextmanager
 async def _own_livekit(settings: Settings) -> AsyncIterator[LiveKitAccess]:
     """Run a LiveKit server on loopback with a key made for this run."""
-    program = shutil.which("livekit-server") or settings.cache_dir / "bin" / f"livekit-server-{LIVEKIT_VERSION}"
+    program = (
+        shutil.which("livekit-server") or settings.cache_dir / "bin" / f"livekit-server-{LIVEKIT_VERSION}"
+    )
     if not Path(program).is_file():
         raise ConfigError("livekit-server is not installed; run `make setup`, or set LIVEKIT_URL to a server")
     _check_port("127.0.0.1", settings.livekit_port, "the LiveKit server", "REPARTEE_LIVEKIT_PORT")
@@ -124,7 +132,9 @@ async def _answers(port: int, process: asyncio.subprocess.Process) -> None:
 
 
 def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:
-    out.print(f"\n[bold]{agent.name}[/bold] is on the line: [bold cyan]http://{settings.host}:{settings.port}[/bold cyan]\n")
+    out.print(
+        f"\n[bold]{agent.name}[/bold] is on the line: [bold cyan]http://{settings.host}:{settings.port}[/bold cyan]\n"
+    )
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("", "runs on", "lost against the next rung", "to climb"):
         table.add_column(title)
@@ -138,13 +148,17 @@ class _Http(uvicorn.Server):
     """A server that leaves signals to `up`."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Any:  # noqa: D102
+    def capture_signals(self) -> Any:
         yield
 
 
 async def _serve_http(settings: Settings, site: Site, stop: asyncio.Event) -> None:
     config = uvicorn.Config(
-        create_app(settings, site), host=settings.host, port=settings.port, log_level="warning", access_log=False
+        create_app(settings, site),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
     )
     server = _Http(config)
     serving = asyncio.create_task(server.serve())
@@ -186,7 +200,9 @@ async def _up(settings: Settings, stop: asyncio.Event, *, http: bool = True, wor
             await asyncio.wait({registered, *jobs}, return_when=asyncio.FIRST_COMPLETED)
             registered.cancel()
         if http and not any(job.done() for job in jobs):
-            jobs.append(asyncio.create_task(_serve_http(settings, _site(settings, access, agent, ladder), stop)))
+            jobs.append(
+                asyncio.create_task(_serve_http(settings, _site(settings, access, agent, ladder), stop))
+            )
             _banner(settings, agent, ladder)
         await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
@@ -257,7 +273,9 @@ def call(
 def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
     """Check an agent file."""
     loaded = load_agent(agent)
-    out.print(f"{agent}: {loaded.name}, {len(loaded.answers)} answers, {len(loaded.tools)} tools, version {loaded.version}")
+    out.print(
+        f"{agent}: {loaded.name}, {len(loaded.answers)} answers, {len(loaded.tools)} tools, version {loaded.version}"
+    )
 
 
 @app.command()
@@ -274,7 +292,9 @@ def models() -> None:
         wrong |= not good
         out.print(f"{'ok   ' if good else '[red]WRONG[/red]'} {path.name}")
     if wrong:
-        raise ConfigError("a model file is not what it should be; delete the environment and run `make setup`")
+        raise ConfigError(
+            "a model file is not what it should be; delete the environment and run `make setup`"
+        )
 
 
 def main() -> None:

@@ -104,7 +104,9 @@ def _refusal(request: Request, settings: Settings, limit: RateLimit) -> JSONResp
         allowed = {item.strip().rstrip("/") for item in settings.allowed_origins.split(",") if item.strip()}
         # A page of another site must not open calls on this one's account.
         if urlsplit(origin).netloc != request.headers.get("host") and origin.rstrip("/") not in allowed:
-            return _error(403, "origin", f"calls from {origin} are not allowed; add it to REPARTEE_ALLOWED_ORIGINS")
+            return _error(
+                403, "origin", f"calls from {origin} are not allowed; add it to REPARTEE_ALLOWED_ORIGINS"
+            )
     if settings.api_token is not None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not secrets.compare_digest(given.encode(), settings.api_token.get_secret_value().encode()):
@@ -129,7 +131,9 @@ async def _body(request: Request) -> dict[str, Any] | JSONResponse:
         body = json.loads(data)
     except ValueError:
         return _error(400, "not_json", "the request body is not JSON")
-    return body if isinstance(body, dict) else _error(400, "not_json", "the request body is not a JSON object")
+    return (
+        body if isinstance(body, dict) else _error(400, "not_json", "the request body is not a JSON object")
+    )
 
 
 async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONResponse:

@@ -57,7 +57,11 @@ def read_audio(path: Path) -> Pcm:
         audio, rate = sf.read(path, dtype="float32", always_2d=True)
     except (sf.LibsndfileError, OSError) as error:
         raise ConfigError(f"{path} is no sound file that can be read") from error
-    return np.asarray(soxr.resample(audio.mean(axis=1), rate, RATE_HZ) * 32767).clip(-32768, 32767).astype(np.int16)
+    return (
+        np.asarray(soxr.resample(audio.mean(axis=1), rate, RATE_HZ) * 32767)
+        .clip(-32768, 32767)
+        .astype(np.int16)
+    )
 
 
 def end_of_speech(pcm: Pcm) -> int:

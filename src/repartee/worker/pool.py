@@ -66,7 +66,9 @@ class Child:
         self.pipe.close()
         self.process.join()
         if not self.ready.done():
-            self.ready.set_exception(CapacityError(self.failure or "a session process ended early", retry_after_s=5))
+            self.ready.set_exception(
+                CapacityError(self.failure or "a session process ended early", retry_after_s=5)
+            )
             self.ready.exception()  # looked at: nobody may be waiting for a spare process
         self.exited.set_result(self.process.exitcode or 0)
 

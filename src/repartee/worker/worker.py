@@ -101,7 +101,9 @@ class Worker:
                         ) from error
                     log.warning("worker.handshake_failed", status=error.status)
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                    log.warning("worker.disconnected", error=type(error).__name__, retry_in_s=round(wait_s, 1))
+                    log.warning(
+                        "worker.disconnected", error=type(error).__name__, retry_in_s=round(wait_s, 1)
+                    )
                 finally:
                     self._socket = None
                     self.registered.clear()
@@ -196,7 +198,9 @@ class Worker:
         log.info("call.ended", call_id=call_id, outcome=child.outcome or "crashed", detail=child.failure)
         if job_id is not None:
             del self._jobs[job_id]
-            error = "" if good else child.failure or f"the session process ended with {child.process.exitcode}"
+            error = (
+                "" if good else child.failure or f"the session process ended with {child.process.exitcode}"
+            )
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
 
     async def _job_status(self, job_id: str, status: proto.JobStatus.ValueType, error: str = "") -> None:
