@@ -51,6 +51,7 @@ class ProviderKit:
         self._speech_url = speech_url or ""
         self._clients: dict[str, AsyncOpenAI] = {}
         self._host: httpx.AsyncClient | None = None
+        self._meaning: Meaning | None = None
 
     def stt(self) -> STTService:
         """Speech to text."""
@@ -99,7 +100,8 @@ class ProviderKit:
         """The model with the agent's tools registered, and their schema."""
         service: Any
         if self._ladder.llm.provider == "answers":
-            service = AnswersLLM(self._agent, Meaning(self._agent, self._host_client()))
+            self._meaning = Meaning(self._agent, self._host_client())
+            service = AnswersLLM(self._agent, self._meaning)
         else:
             service = services.SharedClientLLM(
                 self._client(self._ladder.llm.provider),
@@ -118,9 +120,15 @@ class ProviderKit:
         return service, _schema(self._agent.tools)
 
     async def prewarm(self) -> None:
-        """Open the connections of this call's providers; failing to is no reason not to talk."""
-        async with asyncio.timeout(PREWARM_S):
-            await asyncio.gather(*(_touch(client) for client in self._clients.values()))
+        """Open the connections of this call's providers, while the greeting plays; failing is no reason not to talk."""
+        warming = [_touch(client) for name, client in self._clients.items() if name != "on-device"]
+        if self._meaning is not None:
+            warming.append(_learn(self._meaning))
+        try:
+            async with asyncio.timeout(PREWARM_S):
+                await asyncio.gather(*warming)
+        except TimeoutError:
+            log.info("provider.prewarm_slow", after_s=PREWARM_S)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -195,3 +203,10 @@ async def _touch(client: AsyncOpenAI) -> None:
         await client.models.list()
     except OpenAIError as error:
         log.info("provider.prewarm_failed", host=client.base_url.host, error=type(error).__name__)
+
+
+async def _learn(meaning: Meaning) -> None:
+    try:
+        await meaning.learn([])
+    except httpx.HTTPError as error:
+        log.info("provider.prewarm_failed", host="speech", error=type(error).__name__)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -148,8 +149,8 @@ async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONR
             await livekit.agent_dispatch.create_dispatch(
                 CreateAgentDispatchRequest(agent_name=settings.agent_name, room=room)
             )
-    except (api.TwirpError, OSError, TimeoutError) as error:
-        log.error("token.dispatch_failed", error=type(error).__name__)
+    except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        log.warning("token.dispatch_failed", error=type(error).__name__)
         return _error(503, "no_agent", "the media server does not answer; try again shortly", retry_after=5)
     grants = api.VideoGrants(
         room_join=True,

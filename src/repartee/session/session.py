@@ -121,11 +121,13 @@ class _Session:
         )
         worker = self._assemble(kit, transport, wire, permits)
         captions = asyncio.create_task(wire.run(), name="captions")
+        warming = asyncio.create_task(kit.prewarm(), name="prewarm")
         try:
             reason = await self._drive(worker, wire)
         finally:
             captions.cancel()
-            await asyncio.gather(captions, return_exceptions=True)
+            warming.cancel()
+            await asyncio.gather(captions, warming, return_exceptions=True)
             await kit.aclose()
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()

@@ -11,21 +11,21 @@ from typing import Any
 
 import httpx
 import numpy as np
-import numpy.typing as npt
 import soundfile as sf
-import soxr
 from livekit import rtc
 
-from repartee.errors import ConfigError, MediaError
+from repartee.errors import MediaError
+from repartee.simulator.audio import Pcm, end_of_speech, noise_floor, read_audio
 
 RATE_HZ = 48_000
-FRAME_S = 0.02
+FRAME = RATE_HZ // 50
+QUEUE_MS = 200
 QUIET_LEVEL = 300.0
 """RMS of a 20 ms frame of 16-bit audio; below it the agent is silent."""
 QUIET_S = 0.9
 ANSWER_S = 20.0
 GREETING_S = 15.0
-Pcm = npt.NDArray[np.int16]
+SPEECH_LIMIT_S = 60.0
 
 
 @dataclass
@@ -47,30 +47,11 @@ class CallReport:
     exchanges: list[Exchange] = field(default_factory=list)
 
 
-def read_audio(path: Path) -> Pcm:
-    """Read any sound file as 48 kHz mono.
-
-    Raises:
-        ConfigError: It is missing or no audio.
-    """
-    try:
-        audio, rate = sf.read(path, dtype="float32", always_2d=True)
-    except (sf.LibsndfileError, OSError) as error:
-        raise ConfigError(f"{path} is no sound file that can be read") from error
-    return (
-        np.asarray(soxr.resample(audio.mean(axis=1), rate, RATE_HZ) * 32767)
-        .clip(-32768, 32767)
-        .astype(np.int16)
-    )
-
-
-def end_of_speech(pcm: Pcm) -> int:
-    """Return the sample after the last sound, by level: 30 dB below the loudest 20 ms."""
-    size = int(RATE_HZ * FRAME_S)
-    frames = pcm[: len(pcm) // size * size].reshape(-1, size).astype(np.float64)
-    level = np.sqrt((frames**2).mean(axis=1))
-    loud = np.flatnonzero(level > level.max() * 10 ** (-30 / 20))
-    return int((loud[-1] + 1) * size) if loud.size else len(pcm)
+@dataclass
+class _Utterance:
+    pcm: Pcm
+    speech_end: int
+    ended: asyncio.Future[float]
 
 
 class Caller:
@@ -83,18 +64,20 @@ class Caller:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._room = rtc.Room()
-        self._source = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=200)
+        self._source = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=QUEUE_MS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._began_s = time.monotonic()
+        self._utterances: asyncio.Queue[_Utterance] = asyncio.Queue()
         self._said: list[tuple[float, Pcm]] = []
         self._agent: list[tuple[float, Pcm]] = []
         self._agent_loud_s: float | None = None
         self._first_loud_s: float | None = None
         self._sound = asyncio.Event()
         self._captions: dict[str, dict[str, str]] = {"user": {}, "agent": {}}
+        self.room_name = ""
 
     async def join(self) -> None:
-        """Ask for an invitation and enter the room.
+        """Ask for an invitation, enter the room, and open the microphone.
 
         Raises:
             MediaError: The server refuses or does not answer.
@@ -109,93 +92,134 @@ class Caller:
         self._room.on("track_subscribed", self._subscribed)
         self._room.register_text_stream_handler("lk.transcription", self._caption)
         invitation = response.json()
+        self.room_name = invitation["room_name"]
         await self._room.connect(invitation["server_url"], invitation["participant_token"])
         self._began_s = time.monotonic()
         track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self._room.local_participant.publish_track(track, options)
+        self._own(self._send())
 
     async def leave(self) -> None:
         """Hang up."""
-        await self._room.disconnect()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._room.disconnect()
         await self._source.aclose()
 
     async def hold(self, files: list[Path]) -> CallReport:
         """Hold the whole conversation: hear the greeting, say each recording, hear each answer."""
         report = CallReport()
-        await self._wait_for_answer(GREETING_S)
+        await self.wait_for_answer(GREETING_S)
         report.greeting = self._text("agent")
         for path in files:
-            pcm = read_audio(path)
-            before = {side: len(texts) for side, texts in self._captions.items()}
-            ended_s = await self._speak(pcm)
-            exchange = Exchange(path.name)
-            self._first_loud_s = None
-            if await self._wait_for_answer(ANSWER_S) and self._first_loud_s is not None:
-                exchange.latency_ms = round((self._first_loud_s - ended_s) * 1000, 1)
-            exchange.heard = self._text("user", before["user"])
-            exchange.reply = self._text("agent", before["agent"])
-            report.exchanges.append(exchange)
+            report.exchanges.append(await self.exchange(path))
         return report
+
+    async def exchange(self, path: Path) -> Exchange:
+        """Say one recording and hear the answer to its end."""
+        before = {side: len(texts) for side, texts in self._captions.items()}
+        self._first_loud_s = None
+        self._sound.clear()
+        ended_s = await self.say(read_audio(path, RATE_HZ))
+        exchange = Exchange(path.name)
+        if await self._wait_quiet(ANSWER_S) and self._first_loud_s is not None:
+            exchange.latency_ms = round((self._first_loud_s - ended_s) * 1000, 1)
+        exchange.heard = self._text("user", before["user"])
+        exchange.reply = self._text("agent", before["agent"])
+        return exchange
 
     async def type(self, text: str) -> None:
         """Send a typed message."""
         await self._room.local_participant.send_text(text, topic="lk.chat")
 
-    async def _speak(self, pcm: Pcm) -> float:
-        """Say a recording, then silence; return when its speech ended."""
-        size = int(RATE_HZ * FRAME_S)
-        speech_end = end_of_speech(pcm)
-        start_s = time.monotonic()
-        self._said.append((start_s, pcm))
-        for at in range(0, len(pcm), size):
-            block = np.zeros(size, np.int16)
-            block[: len(pcm[at : at + size])] = pcm[at : at + size]
-            await self._source.capture_frame(rtc.AudioFrame(block.tobytes(), RATE_HZ, 1, size))
-        await self._source.wait_for_playout()
-        return time.monotonic() - max(0.0, (len(pcm) - speech_end) / RATE_HZ)
+    async def say(self, pcm: Pcm) -> float:
+        """Say something; return when its speech ended, on the monotonic clock."""
+        utterance = _Utterance(pcm, end_of_speech(pcm, RATE_HZ), asyncio.get_running_loop().create_future())
+        self._utterances.put_nowait(utterance)
+        async with asyncio.timeout(len(pcm) / RATE_HZ + SPEECH_LIMIT_S):
+            return await utterance.ended
 
-    async def _wait_for_answer(self, limit_s: float) -> bool:
-        """Wait until the agent has spoken and then been quiet."""
+    async def wait_for_answer(self, limit_s: float) -> bool:
+        """Wait until the agent has spoken and then been quiet; return whether it spoke."""
         self._sound.clear()
-        deadline_s = time.monotonic() + limit_s
+        return await self._wait_quiet(limit_s)
+
+    async def _wait_quiet(self, limit_s: float) -> bool:
         try:
             async with asyncio.timeout(limit_s):
                 await self._sound.wait()
         except TimeoutError:
             return False
-        while time.monotonic() < deadline_s + 30:
-            quiet_s = time.monotonic() - (self._agent_loud_s or 0.0)
-            if quiet_s >= QUIET_S:
+        deadline_s = time.monotonic() + SPEECH_LIMIT_S
+        while (now_s := time.monotonic()) < deadline_s:
+            left_s = QUIET_S - (now_s - (self._agent_loud_s or 0.0))
+            if left_s <= 0:
                 return True
-            await asyncio.sleep(QUIET_S - quiet_s)
+            await asyncio.sleep(left_s)
         return True
+
+    def _own(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self) -> None:
+        """A microphone never stops: what is said, and a quiet room between."""
+        quiet = noise_floor(RATE_HZ)
+        at = 0
+        while True:
+            if not self._utterances.empty():
+                await self._send_utterance(self._utterances.get_nowait())
+            await self._send_frame(quiet[at : at + FRAME])
+            at = (at + FRAME) % (len(quiet) - FRAME)
+
+    async def _send_utterance(self, utterance: _Utterance) -> None:
+        self._said.append((self._plays_at_s(), utterance.pcm))
+        for at in range(0, len(utterance.pcm), FRAME):
+            block = np.zeros(FRAME, np.int16)
+            part = utterance.pcm[at : at + FRAME]
+            block[: len(part)] = part
+            plays_s = self._plays_at_s()
+            await self._send_frame(block)
+            if at <= utterance.speech_end - 1 < at + FRAME and not utterance.ended.done():
+                utterance.ended.set_result(plays_s + (utterance.speech_end - at) / RATE_HZ)
+        if not utterance.ended.done():
+            utterance.ended.set_result(self._plays_at_s())
+
+    def _plays_at_s(self) -> float:
+        """When the next frame leaves the queue."""
+        return time.monotonic() + self._source.queued_duration
+
+    async def _send_frame(self, block: Pcm) -> None:
+        await self._source.capture_frame(rtc.AudioFrame(block.tobytes(), RATE_HZ, 1, FRAME))
 
     def _subscribed(self, track: rtc.Track, *_: Any) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
-            task = asyncio.create_task(self._listen(track), name="listen")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._own(self._listen(track))
 
     async def _listen(self, track: rtc.Track) -> None:
-        async for event in rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=20):
-            now_s = time.monotonic()
-            pcm = np.frombuffer(event.frame.data, dtype=np.int16).copy()
-            self._agent.append((now_s, pcm))
-            if np.sqrt((pcm.astype(np.float64) ** 2).mean()) > QUIET_LEVEL:
-                self._agent_loud_s = now_s
-                if self._first_loud_s is None:
-                    self._first_loud_s = now_s
-                self._sound.set()
+        stream = rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=20)
+        try:
+            async for event in stream:
+                self._hear(np.frombuffer(event.frame.data, dtype=np.int16).copy())
+        finally:
+            # Left open, its native thread calls into an interpreter that has ended.
+            await stream.aclose()
+
+    def _hear(self, pcm: Pcm) -> None:
+        now_s = time.monotonic()
+        self._agent.append((now_s, pcm))
+        if np.sqrt((pcm.astype(np.float64) ** 2).mean()) > QUIET_LEVEL:
+            self._agent_loud_s = now_s
+            if self._first_loud_s is None:
+                self._first_loud_s = now_s - len(pcm) / RATE_HZ
+            self._sound.set()
 
     def _caption(self, reader: rtc.TextStreamReader, identity: str) -> None:
         side = "user" if identity == self._room.local_participant.identity else "agent"
-        task = asyncio.create_task(self._read(reader, side), name="caption")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._own(self._read(reader, side))
 
     async def _read(self, reader: rtc.TextStreamReader, side: str) -> None:
         segment = (reader.info.attributes or {}).get("lk.segment_id", reader.info.stream_id)
@@ -231,10 +255,10 @@ async def call(url: str, audio: list[Path], record: Path | None) -> CallReport:
         MediaError: The call could not be made.
     """
     for path in audio:
-        read_audio(path)
+        read_audio(path, RATE_HZ)
     caller = Caller(url)
-    await caller.join()
     try:
+        await caller.join()
         return await caller.hold(audio)
     finally:
         await caller.leave()

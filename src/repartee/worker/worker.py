@@ -33,7 +33,6 @@ class WorkerConfig:
     access: LiveKitAccess
     agent_path: Path
     data_dir: Path
-    speech_url: str | None
 
 
 class Worker:
@@ -51,6 +50,7 @@ class Worker:
         self._accepted: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._speech_url: str | None = None
         self.registered = asyncio.Event()
 
     @property
@@ -58,14 +58,30 @@ class Worker:
         """Calls in progress or promised."""
         return len(self._pool.live) + len(self._accepted)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set, then end every call.
+    async def warm(self) -> None:
+        """Start the session processes.
+
+        Raises:
+            CapacityError: None could be started.
+        """
+        await self._pool.start()
+
+    async def close(self) -> None:
+        """End every session process."""
+        self._draining = True
+        await self._pool.close()
+
+    async def run(self, stop: asyncio.Event, speech_url: str | None) -> None:
+        """Serve until `stop` is set, then end every call. `warm` comes first.
+
+        Args:
+            stop: Set to end.
+            speech_url: The speech host, where one is needed.
 
         Raises:
             MediaError: The server refuses the key.
-            CapacityError: No session process could be started.
         """
-        await self._pool.start()
+        self._speech_url = speech_url
         serving = asyncio.create_task(self._serve(), name="worker")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -75,7 +91,7 @@ class Worker:
         finally:
             self._draining = True
             await self._send_status()
-            await self._pool.close()
+            await self.close()
             serving.cancel()
             stopping.cancel()
             await asyncio.gather(serving, stopping, *self._tasks, return_exceptions=True)
@@ -176,13 +192,13 @@ class Worker:
             agent_path=self._config.agent_path,
             caller_identity=None,
             data_dir=self._config.data_dir,
-            speech_url=self._config.speech_url,
+            speech_url=self._speech_url,
         )
         self._jobs[job.id] = call_id
         try:
             await self._pool.take(spec)
         except (CapacityError, TimeoutError) as error:
-            log.error("call.not_started", job_id=job.id, error=str(error))
+            log.exception("call.not_started", job_id=job.id)
             self._jobs.pop(job.id, None)
             await self._job_status(job.id, proto.JS_FAILED, str(error))
             return

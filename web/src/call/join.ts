@@ -79,7 +79,7 @@ async function openMicrophone(): Promise<LocalAudioTrack> {
 
 async function microphoneAllowed(): Promise<boolean> {
   try {
-    const status = await navigator.permissions.query({ name: 'microphone' as PermissionName });
+    const status = await navigator.permissions.query({ name: 'microphone' });
     return status.state === 'granted';
   } catch {
     return false; // not every browser can be asked about the microphone

@@ -15,27 +15,20 @@ from repartee.errors import ProviderError
 log = structlog.get_logger()
 READY_S = 60.0
 STOP_S = 5.0
+RESTART_S = (0.5, 10.0)
 
 
 class SpeechHost:
-    """The running host process.
+    """The host process, started again on its port when it dies.
 
     Attributes:
         url: Its base URL, without a path.
     """
 
-    def __init__(self, process: Process, url: str) -> None:
+    def __init__(self, process: Process, port: int) -> None:
         self._process = process
-        self.url = url
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.returncode is None
-
-    async def wait(self) -> int:
-        """Wait until the process ends."""
-        return await self._process.wait()
+        self._port = port
+        self.url = f"http://127.0.0.1:{port}"
 
     @staticmethod
     @asynccontextmanager
@@ -45,23 +38,49 @@ class SpeechHost:
         Raises:
             ProviderError: It did not become ready.
         """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "repartee.providers.ondevice",
-            "--port",
-            str(port),
-            stdin=PIPE,
-            stdout=PIPE,
-            start_new_session=True,  # Ctrl+C reaches the parent, which ends its children in order
-        )
+        process = await _spawn(port)
+        keeping: asyncio.Task[None] | None = None
         try:
-            yield SpeechHost(process, await _ready(process))
+            host = SpeechHost(process, await _ready(process))
+            keeping = asyncio.create_task(host._keep(), name="speech-host")
+            yield host
         finally:
+            if keeping is not None:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+                process = host._process
             await _stop(process)
 
+    async def _keep(self) -> None:
+        wait_s = RESTART_S[0]
+        while True:
+            code = await self._process.wait()
+            log.error("speech_host.died", exit_code=code, restart_in_s=wait_s)
+            await asyncio.sleep(wait_s)
+            wait_s = min(RESTART_S[1], wait_s * 2)
+            self._process = await _spawn(self._port)
+            try:
+                await _ready(self._process)
+                wait_s = RESTART_S[0]
+            except ProviderError:
+                await _stop(self._process)
 
-async def _ready(process: Process) -> str:
+
+async def _spawn(port: int) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "repartee.providers.ondevice",
+        "--port",
+        str(port),
+        stdin=PIPE,
+        stdout=PIPE,
+        start_new_session=True,  # Ctrl+C reaches the parent, which ends its children in order
+    )
+
+
+async def _ready(process: Process) -> int:
+    """Return the port it listens on."""
     assert process.stdout is not None  # noqa: S101 - PIPE was asked for
     try:
         async with asyncio.timeout(READY_S):
@@ -70,11 +89,11 @@ async def _ready(process: Process) -> str:
         line = []
     if len(line) != 2 or line[0] != "ready":
         raise ProviderError(
-            "the on-device models did not start; `repartee models verify` checks their files",
+            "the on-device models did not start; `repartee models` checks their files",
             kind="unavailable",
             provider="on-device",
         )
-    return f"http://127.0.0.1:{line[1]}"
+    return int(line[1])
 
 
 async def _stop(process: Process) -> None:

@@ -11,6 +11,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import soundfile as sf
 import structlog
 from aiohttp import web
@@ -54,6 +55,9 @@ class Host:
 
     async def _start(self, _: web.Application) -> None:
         await self._voice.start()
+        # The first inference of a model is slow; it shall not be a caller's. Nobody waits for these.
+        self._executor.submit(self._hear, np.zeros(16_000, np.float32), 16_000)
+        self._small.submit(self._sentences.embed, ["hello"])
 
     async def _stop(self, _: web.Application) -> None:
         await self._voice.stop()

@@ -1,0 +1,5 @@
+"""`python -m repartee.cli`."""
+
+from repartee.cli import main
+
+main()

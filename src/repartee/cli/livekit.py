@@ -1,0 +1,126 @@
+"""A LiveKit server of our own on loopback, for a machine that has none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from repartee.errors import ConfigError, MediaError
+from repartee.settings import Settings
+from repartee.worker import LiveKitAccess
+
+VERSION = "1.13.5"
+READY_S = 15.0
+STOP_S = 5.0
+
+
+def check_port(host: str, port: int, what: str, variable: str) -> None:
+    """Make sure a port is free.
+
+    Raises:
+        ConfigError: It is taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} for {what} is taken; stop what uses it, or set {variable} to another port"
+            ) from error
+
+
+@contextlib.asynccontextmanager
+async def own_livekit(settings: Settings) -> AsyncIterator[LiveKitAccess]:
+    """Run a LiveKit server with a key made for this run.
+
+    Raises:
+        ConfigError: It is not installed, or its port is taken.
+        MediaError: It did not start.
+    """
+    program = _program(settings)
+    check_port("127.0.0.1", settings.livekit_port, "the LiveKit server", "REPARTEE_LIVEKIT_PORT")
+    key, secret = f"key{secrets.token_hex(6)}", secrets.token_urlsafe(32)
+    file, log = _write_config(settings, key, secret), settings.state_dir / "livekit.log"
+    process = await _start(program, file, log)
+    try:
+        await _answers(settings.livekit_port, process, log)
+        yield LiveKitAccess(f"ws://127.0.0.1:{settings.livekit_port}", key, secret)
+    finally:
+        await _stop(process)
+
+
+def _program(settings: Settings) -> str:
+    program = shutil.which("livekit-server") or str(settings.cache_dir / "bin" / f"livekit-server-{VERSION}")
+    if not Path(program).is_file():
+        raise ConfigError("livekit-server is not installed; run `make setup`, or set LIVEKIT_URL to a server")
+    return program
+
+
+def _write_config(settings: Settings, key: str, secret: str) -> Path:
+    config: dict[str, Any] = {
+        "port": settings.livekit_port,
+        "bind_addresses": ["127.0.0.1"],
+        "keys": {key: secret},
+        "logging": {"level": "warn"},
+        "rtc": {
+            "udp_port": settings.livekit_udp_port,
+            "tcp_port": 0,
+            "node_ip": "127.0.0.1",
+            "use_external_ip": False,
+            "enable_loopback_candidate": True,
+            "interfaces": {"includes": ["lo" if sys.platform == "linux" else "lo0"]},
+            "ips": {"includes": ["127.0.0.0/8"]},
+        },
+    }
+    file = settings.state_dir / "livekit.json"
+    file.unlink(missing_ok=True)
+    # Created with its mode: the secret is never readable by others, not even for a moment.
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        json.dump(config, out)  # JSON is YAML
+    return file
+
+
+async def _start(program: str, file: Path, log: Path) -> asyncio.subprocess.Process:
+    with log.open("ab") as log_file:
+        return await asyncio.create_subprocess_exec(
+            program,
+            "--config",
+            str(file),
+            stdout=log_file,
+            stderr=log_file,
+            start_new_session=True,  # Ctrl+C reaches us; calls end before the server does
+        )
+
+
+async def _answers(port: int, process: asyncio.subprocess.Process, log: Path) -> None:
+    deadline = asyncio.get_running_loop().time() + READY_S
+    while process.returncode is None and asyncio.get_running_loop().time() < deadline:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        # There is no signal to wait for: the server tells nobody that it listens.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 0.05)
+    raise MediaError(f"the LiveKit server did not start; {log} says why")
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

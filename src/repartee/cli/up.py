@@ -1,0 +1,166 @@
+"""What `up`, `serve` and `worker` run: the parts, started side by side and taken down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from rich.console import Console
+
+from repartee.agent import Agent, load_agent
+from repartee.cli.livekit import check_port, own_livekit
+from repartee.errors import ConfigError
+from repartee.providers import Ladder, choose_ladder
+from repartee.providers.ondevice import SpeechHost
+from repartee.server import Site, create_app
+from repartee.settings import Settings
+from repartee.worker import LiveKitAccess, Worker, WorkerConfig
+
+out = Console(highlight=False)
+DISK_FREE_BYTES = 100 * 1024 * 1024
+
+
+async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: bool) -> None:
+    """Run the asked parts until `stop` is set or one of them ends.
+
+    Raises:
+        ReparteeError: A part cannot start, or failed.
+    """
+    agent = load_agent(settings.agent)
+    ladder = await choose_ladder(settings, agent)
+    _check_state_dir(settings)
+    if http:
+        check_port(settings.host, settings.port, "the page", "REPARTEE_PORT")
+    async with contextlib.AsyncExitStack() as stack:
+        own = settings.livekit_url is None and http and worker
+        access = await stack.enter_async_context(own_livekit(settings)) if own else _access(settings)
+        jobs: list[asyncio.Task[None]] = []
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            if worker:
+                jobs.append(await _start_worker(settings, access, ladder, stack, stop))
+            if http and not stop.is_set():
+                site = _site(access, agent, ladder)
+                jobs.append(asyncio.create_task(_serve_http(settings, site, stop), name="http"))
+                _banner(settings, agent, ladder)
+            await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # The jobs end before what they stand on does.
+            stop.set()
+            stopping.cancel()
+            results = await asyncio.gather(*jobs, stopping, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+
+async def _start_worker(
+    settings: Settings,
+    access: LiveKitAccess,
+    ladder: Ladder,
+    stack: contextlib.AsyncExitStack,
+    stop: asyncio.Event,
+) -> asyncio.Task[None]:
+    """Warm the models and the session processes side by side, then register."""
+    agent_worker = Worker(WorkerConfig(settings, access, settings.agent.resolve(), settings.state_dir))
+    warming = asyncio.create_task(agent_worker.warm(), name="warm")
+    try:
+        speech_url = await stack.enter_async_context(_speech(ladder))
+        await warming
+    except BaseException:
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
+        await agent_worker.close()
+        raise
+    job = asyncio.create_task(agent_worker.run(stop, speech_url), name="worker")
+    registered = asyncio.create_task(agent_worker.registered.wait(), name="registered")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait({registered, stopping, job}, return_when=asyncio.FIRST_COMPLETED)
+    registered.cancel()
+    stopping.cancel()
+    if job.done():
+        stop.set()  # its failure is raised where the jobs are gathered
+    return job
+
+
+@contextlib.asynccontextmanager
+async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
+    if not ladder.needs_speech_host:
+        yield None
+        return
+    async with SpeechHost.start() as host:
+        yield host.url
+
+
+class _Http(uvicorn.Server):
+    """A server that leaves signals to `up`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+async def _serve_http(settings: Settings, site: Site, stop: asyncio.Event) -> None:
+    config = uvicorn.Config(
+        create_app(settings, site),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=3,
+    )
+    server = _Http(config)
+    serving = asyncio.create_task(server.serve(), name="uvicorn")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        server.should_exit = True
+        await serving
+
+
+def _access(settings: Settings) -> LiveKitAccess:
+    if settings.livekit_url and settings.livekit_api_key and settings.livekit_api_secret:
+        secret = settings.livekit_api_secret.get_secret_value()
+        return LiveKitAccess(settings.livekit_url, settings.livekit_api_key, secret)
+    raise ConfigError("set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or use `repartee up`")
+
+
+def _check_state_dir(settings: Settings) -> None:
+    folder = settings.state_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise ConfigError(
+            f"the data folder {folder} cannot be made ({error.strerror}); set REPARTEE_STATE_DIR to another"
+        ) from error
+    if free < DISK_FREE_BYTES:
+        raise ConfigError(
+            f"the disk of {folder} has {free // 2**20} MB left, 100 are needed; free some, or set REPARTEE_STATE_DIR"
+        )
+
+
+def _site(access: LiveKitAccess, agent: Agent, ladder: Ladder) -> Site:
+    labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
+    return Site(access.url, access.url, access.key, access.secret, agent.name, labels)
+
+
+def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:
+    address = f"http://{settings.host}:{settings.port}"
+    out.print(
+        f"\n[bold]{agent.name}[/bold] is on the line: [bold cyan]{address}[/bold cyan]\n", soft_wrap=True
+    )
+    for name, rung in (("hearing", ladder.stt), ("thinking", ladder.llm), ("speaking", ladder.tts)):
+        out.print(f"  {name:9} {rung.label}", soft_wrap=True)
+        if rung.lost:
+            out.print(f"  {'':9} [dim]lost: {rung.lost}[/dim]", soft_wrap=True)
+        if rung.climb:
+            out.print(f"  {'':9} [dim]better: {rung.climb}[/dim]", soft_wrap=True)
+    out.print(f"\n  data, logs {settings.state_dir}", soft_wrap=True)
+    out.print("  [dim]Ctrl+C ends everything[/dim]\n")

@@ -1,0 +1,104 @@
+"""What every request cost, by the price list, whether its answer was used or not."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+# USD. Per minute of audio, per million tokens (in, out), per million characters. Lists of September 2026.
+STT_PER_MINUTE = {
+    "whisper-1": 0.006,
+    "gpt-4o-transcribe": 0.006,
+    "gpt-4o-mini-transcribe": 0.003,
+    "gpt-realtime-whisper": 0.017,
+    "gpt-live-transcribe": 0.017,
+}
+LLM_PER_MILLION = {
+    "gpt-4o": (2.5, 10.0),
+    "gpt-4o-mini": (0.15, 0.6),
+    "gpt-4.1": (2.0, 8.0),
+    "gpt-4.1-mini": (0.4, 1.6),
+    "gpt-4.1-nano": (0.1, 0.4),
+}
+TTS_PER_MILLION = {
+    "tts-1": 15.0,
+    "tts-1-hd": 30.0,
+    "gpt-4o-mini-tts": 16.7,
+    "eleven_flash_v2_5": 50.0,
+    "eleven_turbo_v2_5": 50.0,
+    "eleven_multilingual_v2": 100.0,
+    "sonic-3": 39.0,
+    "sonic-2": 39.0,
+}
+RECENT = 10_000
+
+
+@dataclass
+class Entry:
+    """One request. Filled while it runs, booked when it ends, however it ends."""
+
+    stage: str
+    vendor: str
+    model: str
+    audio_s: float = 0.0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    characters: int = 0
+    text: str = ""
+    outcome: str = "cancelled"
+    began_s: float = field(default_factory=time.time)
+    took_ms: float = 0.0
+    usd: float = 0.0
+
+    def price(self) -> float:
+        """Return its price by the list; a model without one is billed like the dearest known."""
+        if self.stage == "stt":
+            return self.audio_s / 60 * STT_PER_MINUTE.get(self.model, max(STT_PER_MINUTE.values()))
+        if self.stage == "tts":
+            return self.characters / 1e6 * TTS_PER_MILLION.get(self.model, max(TTS_PER_MILLION.values()))
+        price_in, price_out = LLM_PER_MILLION.get(self.model, max(LLM_PER_MILLION.values()))
+        return self.tokens_in / 1e6 * price_in + self.tokens_out / 1e6 * price_out
+
+
+class Bill:
+    """Books requests; the newest are kept, all are summed.
+
+    Args:
+        path: A file to append each request to, as a line of JSON.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._file: IO[str] | None = path.open("a", encoding="utf-8", buffering=1) if path else None
+        self.entries: list[Entry] = []
+        self._sums: dict[str, Counter[str]] = {}
+
+    def book(self, entry: Entry) -> None:
+        """Book a request that has ended."""
+        entry.took_ms = round((time.time() - entry.began_s) * 1000, 1)
+        entry.usd = round(entry.price(), 8)
+        self.entries = [*self.entries[-RECENT:], entry]
+        sums = self._sums.setdefault(entry.stage, Counter())
+        sums.update({"requests": 1, entry.outcome: 1, "characters": entry.characters})
+        sums.update({"tokens_in": entry.tokens_in, "tokens_out": entry.tokens_out})
+        sums["audio_ms"] += round(entry.audio_s * 1000)
+        sums["micro_usd"] += round(entry.usd * 1e6)
+        if self._file is not None:
+            self._file.write(json.dumps(asdict(entry)) + "\n")
+
+    def summary(self) -> dict[str, Any]:
+        """Return the sums by stage and in all."""
+        stages = {stage: dict(sums) for stage, sums in self._sums.items()}
+        return {"stages": stages, "usd": sum(sums["micro_usd"] for sums in self._sums.values()) / 1e6}
+
+    def reset(self) -> None:
+        """Forget what was booked; the file keeps it."""
+        self.entries, self._sums = [], {}
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,157 @@
+"""OpenAI's realtime transcription socket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+import uuid
+from typing import Any
+
+import numpy as np
+from aiohttp import WSMsgType, web
+
+from repartee.simulator.providers.bill import Entry
+from repartee.simulator.providers.desk import Desk, Faulted
+
+RATE_HZ = 24_000
+PARTIAL_S = 0.25
+MIN_COMMIT_S = 0.1
+MAX_BUFFER_S = 300
+_TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
+
+class OpenAIRealtime:
+    """The socket.
+
+    Args:
+        desk: Latency, faults and the bill.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [web.get("/v1/realtime", self._connect)]
+
+    async def _connect(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(max_msg_size=16 * 1024 * 1024)
+        await socket.prepare(request)
+        session = _Session(self._desk, socket)
+        await session.send("session.created", session={"type": "transcription"})
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    await session.receive(message.json())
+        finally:
+            await session.close()
+        return socket
+
+
+class _Session:
+    def __init__(self, desk: Desk, socket: web.WebSocketResponse) -> None:
+        self._desk = desk
+        self._socket = socket
+        self._model = "gpt-4o-mini-transcribe"
+        self._buffer = bytearray()
+        self._item = f"item_{uuid.uuid4().hex[:16]}"
+        self._told = ""
+        self._looked_at = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def send(self, kind: str, **data: Any) -> None:
+        if not self._socket.closed:
+            await self._socket.send_json({"type": kind, "event_id": f"event_{uuid.uuid4().hex[:12]}", **data})
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def receive(self, event: dict[str, Any]) -> None:
+        match event.get("type"):
+            case "session.update":
+                audio = ((event.get("session") or {}).get("audio") or {}).get("input") or {}
+                self._model = (audio.get("transcription") or {}).get("model") or self._model
+                await self.send("session.updated", session=event.get("session"))
+            case "input_audio_buffer.append":
+                await self._append(str(event.get("audio", "")))
+            case "input_audio_buffer.clear":
+                self._begin_item()
+                await self.send("input_audio_buffer.cleared")
+            case "input_audio_buffer.commit":
+                await self._commit()
+            case other:
+                await self._error("invalid_value", f"Invalid value: '{other}'.")
+
+    async def _append(self, audio: str) -> None:
+        try:
+            self._buffer += base64.b64decode(audio, validate=True)
+        except binascii.Error:
+            await self._error("invalid_value", "'audio' is not base64.")
+            return
+        if len(self._buffer) > MAX_BUFFER_S * RATE_HZ * 2:
+            await self._error("buffer_too_large", "The input audio buffer is full.")
+            self._begin_item()
+        # Only the streaming models tell words before the commit.
+        streaming = self._model in {"gpt-realtime-whisper", "gpt-live-transcribe"}
+        idle = self._looking is None or self._looking.done()
+        if streaming and idle and len(self._buffer) - self._looked_at >= PARTIAL_S * RATE_HZ * 2:
+            self._looked_at = len(self._buffer)
+            self._looking = self._own(self._look())
+
+    async def _look(self) -> None:
+        item, heard = self._item, await self._desk.recognise(_sound(self._buffer), RATE_HZ)
+        if item == self._item:
+            await self._tell(item, heard.text)
+
+    async def _tell(self, item: str, text: str) -> None:
+        if text.startswith(self._told) and len(text) > len(self._told):
+            delta, self._told = text[len(self._told) :], text
+            await self.send(f"{_TRANSCRIPTION}.delta", item_id=item, content_index=0, delta=delta)
+
+    async def _commit(self) -> None:
+        if len(self._buffer) < MIN_COMMIT_S * RATE_HZ * 2:
+            await self._error("input_audio_buffer_commit_empty", "The buffer is too small to commit.")
+            return
+        item, told, pcm = self._item, self._told, bytes(self._buffer)
+        self._begin_item()
+        await self.send("input_audio_buffer.committed", item_id=item)
+        self._own(self._complete(item, told, pcm))
+
+    async def _complete(self, item: str, told: str, pcm: bytes) -> None:
+        since_s = time.monotonic()
+        entry = Entry("stt", "openai-realtime", self._model, audio_s=len(pcm) / 2 / RATE_HZ)
+        try:
+            async with self._desk.booked(entry):
+                heard = await self._desk.recognise(_sound(pcm), RATE_HZ)
+                entry.text = heard.text
+                await self._desk.wait("stt", heard.text or f"{entry.audio_s:.1f}", since_s)
+                entry.outcome = "ok"
+        except Faulted as fault:
+            error = {"type": "server_error", "code": "server_error", "message": str(fault)}
+            await self.send(f"{_TRANSCRIPTION}.failed", item_id=item, content_index=0, error=error)
+            return
+        if heard.text.startswith(told) and (delta := heard.text[len(told) :]):
+            await self.send(f"{_TRANSCRIPTION}.delta", item_id=item, content_index=0, delta=delta)
+        await self.send(f"{_TRANSCRIPTION}.completed", item_id=item, content_index=0, transcript=heard.text)
+
+    def _begin_item(self) -> None:
+        self._buffer = bytearray()
+        self._item, self._told, self._looked_at = f"item_{uuid.uuid4().hex[:16]}", "", 0
+
+    async def _error(self, code: str, message: str) -> None:
+        await self.send("error", error={"type": "invalid_request_error", "code": code, "message": message})
+
+    def _own(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _sound(pcm: bytes | bytearray) -> Any:
+    return np.frombuffer(bytes(pcm[: len(pcm) & ~1]), dtype=np.int16).astype(np.float32) / 32768

@@ -1,0 +1,116 @@
+"""What the simulated model answers: a script where one matches, else a sentence made from what was said.
+
+A reply made from half a sentence differs from the reply to the whole of it, so a wrong speculation shows.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from repartee.errors import ConfigError
+
+OPENINGS = ("Certainly.", "Of course.", "Good question.", "Let me see.", "Sure.")
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a script."""
+
+    when: re.Pattern[str]
+    say: str | None
+    call: str | None
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model answers: words, or a call of a tool."""
+
+    text: str = ""
+    tool: str | None = None
+    arguments: dict[str, Any] | None = None
+
+
+class Replies:
+    """Chooses replies.
+
+    Args:
+        script: YAML: a list of {when: regular expression, say: text | call: tool, with: {argument: value}}.
+
+    Raises:
+        ConfigError: The script cannot be used.
+    """
+
+    def __init__(self, script: Path | None) -> None:
+        self._rules = _load(script) if script else []
+
+    def answer(self, messages: list[Message]) -> Reply:
+        """Answer a conversation."""
+        last = messages[-1] if messages else {}
+        if last.get("role") == "tool":
+            return Reply(_told(_text(last)))
+        said = _text(next((m for m in reversed(messages) if m.get("role") == "user"), {}))
+        for rule in self._rules:
+            if match := rule.when.search(said):
+                if rule.call is not None:
+                    return Reply(tool=rule.call, arguments=_filled(rule.arguments, match))
+                return Reply((rule.say or "").format(*match.groups(), **match.groupdict()))
+        return Reply(_made(said))
+
+
+def _made(said: str) -> str:
+    words = normalised(said)
+    code = zlib.crc32(words.encode())
+    opening = OPENINGS[code % len(OPENINGS)]
+    if not words:
+        return f"{opening} What can I do for you?"
+    return f"{opening} You said: {words}. That is case number {code % 900 + 100}. Is there anything else?"
+
+
+def normalised(text: str) -> str:
+    """Return a text's words in lower case, without signs."""
+    return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
+
+
+def _told(result: str) -> str:
+    return f"Here is what I found. {result.strip()}"
+
+
+def _text(message: Message) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+
+
+def _filled(arguments: dict[str, Any], match: re.Match[str]) -> dict[str, Any]:
+    return {
+        name: value.format(*match.groups(), **match.groupdict()) if isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
+
+
+def _load(path: Path) -> list[Rule]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the script {path} cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the script {path} is not YAML: {error}") from error
+    rules = []
+    for number, item in enumerate(data if isinstance(data, list) else [None], 1):
+        if not isinstance(item, dict) or "when" not in item or ("say" in item) == ("call" in item):
+            raise ConfigError(f"{path}: rule {number} needs 'when' and one of 'say' and 'call'")
+        try:
+            pattern = re.compile(str(item["when"]), re.IGNORECASE)
+        except re.error as error:
+            raise ConfigError(f"{path}: rule {number}: 'when' is no regular expression ({error})") from error
+        rules.append(Rule(pattern, item.get("say"), item.get("call"), dict(item.get("with") or {})))
+    return rules

@@ -1,0 +1,125 @@
+"""The simulator as one HTTP server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from repartee.errors import ConfigError
+from repartee.simulator.providers.bill import Bill
+from repartee.simulator.providers.desk import FAULTS, Desk, Fault
+from repartee.simulator.providers.library import SpeechLibrary
+from repartee.simulator.providers.openai_http import OpenAIHttp
+from repartee.simulator.providers.openai_realtime import OpenAIRealtime
+from repartee.simulator.providers.profiles import Draws, profile
+from repartee.simulator.providers.replies import Replies
+from repartee.simulator.providers.sockets import VoiceSockets
+
+MAX_UPLOAD_BYTES = 25 * 1024 * 1024
+STAGES = ("stt", "llm", "tts")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorConfig:
+    """What to simulate.
+
+    Attributes:
+        port: On loopback; 0 takes a free one.
+        profile: Name of a latency profile.
+        seed: The same seed draws the same latencies.
+        speech: Folder of the recordings that can be recognised.
+        bill: File that every request is appended to.
+        script: What the model answers.
+    """
+
+    port: int = 0
+    profile: str = "fast"
+    seed: int = 1
+    speech: Path | None = None
+    bill: Path | None = None
+    script: Path | None = None
+
+
+class Simulator:
+    """A running simulator.
+
+    Attributes:
+        desk: Its state: the bill, and faults to come.
+        url: Its base URL.
+    """
+
+    def __init__(self, desk: Desk, url: str) -> None:
+        self.desk = desk
+        self.url = url
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that send every vendor's requests here."""
+        socket = self.url.replace("http://", "ws://")
+        return {
+            "OPENAI_BASE_URL": f"{self.url}/v1",
+            "OPENAI_API_KEY": "simulated",
+            "ELEVENLABS_BASE_URL": socket,
+            "CARTESIA_BASE_URL": socket,
+        }
+
+    @staticmethod
+    @asynccontextmanager
+    async def start(config: SimulatorConfig) -> AsyncIterator[Simulator]:
+        """Start a simulator and stop it at the end.
+
+        Raises:
+            ConfigError: The profile, the recordings or the script cannot be used, or the port is taken.
+        """
+        library = SpeechLibrary(config.speech) if config.speech else None
+        desk = Desk(
+            profile(config.profile), Draws(config.seed), Bill(config.bill), Replies(config.script), library
+        )
+        app = web.Application(client_max_size=MAX_UPLOAD_BYTES)
+        app.add_routes(OpenAIHttp(desk).routes())
+        app.add_routes(OpenAIRealtime(desk).routes())
+        app.add_routes(VoiceSockets(desk).routes())
+        app.add_routes(_control(desk))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            try:
+                await web.TCPSite(runner, "127.0.0.1", config.port).start()
+            except OSError as error:
+                raise ConfigError(f"port {config.port} is taken; choose another with --port") from error
+            yield Simulator(desk, f"http://127.0.0.1:{runner.addresses[0][1]}")
+        finally:
+            await runner.cleanup()
+            desk.close()
+
+
+def _control(desk: Desk) -> list[web.RouteDef]:
+    async def bill(_: web.Request) -> web.Response:
+        return web.json_response(desk.bill.summary())
+
+    async def requests(_: web.Request) -> web.Response:
+        return web.json_response([asdict(entry) for entry in desk.bill.entries])
+
+    async def reset(_: web.Request) -> web.Response:
+        desk.bill.reset()
+        desk.faults.clear()
+        return web.json_response({})
+
+    async def faults(request: web.Request) -> web.Response:
+        body = await request.json()
+        if body.get("stage") not in STAGES or body.get("kind") not in FAULTS:
+            message = f"'stage' is one of {', '.join(STAGES)} and 'kind' one of {', '.join(FAULTS)}"
+            return web.json_response({"error": message}, status=400)
+        desk.faults.append(Fault(body["stage"], body["kind"], int(body.get("count", 1))))
+        return web.json_response({})
+
+    return [
+        web.get("/_sim/bill", bill),
+        web.get("/_sim/requests", requests),
+        web.post("/_sim/reset", reset),
+        web.post("/_sim/faults", faults),
+    ]

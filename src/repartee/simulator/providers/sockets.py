@@ -1,0 +1,245 @@
+"""The voice sockets: ElevenLabs' multi-context input and Cartesia's contexts."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from repartee.simulator.providers.bill import Entry
+from repartee.simulator.providers.desk import Desk, Faulted
+from repartee.simulator.providers.voices import MS_PER_CHARACTER, speak, words_with_times
+
+CHUNK_S = 0.08
+MAX_CONTEXTS = 5
+SENTENCE = re.compile(r"(.+?[.!?,;:])(?:\s+|$)")
+
+
+@dataclass
+class _Context:
+    """One utterance in the making: text waits until it is a clause or is flushed."""
+
+    name: str
+    pending: str = ""
+    work: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
+    task: asyncio.Task[None] | None = None
+    spoken_s: float = 0.0
+    rate_hz: int = 24_000
+    model: str = ""
+
+
+class _Socket:
+    """What both vendors share: contexts that speak their text in order."""
+
+    vendor = ""
+
+    def __init__(self, desk: Desk, socket: web.WebSocketResponse) -> None:
+        self.desk = desk
+        self.socket = socket
+        self.contexts: dict[str, _Context] = {}
+
+    async def close(self) -> None:
+        tasks = [c.task for c in self.contexts.values() if c.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def context(self, name: str, rate_hz: int, model: str) -> _Context:
+        if name not in self.contexts:
+            context = self.contexts[name] = _Context(name, rate_hz=rate_hz, model=model)
+            context.task = asyncio.create_task(self._speak(context))
+        return self.contexts[name]
+
+    def drop(self, name: str) -> None:
+        context = self.contexts.pop(name, None)
+        if context is not None and context.task is not None:
+            context.task.cancel()
+
+    def flush(self, context: _Context) -> None:
+        if context.pending.strip():
+            context.work.put_nowait(context.pending.strip())
+        context.pending = ""
+
+    async def _speak(self, context: _Context) -> None:
+        since_s = time.monotonic()
+        while (text := await context.work.get()) is not None:
+            entry = Entry("tts", self.vendor, context.model, characters=len(text), text=text)
+            try:
+                async with self.desk.booked(entry):
+                    if not context.spoken_s:
+                        await self.desk.wait("tts", text, max(since_s, time.monotonic()))
+                    await self._send_audio(context, text, entry)
+                    entry.outcome = "ok"
+            except Faulted as fault:
+                await self.failed(context, fault)
+                return
+        await self.done(context)
+        self.contexts.pop(context.name, None)
+
+    async def _send_audio(self, context: _Context, text: str, entry: Entry) -> None:
+        pcm = speak(text, context.rate_hz)
+        await self.words(context, text, context.spoken_s)
+        size, began_s = int(context.rate_hz * CHUNK_S), time.monotonic()
+        for number, at in enumerate(range(0, len(pcm), size)):
+            pause_s = began_s + number * CHUNK_S * self.desk.profile.real_time_factor - time.monotonic()
+            await asyncio.sleep(max(0.0, pause_s))
+            entry.audio_s += CHUNK_S
+            await self.audio(context, base64.b64encode(pcm[at : at + size].tobytes()).decode())
+        context.spoken_s += len(pcm) / context.rate_hz
+
+    async def send(self, data: dict[str, Any]) -> None:
+        if not self.socket.closed:
+            with contextlib.suppress(ConnectionError):
+                await self.socket.send_json(data)
+
+    async def words(self, context: _Context, text: str, offset_s: float) -> None:
+        raise NotImplementedError
+
+    async def audio(self, context: _Context, data: str) -> None:
+        raise NotImplementedError
+
+    async def done(self, context: _Context) -> None:
+        raise NotImplementedError
+
+    async def failed(self, context: _Context, fault: Faulted) -> None:
+        raise NotImplementedError
+
+
+class _ElevenLabs(_Socket):
+    vendor = "elevenlabs"
+
+    async def receive(self, event: dict[str, Any], model: str, rate_hz: int) -> None:
+        if event.get("close_socket"):
+            await self.socket.close()
+            return
+        name = str(event.get("context_id") or "default")
+        if event.get("close_context"):
+            if name in self.contexts:
+                self.flush(self.contexts[name])
+                self.contexts[name].work.put_nowait(None)
+            return
+        if name not in self.contexts and len(self.contexts) >= MAX_CONTEXTS:
+            message = f"Maximum simultaneous contexts per WebSocket exceeded ({MAX_CONTEXTS})"
+            await self.socket.close(code=1008, message=message.encode())
+            return
+        context = self.context(name, rate_hz, model)
+        context.pending += str(event.get("text") or "")
+        while (match := SENTENCE.match(context.pending.lstrip())) is not None:
+            context.work.put_nowait(match.group(1))
+            context.pending = context.pending.lstrip()[match.end() :]
+        if event.get("flush"):
+            self.flush(context)
+
+    async def words(self, context: _Context, text: str, offset_s: float) -> None:
+        spoken = text + " "
+        alignment = {
+            "chars": list(spoken),
+            "charStartTimesMs": [n * MS_PER_CHARACTER for n in range(len(spoken))],
+            "charDurationsMs": [MS_PER_CHARACTER] * len(spoken),
+        }
+        await self.send({"contextId": context.name, "alignment": alignment, "normalizedAlignment": alignment})
+
+    async def audio(self, context: _Context, data: str) -> None:
+        await self.send({"contextId": context.name, "audio": data})
+
+    async def done(self, context: _Context) -> None:
+        await self.send({"contextId": context.name, "isFinal": True})
+
+    async def failed(self, context: _Context, fault: Faulted) -> None:
+        await self.socket.close(code=1011, message=str(fault).encode())
+
+
+class _Cartesia(_Socket):
+    vendor = "cartesia"
+
+    async def receive(self, event: dict[str, Any]) -> None:
+        name = str(event.get("context_id") or "default")
+        if event.get("cancel"):
+            self.drop(name)
+            return
+        rate_hz = int((event.get("output_format") or {}).get("sample_rate") or 24_000)
+        known = name in self.contexts
+        if not known and not str(event.get("transcript") or "").strip():
+            return
+        context = self.context(name, rate_hz, str(event.get("model_id") or "sonic-3"))
+        context.pending += str(event.get("transcript") or "")
+        while (match := SENTENCE.match(context.pending.lstrip())) is not None:
+            context.work.put_nowait(match.group(1))
+            context.pending = context.pending.lstrip()[match.end() :]
+        if not event.get("continue"):
+            self.flush(context)
+            context.work.put_nowait(None)
+
+    async def words(self, context: _Context, text: str, offset_s: float) -> None:
+        timed = words_with_times(text)
+        times = {
+            "words": [word for word, _, _ in timed],
+            "start": [round(offset_s + start, 3) for _, start, _ in timed],
+            "end": [round(offset_s + end, 3) for _, _, end in timed],
+        }
+        await self.send(_cartesia(context, "timestamps", word_timestamps=times))
+
+    async def audio(self, context: _Context, data: str) -> None:
+        await self.send(_cartesia(context, "chunk", data=data, step_time=0))
+
+    async def done(self, context: _Context) -> None:
+        await self.send(_cartesia(context, "done") | {"done": True})
+
+    async def failed(self, context: _Context, fault: Faulted) -> None:
+        await self.send(
+            _cartesia(context, "error", error=str(fault)) | {"done": True, "status_code": fault.status}
+        )
+
+
+def _cartesia(context: _Context, kind: str, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "context_id": context.name, "done": False, "status_code": 206, **data}
+
+
+class VoiceSockets:
+    """Both sockets' routes.
+
+    Args:
+        desk: Latency, faults and the bill.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/v1/text-to-speech/{voice}/multi-stream-input", self._elevenlabs),
+            web.get("/tts/websocket", self._cartesia),
+        ]
+
+    async def _elevenlabs(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        session = _ElevenLabs(self._desk, socket)
+        rate = request.query.get("output_format", "pcm_24000").removeprefix("pcm_")
+        model = request.query.get("model_id", "eleven_flash_v2_5")
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    await session.receive(message.json(), model, int(rate) if rate.isdigit() else 24_000)
+        finally:
+            await session.close()
+        return socket
+
+    async def _cartesia(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        session = _Cartesia(self._desk, socket)
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    await session.receive(message.json())
+        finally:
+            await session.close()
+        return socket

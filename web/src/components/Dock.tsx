@@ -1,0 +1,101 @@
+import { useLocalParticipant, useTrackVolume } from '@livekit/components-react';
+import type { LocalAudioTrack } from 'livekit-client';
+import { useState, type SyntheticEvent } from 'react';
+import { HangUpIcon, MicIcon, MicOffIcon, SendIcon } from './icons';
+
+const TEXT_MAX = 2000;
+
+interface Props {
+  withMicrophone: boolean;
+  onSay: (text: string) => Promise<void>;
+  onEnd: () => void;
+}
+
+export function Dock({ withMicrophone, onSay, onEnd }: Props) {
+  return (
+    <div className="dock">
+      {withMicrophone && <MuteButton />}
+      <ChatForm onSay={onSay} />
+      <button className="round round-end" type="button" data-testid="end" onClick={onEnd} aria-label="End the call">
+        <HangUpIcon />
+      </button>
+    </div>
+  );
+}
+
+function MuteButton() {
+  const { localParticipant, isMicrophoneEnabled, microphoneTrack } = useLocalParticipant();
+  const [failed, setFailed] = useState(false);
+  const volume = useTrackVolume(microphoneTrack?.track as LocalAudioTrack | undefined);
+  const level = isMicrophoneEnabled ? Math.min(1, volume * 2.5) : 0;
+  const toggle = async () => {
+    try {
+      await localParticipant.setMicrophoneEnabled(!isMicrophoneEnabled);
+      setFailed(false);
+    } catch {
+      setFailed(true);
+    }
+  };
+  return (
+    <button
+      className="round"
+      type="button"
+      data-testid="mute"
+      aria-pressed={!isMicrophoneEnabled}
+      aria-label={isMicrophoneEnabled ? 'Mute the microphone' : 'Unmute the microphone'}
+      title={failed ? 'The microphone could not be switched' : undefined}
+      onClick={() => void toggle()}
+    >
+      <span className="level" style={{ transform: `scale(${1 + level * 0.35})`, opacity: level }} aria-hidden="true" />
+      {isMicrophoneEnabled ? <MicIcon /> : <MicOffIcon />}
+    </button>
+  );
+}
+
+function ChatForm({ onSay }: { onSay: Props['onSay'] }) {
+  const [text, setText] = useState('');
+  const [state, setState] = useState<'ready' | 'sending' | 'failed'>('ready');
+  const send = async () => {
+    const words = text.trim();
+    if (!words || state === 'sending') return;
+    setState('sending');
+    try {
+      await onSay(words);
+      setText('');
+      setState('ready');
+    } catch {
+      setState('failed'); // the words stay in the field for another try
+    }
+  };
+  return (
+    <form
+      className="chat"
+      data-failed={state === 'failed'}
+      onSubmit={(event: SyntheticEvent) => {
+        event.preventDefault();
+        void send();
+      }}
+    >
+      <input
+        data-testid="chat-input"
+        value={text}
+        maxLength={TEXT_MAX}
+        placeholder="Type a message"
+        aria-label={state === 'failed' ? 'Message, not sent; try again' : 'Message'}
+        autoComplete="off"
+        onChange={(event) => {
+          setText(event.target.value);
+        }}
+      />
+      <button
+        className="send"
+        type="submit"
+        data-testid="chat-send"
+        disabled={!text.trim() || state === 'sending'}
+        aria-label="Send"
+      >
+        <SendIcon />
+      </button>
+    </form>
+  );
+}

@@ -1,0 +1,32 @@
+import type { Caption } from '../captions/captions';
+import { Captions } from './Captions';
+import { clock } from './time';
+
+interface Props {
+  durationMs: number;
+  byAgent: boolean;
+  agentName: string;
+  captions: readonly Caption[];
+  onAgain: () => void;
+  onBack: () => void;
+}
+
+export function Ended({ durationMs, byAgent, agentName, captions, onAgain, onBack }: Props) {
+  return (
+    <section className="after">
+      <h1>{byAgent ? `${agentName} ended the call` : 'Call ended'}</h1>
+      <p className="lead">
+        You talked for <time data-testid="duration">{clock(durationMs)}</time>.
+      </p>
+      <div className="actions">
+        <button className="primary" type="button" data-testid="again" onClick={onAgain}>
+          Call again
+        </button>
+        <button className="quiet" type="button" onClick={onBack}>
+          Back
+        </button>
+      </div>
+      {captions.length > 0 && <Captions captions={captions} agentName={agentName} live={false} />}
+    </section>
+  );
+}

@@ -1,0 +1,34 @@
+import type { ReactNode } from 'react';
+
+function Icon({ children }: { children: ReactNode }) {
+  return (
+    <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">
+      {children}
+    </svg>
+  );
+}
+
+export const MicIcon = () => (
+  <Icon>
+    <rect x="9" y="3" width="6" height="11" rx="3" />
+    <path d="M5.5 11.5a6.5 6.5 0 0 0 13 0M12 18v3" />
+  </Icon>
+);
+
+export const MicOffIcon = () => (
+  <Icon>
+    <path d="M9 9.5V11a3 3 0 0 0 4.9 2.3M15 10.500V6a3 3 0 0 0-5.700-1.300M5.500 11.500a6.500 6.500 0 0 0 10.400 5.200M18.500 11.500a6.400 6.400 0 0 1-.700 2.900M12 18v3M4 4l16 16" />
+  </Icon>
+);
+
+export const HangUpIcon = () => (
+  <Icon>
+    <path d="M3.500 14.500c0-1.500.800-2.700 2.200-3.400a14.600 14.600 0 0 1 12.600 0c1.400.700 2.200 1.900 2.200 3.400v.700c0 .800-.700 1.300-1.400 1.100l-2.700-.700a1.200 1.200 0 0 1-.900-1.200v-1.500a11.500 11.500 0 0 0-7 0v1.500c0 .600-.400 1.100-.900 1.200l-2.700.700c-.700.200-1.400-.300-1.400-1.100z" />
+  </Icon>
+);
+
+export const SendIcon = () => (
+  <Icon>
+    <path d="M12 19V5M6 11l6-6 6 6" />
+  </Icon>
+);
