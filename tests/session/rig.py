@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from pipecat.frames.frames import (
     AggregatedTextFrame,
-
     Frame,
     FunctionCallFromLLM,
     FunctionCallResultFrame,
@@ -81,7 +80,9 @@ class ScriptedModel(FrameProcessor):
         if ask.tool is not None:
             call = FunctionCallFromLLM(ask.tool, "call_1", {"day": "friday"}, frame.context)
             await self.push_frame(FunctionCallsStartedFrame(function_calls=[call]))
-            await self.push_frame(FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, "9:20 is free"))
+            await self.push_frame(
+                FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, "9:20 is free")
+            )
         for word in ask.text.split(" "):
             await self.push_frame(LLMTextFrame(word + " "))
         await self.push_frame(LLMFullResponseEndFrame())
@@ -259,5 +260,3 @@ class Call:
             while not what():
                 self.sink.play(20)
                 await asyncio.sleep(0)
-
-

@@ -57,9 +57,7 @@ async def test_a_pause_starts_a_silent_reply_and_going_on_throws_it_away() -> No
         assert call.sink.queue == 0, "a held reply must not be heard"
         call.happen(SpeechStarted(0, 2))
         await call.until(lambda: isinstance(call.state, UserTurn))
-        call.happen(
-            SpeechStopped(0, 2, 0, 500), TurnScored(0, 2, 0.95), TranscriptReceived(0, "on friday")
-        )
+        call.happen(SpeechStopped(0, 2, 0, 500), TurnScored(0, 2, 0.95), TranscriptReceived(0, "on friday"))
         await call.until(lambda: len(call.model.asked) == 2)
         await call.until(lambda: isinstance(call.state, Speaking))
         await call.play_until(lambda: isinstance(call.state, Idle))

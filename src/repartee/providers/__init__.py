@@ -1,6 +1,8 @@
-"""Speech and thought: vendors, local models, and the ladder between them."""
+"""Speech and thought: vendors, local models, and the ladder between them.
 
-from repartee.providers.kit import ProviderKit
+`providers.kit` builds the services; it is imported where calls run, because Pipecat takes seconds to import.
+"""
+
 from repartee.providers.ladder import Ladder, Rung, choose_ladder
 
-__all__ = ["Ladder", "ProviderKit", "Rung", "choose_ladder"]
+__all__ = ["Ladder", "Rung", "choose_ladder"]

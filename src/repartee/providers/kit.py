@@ -120,7 +120,7 @@ class ProviderKit:
         return service, _schema(self._agent.tools)
 
     async def prewarm(self) -> None:
-        """Open the connections of this call's providers, while the greeting plays; failing is no reason not to talk."""
+        """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
         warming = [_touch(client) for name, client in self._clients.items() if name != "on-device"]
         if self._meaning is not None:
             warming.append(_learn(self._meaning))

@@ -1,5 +1,8 @@
-"""One call: the Pipecat pipeline, the bridge to the conversation core, the reply gate, the wire contract."""
+"""One call: the Pipecat pipeline, the bridge to the conversation core, the reply gate, the wire contract.
 
-from repartee.session.session import SessionSpec, prewarm, run_session
+`session.session` takes a call; it is imported where calls run, because Pipecat takes seconds to import.
+"""
 
-__all__ = ["SessionSpec", "prewarm", "run_session"]
+from repartee.session.spec import SessionSpec
+
+__all__ = ["SessionSpec"]

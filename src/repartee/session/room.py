@@ -77,7 +77,7 @@ class RoomClient(LiveKitTransportClient):
         room.on("reconnected")(lambda: self._hooks.network("reconnected"))
         room.register_text_stream_handler("lk.chat", self._on_chat)
 
-    async def connect(self) -> None:
+    async def connect(self) -> None:  # type: ignore[override]
         """Join the room.
 
         Raises:
@@ -86,7 +86,7 @@ class RoomClient(LiveKitTransportClient):
         # Pipecat waits 4 to 10 s between its attempts; a caller is already listening.
         plain_connect = cast(
             "Callable[[RoomClient], Coroutine[Any, Any, None]]",
-            LiveKitTransportClient.connect.__wrapped__,  # type: ignore[attr-defined]
+            LiveKitTransportClient.connect.__wrapped__,
         )
         for attempt in range(CONNECT_ATTEMPTS):
             try:

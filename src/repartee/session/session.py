@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,15 @@ from repartee.agent import Agent, ToolContext, load_agent
 from repartee.conversation import Endpointing, Interruption, Patience, Policies, Speculation
 from repartee.conversation.history import History
 from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
-from repartee.providers import ProviderKit, choose_ladder
+from repartee.providers import choose_ladder
+from repartee.providers.kit import ProviderKit
 from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.ears import Ears
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
+from repartee.session.spec import SessionSpec
 from repartee.session.tools import PermittedTool, ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.wire import Wire
@@ -36,21 +37,6 @@ from repartee.telemetry.timeline import Timeline
 log = structlog.get_logger()
 TEARDOWN_S = 10.0
 OnEvent = Callable[[str, dict[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSpec:
-    """Everything a session process needs to take one call. Plain data: it crosses a process boundary."""
-
-    call_id: str
-    room: str
-    url: str
-    token: str
-    identity: str
-    agent_path: Path
-    caller_identity: str | None
-    data_dir: Path
-    speech_url: str | None
 
 
 def prewarm(settings: Settings, agent_path: Path) -> None:
@@ -183,7 +169,7 @@ class _Session:
     async def _drive(self, worker: PipelineWorker, wire: Wire) -> EndReason:
         """Run the pipeline until the call ends, from inside or outside."""
 
-        @worker.event_handler("on_pipeline_started")  # type: ignore[untyped-decorator]
+        @worker.event_handler("on_pipeline_started")
         async def started(*_: object) -> None:
             wire.state("listening")
             self._timeline.mark("connected", started_at=datetime.now(UTC).isoformat())
@@ -193,11 +179,12 @@ class _Session:
         await runner.add_workers(worker)
         running = asyncio.create_task(runner.run(), name="pipeline")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        over: set[asyncio.Future[Any]] = {running, self._ended}
         try:
-            await asyncio.wait({running, stopping, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(over | {stopping}, return_when=asyncio.FIRST_COMPLETED)
             if self._stop.is_set() and not self._ended.done():
                 self._bridge.submit(CallEnded(self._clock_ms(), "stopped"))
-                await asyncio.wait({self._ended, running}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(over, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
                 await worker.cancel(reason="call ended")
                 await asyncio.wait({running}, timeout=TEARDOWN_S)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from pipecat.frames.frames import (
     Frame,
@@ -20,7 +20,7 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMTextFrame,
 )
-from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.history import Message
@@ -102,7 +102,7 @@ class ReplyTracker(FrameProcessor):
             messages = _tool_messages(results)
             self._on_tools(messages)
             for message in messages:
-                self._context.add_message(message)
+                self._context.add_message(cast("LLMContextMessage", message))
             self._rounds += 1
             self._calls, self._requested, self._response_ended = {}, [], False
             await self.push_frame(LLMContextFrame(context=self._context), FrameDirection.UPSTREAM)

@@ -74,6 +74,8 @@ class Caller:
         self._first_loud_s: float | None = None
         self._sound = asyncio.Event()
         self._captions: dict[str, dict[str, str]] = {"user": {}, "agent": {}}
+        self._sending: asyncio.Task[None] | None = None
+        self._leaving = False
         self.room_name = ""
 
     async def join(self) -> None:
@@ -98,10 +100,14 @@ class Caller:
         track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self._room.local_participant.publish_track(track, options)
-        self._own(self._send())
+        self._sending = asyncio.create_task(self._send(), name="microphone")
 
     async def leave(self) -> None:
         """Hang up."""
+        # A frame on its way into the media engine is waited for: its callback must find us alive.
+        self._leaving = True
+        if self._sending is not None:
+            await self._sending
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -117,15 +123,20 @@ class Caller:
             report.exchanges.append(await self.exchange(path))
         return report
 
-    async def exchange(self, path: Path) -> Exchange:
-        """Say one recording and hear the answer to its end."""
+    async def exchange(self, path: Path, speech_end_s: float | None = None) -> Exchange:
+        """Say one recording and hear the answer to its end.
+
+        Args:
+            path: The recording.
+            speech_end_s: Where its speech ends, if that is known better than its level tells.
+        """
         before = {side: len(texts) for side, texts in self._captions.items()}
         self._first_loud_s = None
         self._sound.clear()
-        ended_s = await self.say(read_audio(path, RATE_HZ))
+        ended_s = await self.say(read_audio(path, RATE_HZ), speech_end_s)
         exchange = Exchange(path.name)
-        if await self._wait_quiet(ANSWER_S) and self._first_loud_s is not None:
-            exchange.latency_ms = round((self._first_loud_s - ended_s) * 1000, 1)
+        if await self._wait_quiet(ANSWER_S):
+            exchange.latency_ms = round((self._heard_at_s() - ended_s) * 1000, 1)
         exchange.heard = self._text("user", before["user"])
         exchange.reply = self._text("agent", before["agent"])
         return exchange
@@ -134,9 +145,11 @@ class Caller:
         """Send a typed message."""
         await self._room.local_participant.send_text(text, topic="lk.chat")
 
-    async def say(self, pcm: Pcm) -> float:
+    async def say(self, pcm: Pcm, speech_end_s: float | None = None) -> float:
         """Say something; return when its speech ended, on the monotonic clock."""
-        utterance = _Utterance(pcm, end_of_speech(pcm, RATE_HZ), asyncio.get_running_loop().create_future())
+        end = end_of_speech(pcm, RATE_HZ) if speech_end_s is None else int(speech_end_s * RATE_HZ)
+        ended = asyncio.get_running_loop().create_future()
+        utterance = _Utterance(pcm, min(max(end, 1), len(pcm)), ended)
         self._utterances.put_nowait(utterance)
         async with asyncio.timeout(len(pcm) / RATE_HZ + SPEECH_LIMIT_S):
             return await utterance.ended
@@ -148,8 +161,7 @@ class Caller:
 
     async def _wait_quiet(self, limit_s: float) -> bool:
         try:
-            async with asyncio.timeout(limit_s):
-                await self._sound.wait()
+            await asyncio.wait_for(self._sound.wait(), limit_s)
         except TimeoutError:
             return False
         deadline_s = time.monotonic() + SPEECH_LIMIT_S
@@ -160,6 +172,10 @@ class Caller:
             await asyncio.sleep(left_s)
         return True
 
+    def _heard_at_s(self) -> float:
+        assert self._first_loud_s is not None  # noqa: S101 - a sound sets both
+        return self._first_loud_s
+
     def _own(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
@@ -169,7 +185,7 @@ class Caller:
         """A microphone never stops: what is said, and a quiet room between."""
         quiet = noise_floor(RATE_HZ)
         at = 0
-        while True:
+        while not self._leaving:
             if not self._utterances.empty():
                 await self._send_utterance(self._utterances.get_nowait())
             await self._send_frame(quiet[at : at + FRAME])
@@ -178,6 +194,8 @@ class Caller:
     async def _send_utterance(self, utterance: _Utterance) -> None:
         self._said.append((self._plays_at_s(), utterance.pcm))
         for at in range(0, len(utterance.pcm), FRAME):
+            if self._leaving:
+                break
             block = np.zeros(FRAME, np.int16)
             part = utterance.pcm[at : at + FRAME]
             block[: len(part)] = part

@@ -15,9 +15,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from repartee.errors import ReparteeError
-from repartee.session import SessionSpec, prewarm, run_session
+from repartee.session import SessionSpec
 from repartee.settings import Settings
-from repartee.worker.logs import set_up_logs
+from repartee.worker.logs import quiet_pipecat, set_up_logs
 
 HEARTBEAT_S = 1.0
 
@@ -26,6 +26,9 @@ def child_main(pipe: Connection, settings: Settings, agent_path: Path) -> None:
     """Serve one call. Messages to the parent: ("ready"|"beat"|"connected"|"ended"|"failed", detail)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's; it ends calls in order
     set_up_logs(settings.log_level)
+    quiet_pipecat()
+    from repartee.session.session import prewarm  # noqa: PLC0415 - the worker itself does without Pipecat
+
     try:
         prewarm(settings, agent_path)
         pipe.send(("ready", ""))
@@ -53,6 +56,8 @@ async def _take(pipe: Connection, spec: SessionSpec, settings: Settings) -> None
 
     loop.add_reader(pipe.fileno(), parent_gone_or_stop)
     beating = asyncio.create_task(_beat(pipe), name="heartbeat")
+    from repartee.session.session import run_session  # noqa: PLC0415 - see child_main
+
     try:
         reason = await run_session(spec, settings, stop, lambda name, data: _tell(pipe, name, data))
         # Told before leaving: ending the interpreter right after a disconnect can abort in native code.

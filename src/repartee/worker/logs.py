@@ -6,7 +6,6 @@ import logging
 import sys
 
 import structlog
-from loguru import logger as pipecat_logger
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -25,6 +24,11 @@ def set_up_logs(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    # Pipecat writes transcripts and replies at debug; only its warnings come through.
-    pipecat_logger.remove()
-    pipecat_logger.add(sys.stderr, level="WARNING", format="{time:HH:mm:ss} {level} {name} {message}")
+
+
+def quiet_pipecat() -> None:
+    """Let only Pipecat's warnings through: at debug it writes what people say."""
+    from loguru import logger  # noqa: PLC0415 - comes with Pipecat, and only where Pipecat runs
+
+    logger.remove()
+    logger.add(sys.stderr, level="WARNING", format="{time:HH:mm:ss} {level} {name} {message}")

@@ -97,7 +97,7 @@ class Pool:
         self._agent_path = agent_path
         self._on_exit = on_exit
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["repartee.worker.child"])
+        self._context.set_forkserver_preload(["repartee.worker.child", "repartee.session.session"])
         self._warm: list[Child] = []
         self._watchers: set[asyncio.Task[None]] = set()
         self.live: dict[str, Child] = {}

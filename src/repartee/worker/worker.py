@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import structlog
@@ -219,7 +221,7 @@ class Worker:
             )
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
 
-    async def _job_status(self, job_id: str, status: proto.JobStatus.ValueType, error: str = "") -> None:
+    async def _job_status(self, job_id: str, status: proto.JobStatus, error: str = "") -> None:
         await self._send(update_job=proto.UpdateJobStatus(job_id=job_id, status=status, error=error))
 
     async def _report_status(self) -> None:
@@ -237,7 +239,7 @@ class Worker:
             )
         )
 
-    async def _send(self, **message: object) -> None:
+    async def _send(self, **message: Any) -> None:
         socket = self._socket
         if socket is None or socket.closed:
             return
@@ -246,7 +248,7 @@ class Worker:
         except (ConnectionError, aiohttp.ClientError) as error:
             log.warning("worker.send_failed", error=type(error).__name__)
 
-    def _own(self, work: object) -> None:
-        task = asyncio.create_task(work)  # type: ignore[arg-type]
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -22,7 +22,7 @@ STALL_S = 10.0
 FAULTS = ("error", "rate_limit", "stall", "cut")
 
 
-class Faulted(Exception):
+class FaultError(Exception):
     """The request fails by order."""
 
     def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
@@ -72,7 +72,7 @@ class Desk:
         """Book a request however it ends; "cancelled" unless it was told otherwise."""
         try:
             yield entry
-        except Faulted:
+        except FaultError:
             entry.outcome = "failed"
             raise
         finally:
@@ -88,7 +88,7 @@ class Desk:
             extra_ms: Added to the latency.
 
         Raises:
-            Faulted: It fails.
+            FaultError: It fails.
         """
         cut = False
         fault = next((f for f in self.faults if f.stage == stage and f.count > 0), None)
@@ -97,11 +97,11 @@ class Desk:
             fault.count -= 1
             stall, cut = fault.kind == "stall", fault.kind == "cut"
             if fault.kind == "rate_limit":
-                raise Faulted(429, "too many requests", retry_after_s=1)
+                raise FaultError(429, "too many requests", retry_after_s=1)
         if (fault is not None and fault.kind == "error") or (
             fault is None and self._draws.quantile(stage, key, "error") < self.profile.error_rate
         ):
-            raise Faulted(500, "the server had an error")
+            raise FaultError(500, "the server had an error")
         spread = {"stt": self.profile.stt, "llm": self.profile.llm, "tts": self.profile.tts}[stage]
         latency_s = (spread.at(self._draws.quantile(stage, key)) + extra_ms) / 1000
         latency_s += STALL_S if stall else 0.0

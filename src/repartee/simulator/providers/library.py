@@ -75,7 +75,8 @@ class SpeechLibrary:
         self._recordings: list[Recording] = []
         starts, parts, at = [], [], 0
         for entry in index:
-            frames = _frames(read_audio(folder / entry["file"], RATE_HZ).astype(np.float32) / 32768)
+            pcm = read_audio(folder / entry["file"], RATE_HZ)
+            frames = _frames(np.asarray(pcm / 32768, dtype=np.float32))
             self._recordings.append(Recording(entry["file"], _words(entry)))
             starts.append(at)
             # A gap as long as the search window: no window finds the end of one and the start of the next.

@@ -14,7 +14,7 @@ import soundfile as sf
 from aiohttp import web
 
 from repartee.simulator.providers.bill import Entry
-from repartee.simulator.providers.desk import Desk, Faulted
+from repartee.simulator.providers.desk import Desk, FaultError
 from repartee.simulator.providers.replies import Reply, normalised
 from repartee.simulator.providers.voices import speak
 
@@ -65,7 +65,7 @@ class OpenAIHttp:
                 extra = self._desk.profile.stt_per_audio_s * entry.audio_s
                 await self._desk.wait("stt", heard.text or f"{entry.audio_s:.1f}", complete_s, extra)
                 entry.outcome = "ok"
-        except Faulted as fault:
+        except FaultError as fault:
             return _failed(fault)
         if form.get("response_format") == "text":
             return web.Response(text=heard.text + "\n")
@@ -91,7 +91,7 @@ class OpenAIHttp:
                     entry.outcome = "ok"
                     return web.json_response(_whole(body, reply, entry))
                 return await self._stream(request, body, reply, entry, cut=cut)
-        except Faulted as fault:
+        except FaultError as fault:
             return _failed(fault)
 
     async def _stream(
@@ -148,7 +148,7 @@ class OpenAIHttp:
                 await response.write_eof()
                 entry.outcome = "ok"
                 return response
-        except Faulted as fault:
+        except FaultError as fault:
             return _failed(fault)
 
 
@@ -213,7 +213,7 @@ def _refuse(status: int, message: str) -> web.Response:
     return web.json_response({"error": {"message": message, "type": "invalid_request_error"}}, status=status)
 
 
-def _failed(fault: Faulted) -> web.Response:
+def _failed(fault: FaultError) -> web.Response:
     headers = {"Retry-After": str(fault.retry_after_s)} if fault.retry_after_s else None
     return web.json_response(
         {"error": {"message": str(fault), "type": "server_error"}}, status=fault.status, headers=headers

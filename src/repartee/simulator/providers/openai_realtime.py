@@ -13,7 +13,7 @@ import numpy as np
 from aiohttp import WSMsgType, web
 
 from repartee.simulator.providers.bill import Entry
-from repartee.simulator.providers.desk import Desk, Faulted
+from repartee.simulator.providers.desk import Desk, FaultError
 
 RATE_HZ = 24_000
 PARTIAL_S = 0.25
@@ -131,7 +131,7 @@ class _Session:
                 entry.text = heard.text
                 await self._desk.wait("stt", heard.text or f"{entry.audio_s:.1f}", since_s)
                 entry.outcome = "ok"
-        except Faulted as fault:
+        except FaultError as fault:
             error = {"type": "server_error", "code": "server_error", "message": str(fault)}
             await self.send(f"{_TRANSCRIPTION}.failed", item_id=item, content_index=0, error=error)
             return

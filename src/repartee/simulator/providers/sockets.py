@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from repartee.simulator.providers.bill import Entry
-from repartee.simulator.providers.desk import Desk, Faulted
+from repartee.simulator.providers.desk import Desk, FaultError
 from repartee.simulator.providers.voices import MS_PER_CHARACTER, speak, words_with_times
 
 CHUNK_S = 0.08
@@ -76,7 +76,7 @@ class _Socket:
                         await self.desk.wait("tts", text, max(since_s, time.monotonic()))
                     await self._send_audio(context, text, entry)
                     entry.outcome = "ok"
-            except Faulted as fault:
+            except FaultError as fault:
                 await self.failed(context, fault)
                 return
         await self.done(context)
@@ -107,7 +107,7 @@ class _Socket:
     async def done(self, context: _Context) -> None:
         raise NotImplementedError
 
-    async def failed(self, context: _Context, fault: Faulted) -> None:
+    async def failed(self, context: _Context, fault: FaultError) -> None:
         raise NotImplementedError
 
 
@@ -137,6 +137,7 @@ class _ElevenLabs(_Socket):
             self.flush(context)
 
     async def words(self, context: _Context, text: str, offset_s: float) -> None:
+        del offset_s  # times begin again with each message
         spoken = text + " "
         alignment = {
             "chars": list(spoken),
@@ -151,7 +152,8 @@ class _ElevenLabs(_Socket):
     async def done(self, context: _Context) -> None:
         await self.send({"contextId": context.name, "isFinal": True})
 
-    async def failed(self, context: _Context, fault: Faulted) -> None:
+    async def failed(self, context: _Context, fault: FaultError) -> None:
+        del context  # the whole socket ends
         await self.socket.close(code=1011, message=str(fault).encode())
 
 
@@ -191,7 +193,7 @@ class _Cartesia(_Socket):
     async def done(self, context: _Context) -> None:
         await self.send(_cartesia(context, "done") | {"done": True})
 
-    async def failed(self, context: _Context, fault: Faulted) -> None:
+    async def failed(self, context: _Context, fault: FaultError) -> None:
         await self.send(
             _cartesia(context, "error", error=str(fault)) | {"done": True, "status_code": fault.status}
         )
