@@ -22,7 +22,7 @@ BIN = CACHE / "bin"
 
 def main() -> int:
     """Run the steps; return the exit code."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file runs on whatever Python is there
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     tests = "--tests" in sys.argv[1:]
     steps = [python_packages, livekit_server, web_page, models]
@@ -49,7 +49,7 @@ class SetupError(Exception):
 def python_packages() -> None:
     """Python packages, as locked."""
     uv = find_uv()
-    run([uv, "sync", "--locked", "--extra", "piper", "--quiet"])
+    run([uv, "sync", "--locked", "--extra", "piper", "--compile-bytecode", "--quiet"])
 
 
 def livekit_server() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
+from typing import get_args
 
 import pytest
 
@@ -24,6 +25,7 @@ from repartee.conversation import (
 from repartee.events import (
     CallEnded,
     CallerJoined,
+    DeadlineName,
     DeadlinePassed,
     Event,
     ReplyAudible,
@@ -75,7 +77,7 @@ EVENTS: tuple[Event, ...] = (
     ReplyFinished(1000, 4),
     ReplyFailed(1000, 5),
     ReplyFailed(1000, 4),
-    *(DeadlinePassed(1000, name) for name in DEADLINES),
+    *(DeadlinePassed(1000, name) for name in get_args(DeadlineName)),
     CallEnded(1000, "caller_left"),
 )
 

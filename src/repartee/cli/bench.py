@@ -55,7 +55,7 @@ async def run_bench(turns: int, profile: str, speech: Path | None, write: Path |
         MediaError: The server did not start.
     """
     folder = speech or Path("../shared/speech")
-    files = _recordings(folder, turns + 1)
+    files = await asyncio.to_thread(_recordings, folder, turns + 1)
     with tempfile.TemporaryDirectory(prefix="repartee-bench-") as temporary:
         state = Path(temporary)
         async with Simulator.start(SimulatorConfig(profile=profile, speech=folder)) as simulator:

@@ -31,18 +31,22 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         ReparteeError: A part cannot start, or failed.
     """
     agent = load_agent(settings.agent)
-    ladder = await choose_ladder(settings, agent)
     _check_state_dir(settings)
     if http:
         check_port(settings.host, settings.port, "the page", "REPARTEE_PORT")
+    own = settings.livekit_url is None and http and worker
+    given = None if own else _access(settings)
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    jobs: list[asyncio.Task[None]] = []
     async with contextlib.AsyncExitStack() as stack:
-        own = settings.livekit_url is None and http and worker
-        access = await stack.enter_async_context(own_livekit(settings)) if own else _access(settings)
-        jobs: list[asyncio.Task[None]] = []
-        stopping = asyncio.create_task(stop.wait(), name="stop")
+        # What takes longest begins first: session processes import and load while the rest starts.
+        warming = await stack.enter_async_context(_warm_worker(settings)) if worker else None
+        ladder = await choose_ladder(settings, agent)
+        access = given or await stack.enter_async_context(own_livekit(settings))
         try:
-            if worker:
-                jobs.append(await _start_worker(settings, access, ladder, stack, stop))
+            if warming is not None:
+                speech_url = await stack.enter_async_context(_speech(ladder))
+                jobs.append(await _register(await warming, access, speech_url, stop))
             if http and not stop.is_set():
                 site = _site(access, agent, ladder)
                 jobs.append(asyncio.create_task(_serve_http(settings, site, stop), name="http"))
@@ -58,26 +62,30 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                 raise result
 
 
-async def _start_worker(
-    settings: Settings,
-    access: LiveKitAccess,
-    ladder: Ladder,
-    stack: contextlib.AsyncExitStack,
-    stop: asyncio.Event,
-) -> asyncio.Task[None]:
-    """Warm the models and the session processes side by side, then register."""
-    agent_worker = Worker(WorkerConfig(settings, access, settings.agent.resolve(), settings.state_dir))
-    warming = asyncio.create_task(agent_worker.warm(), name="warm")
+@contextlib.asynccontextmanager
+async def _warm_worker(settings: Settings) -> AsyncIterator[asyncio.Task[Worker]]:
+    """Start warming a worker's processes; whatever happens then, they end with the context."""
+    worker = Worker(WorkerConfig(settings, settings.agent.resolve(), settings.state_dir))
+
+    async def warm() -> Worker:
+        await worker.warm()
+        return worker
+
+    warming = asyncio.create_task(warm(), name="warm")
     try:
-        speech_url = await stack.enter_async_context(_speech(ladder))
-        await warming
-    except BaseException:
+        yield warming
+    finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
-        await agent_worker.close()
-        raise
-    job = asyncio.create_task(agent_worker.run(stop, speech_url), name="worker")
-    registered = asyncio.create_task(agent_worker.registered.wait(), name="registered")
+        await worker.close()
+
+
+async def _register(
+    worker: Worker, access: LiveKitAccess, speech_url: str | None, stop: asyncio.Event
+) -> asyncio.Task[None]:
+    """Run a worker and wait until LiveKit knows it."""
+    job = asyncio.create_task(worker.run(stop, access, speech_url), name="worker")
+    registered = asyncio.create_task(worker.registered.wait(), name="registered")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait({registered, stopping, job}, return_when=asyncio.FIRST_COMPLETED)
     registered.cancel()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import time
+from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -98,30 +99,34 @@ class Pool:
         self._on_exit = on_exit
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["repartee.worker.child", "repartee.session.session"])
-        self._warm: list[Child] = []
+        self._warm: deque[asyncio.Task[Child]] = deque()
+        self._idle: set[Child] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self.live: dict[str, Child] = {}
 
     async def start(self) -> None:
-        """Start the warm processes and wait until one is ready.
+        """Start the warm processes and wait until they are ready.
 
         Raises:
-            CapacityError: None became ready.
+            CapacityError: One did not become ready.
         """
         self._refill()
-        for child in list(self._warm):
+        for starting in list(self._warm):
+            child = await starting
             async with asyncio.timeout(READY_S):
                 await child.ready
 
-    def _spawn(self) -> Child:
+    async def _spawn(self) -> Child:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=child_main, args=(theirs, self._settings, self._agent_path), name="repartee-session"
         )
-        process.start()
+        # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
+        await asyncio.to_thread(process.start)
         theirs.close()
         child = Child(process, ours)
-        watcher = asyncio.create_task(self._watch(child))
+        self._idle.add(child)
+        watcher = asyncio.create_task(self._watch(child), name="watch")
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         return child
@@ -132,15 +137,14 @@ class Pool:
             if child.hangs and not child.exited.done():
                 log.error("session.hangs", call_id=child.spec.call_id if child.spec else None)
                 child.process.kill()
-        if child in self._warm:
-            self._warm.remove(child)
+        self._idle.discard(child)
         if child.spec is not None:
             self.live.pop(child.spec.call_id, None)
             self._on_exit(child)
 
     def _refill(self) -> None:
         while len(self._warm) < max(1, self._settings.warm_processes):
-            self._warm.append(self._spawn())
+            self._warm.append(asyncio.create_task(self._spawn(), name="spawn"))
 
     async def take(self, spec: SessionSpec) -> Child:
         """Hand a call to a warm process.
@@ -148,9 +152,10 @@ class Pool:
         Raises:
             CapacityError: No process became ready.
         """
-        child = self._warm.pop(0) if self._warm else self._spawn()
         async with asyncio.timeout(READY_S):
+            child = await self._next()
             await child.ready
+        self._idle.discard(child)
         child.spec = spec
         child.last_beat_s = time.monotonic()
         self.live[spec.call_id] = child
@@ -158,10 +163,19 @@ class Pool:
         self._refill()
         return child
 
+    async def _next(self) -> Child:
+        while self._warm:
+            child = await self._warm.popleft()
+            if not child.exited.done():  # one that died while it waited is nobody's call
+                return child
+        return await self._spawn()
+
     async def close(self) -> None:
         """End every process: calls get time to say they end, the rest is killed."""
-        children = [*self._warm, *self.live.values()]
-        for child in self._warm:
+        await asyncio.gather(*self._warm, return_exceptions=True)
+        self._warm.clear()
+        children = [*self._idle, *self.live.values()]
+        for child in self._idle:
             child.process.terminate()
         for child in self.live.values():
             child.tell_stop()

@@ -32,7 +32,6 @@ class WorkerConfig:
     """What a worker needs."""
 
     settings: Settings
-    access: LiveKitAccess
     agent_path: Path
     data_dir: Path
 
@@ -41,7 +40,7 @@ class Worker:
     """One worker connection and its calls.
 
     Args:
-        config: Where to register and what to run.
+        config: What to run.
     """
 
     def __init__(self, config: WorkerConfig) -> None:
@@ -52,6 +51,7 @@ class Worker:
         self._accepted: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._access = LiveKitAccess("", "", "")
         self._speech_url: str | None = None
         self.registered = asyncio.Event()
 
@@ -73,17 +73,18 @@ class Worker:
         self._draining = True
         await self._pool.close()
 
-    async def run(self, stop: asyncio.Event, speech_url: str | None) -> None:
+    async def run(self, stop: asyncio.Event, access: LiveKitAccess, speech_url: str | None) -> None:
         """Serve until `stop` is set, then end every call. `warm` comes first.
 
         Args:
             stop: Set to end.
+            access: The LiveKit server.
             speech_url: The speech host, where one is needed.
 
         Raises:
             MediaError: The server refuses the key.
         """
-        self._speech_url = speech_url
+        self._access, self._speech_url = access, speech_url
         serving = asyncio.create_task(self._serve(), name="worker")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -100,10 +101,10 @@ class Worker:
 
     async def _serve(self) -> None:
         wait_s = BACKOFF_S[0]
-        url = self._config.access.url.rstrip("/") + "/agent"
+        url = self._access.url.rstrip("/") + "/agent"
         async with aiohttp.ClientSession() as session:
             while True:
-                headers = {"Authorization": f"Bearer {self._config.access.register_token()}"}
+                headers = {"Authorization": f"Bearer {self._access.register_token()}"}
                 try:
                     async with session.ws_connect(url, headers=headers, heartbeat=20) as socket:
                         self._socket = socket
@@ -114,7 +115,7 @@ class Worker:
                 except aiohttp.WSServerHandshakeError as error:
                     if error.status in (401, 403):
                         raise MediaError(
-                            f"the LiveKit server at {self._config.access.url} refuses the key; check "
+                            f"the LiveKit server at {self._access.url} refuses the key; check "
                             "LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
                         ) from error
                     log.warning("worker.handshake_failed", status=error.status)
@@ -183,7 +184,7 @@ class Worker:
 
     async def _begin(self, job: proto.Job) -> None:
         identity = f"agent-{uuid.uuid4().hex[:12]}"
-        access = self._config.access
+        access = self._access
         call_id = uuid.uuid4().hex
         spec = SessionSpec(
             call_id=call_id,
