@@ -106,6 +106,18 @@ def call(
 
 
 @app.command()
+def say(
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    out_file: Annotated[Path, typer.Option("--out", help="The sound file to write.")] = Path("said.wav"),
+) -> None:
+    """Make a recording with the on-device voice: something to call with where there is no microphone."""
+    from repartee.cli.say import say as run_say  # noqa: PLC0415
+
+    asyncio.run(run_say([(text, out_file)]))
+    out.print(f"wrote {out_file}", soft_wrap=True)
+
+
+@app.command()
 def simulate(
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 9100,
     profile: Annotated[

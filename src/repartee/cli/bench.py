@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import platform
-import signal
-import socket
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.console import Console
 
-from repartee.errors import ConfigError, MediaError
+from repartee.cli.instance import instance
+from repartee.errors import ConfigError
 from repartee.simulator.caller import Caller, Exchange
 from repartee.simulator.providers import Simulator, SimulatorConfig
 
-READY_S = 60.0
 LONGEST_S = 7.5
 AGENT = """\
 name: Bench
@@ -59,15 +54,25 @@ async def run_bench(turns: int, profile: str, speech: Path | None, write: Path |
     with tempfile.TemporaryDirectory(prefix="repartee-bench-") as temporary:
         state = Path(temporary)
         async with Simulator.start(SimulatorConfig(profile=profile, speech=folder)) as simulator:
-            async with _server(state, simulator) as url:
-                exchanges = await _hold(url, files, out)
+            (state / "bench.yaml").write_text(AGENT, encoding="utf-8")
+            async with instance(state / "bench.yaml", state, simulator.environment) as server:
+                exchanges = await _hold(server.url, files, out)
             bill = simulator.desk.bill.summary()
-        marks = [json.loads(line) for line in next((state / "calls").glob("*.jsonl")).open()]
+        marks = _marks(state)
     report = _report(profile, exchanges[1:], marks, bill)
     _print(report, out)
     if write is not None:
-        write.parent.mkdir(parents=True, exist_ok=True)
-        write.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        await asyncio.to_thread(_write, write, report)
+
+
+def _marks(state: Path) -> list[dict[str, Any]]:
+    (file,) = (state / "calls").glob("*.jsonl")
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,55 +94,6 @@ def _recordings(folder: Path, count: int) -> list[_Recording]:
     if not found:
         raise ConfigError(f"no recording in {folder} has a transcript")
     return [found[number % len(found)] for number in range(count)]
-
-
-@contextlib.asynccontextmanager
-async def _server(state: Path, simulator: Simulator) -> AsyncIterator[str]:
-    """Run `repartee up` on free ports against the simulator."""
-    agent = state / "bench.yaml"
-    agent.write_text(AGENT, encoding="utf-8")
-    port, livekit, udp = _free_ports(3)
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("LIVEKIT_")},
-        **simulator.environment,
-        "REPARTEE_AGENT": str(agent),
-        "REPARTEE_STATE_DIR": str(state),
-        "REPARTEE_PORT": str(port),
-        "REPARTEE_LIVEKIT_PORT": str(livekit),
-        "REPARTEE_LIVEKIT_UDP_PORT": str(udp),
-        "REPARTEE_LOG_LEVEL": "warning",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "repartee.cli", "up", env=environment, stdout=asyncio.subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await _ready(url, process)
-        yield url
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 30)
-
-
-async def _ready(url: str, process: asyncio.subprocess.Process) -> None:
-    deadline = asyncio.get_running_loop().time() + READY_S
-    async with httpx.AsyncClient() as client:
-        while process.returncode is None and asyncio.get_running_loop().time() < deadline:
-            with contextlib.suppress(httpx.HTTPError):
-                await client.get(f"{url}/healthz")
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 0.1)
-    raise MediaError("the server did not start; what it said is above")
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 async def _hold(url: str, files: list[_Recording], out: Console) -> list[Exchange]:

@@ -14,10 +14,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import structlog
+from livekit import api
+
 from repartee.errors import ConfigError, MediaError
 from repartee.settings import Settings
 from repartee.worker import LiveKitAccess
 
+log = structlog.get_logger()
 VERSION = "1.13.5"
 READY_S = 15.0
 STOP_S = 5.0
@@ -37,6 +42,31 @@ def check_port(host: str, port: int, what: str, variable: str) -> None:
             raise ConfigError(
                 f"port {port} for {what} is taken; stop what uses it, or set {variable} to another port"
             ) from error
+
+
+async def check_access(access: LiveKitAccess, *, must_answer: bool) -> None:
+    """Make sure the LiveKit server takes the key.
+
+    Raises:
+        ConfigError: It does not.
+        MediaError: It does not answer, and `must_answer`.
+    """
+    url = access.url.replace("wss://", "https://").replace("ws://", "http://")
+    try:
+        async with api.LiveKitAPI(url, access.key, access.secret) as livekit:
+            await livekit.room.list_rooms(api.ListRoomsRequest(names=["-"]))
+    except api.TwirpError as error:
+        if error.status in (401, 403):
+            raise ConfigError(
+                f"the LiveKit server at {access.url} refuses the key; check LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
+            ) from error
+        log.warning("livekit.check_failed", status=error.status)
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        if must_answer:
+            raise MediaError(
+                f"no LiveKit server answers at {access.url}; check LIVEKIT_URL, or unset it to start one here"
+            ) from error
+        log.warning("livekit.unreachable", url=access.url)
 
 
 @contextlib.asynccontextmanager

@@ -12,13 +12,13 @@ import uvicorn
 from rich.console import Console
 
 from repartee.agent import Agent, load_agent
-from repartee.cli.livekit import check_port, own_livekit
+from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
-from repartee.providers import Ladder, choose_ladder
+from repartee.providers import Ladder, check_keys, choose_ladder
 from repartee.providers.ondevice import SpeechHost
 from repartee.server import Site, create_app
 from repartee.settings import Settings
-from repartee.worker import LiveKitAccess, Worker, WorkerConfig
+from repartee.worker import LiveKitAccess, Worker, WorkerConfig, worker_health
 
 out = Console(highlight=False)
 DISK_FREE_BYTES = 100 * 1024 * 1024
@@ -42,11 +42,20 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         # What takes longest begins first: session processes import and load while the rest starts.
         warming = await stack.enter_async_context(_warm_worker(settings)) if worker else None
         ladder = await choose_ladder(settings, agent)
-        access = given or await stack.enter_async_context(own_livekit(settings))
+        await check_keys(settings, ladder)
+        if given is not None and http:
+            # Somebody at a terminal wants to know now; parts that are started on their own wait for each other.
+            await check_access(given, must_answer=worker)
+        access = await stack.enter_async_context(own_livekit(settings)) if given is None else given
         try:
             if warming is not None:
                 speech_url = await stack.enter_async_context(_speech(ladder))
-                jobs.append(await _register(await warming, access, speech_url, stop))
+                warm = await warming
+                if not http:
+                    await stack.enter_async_context(
+                        worker_health(warm, settings.host, settings.worker_health_port)
+                    )
+                jobs.append(await _register(warm, access, speech_url, stop))
             if http and not stop.is_set():
                 site = _site(access, agent, ladder)
                 jobs.append(asyncio.create_task(_serve_http(settings, site, stop), name="http"))

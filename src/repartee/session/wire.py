@@ -8,9 +8,9 @@ with what was heard as it is heard, closed as final.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from livekit import rtc
@@ -18,13 +18,9 @@ from livekit import rtc
 AgentState = Literal["initializing", "idle", "listening", "thinking", "speaking"]
 TOPIC = "lk.transcription"
 QUEUE_SIZE = 256
+PUBLISH_S = 5.0
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    state: AgentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +37,14 @@ class _AgentText:
     final: bool
 
 
-_Update = _State | _UserText | _AgentText
+_Caption = _UserText | _AgentText
 
 
 class Wire:
-    """Publishes state and captions in order, one writer, never in the way of audio.
+    """Publishes state and captions, never in the way of audio.
+
+    Captions are written in order by one task. The state has a task of its own, where only the newest counts: the
+    server may take seconds to confirm an attribute, and no caption shall wait for that.
 
     Args:
         participant: Returns the agent's own participant, None while not connected.
@@ -62,17 +61,18 @@ class Wire:
         self._participant = participant
         self._caller = caller
         self._prefix = call_id[:8]
-        self._queue: asyncio.Queue[_Update] = asyncio.Queue(maxsize=QUEUE_SIZE)
+        self._captions: asyncio.Queue[_Caption] = asyncio.Queue(maxsize=QUEUE_SIZE)
         self._agent_writer: rtc.TextStreamWriter | None = None
         self._agent_reply: int | None = None
         self._agent_sent = ""
         self._state: AgentState = "initializing"
+        self._shown: AgentState = "initializing"
+        self._state_changed = asyncio.Event()
 
     def state(self, state: AgentState) -> None:
         """Show what the agent is doing."""
-        if state != self._state:
-            self._state = state
-            self._put(_State(state))
+        self._state = state
+        self._state_changed.set()
 
     def user_text(self, turn_id: int, text: str, *, final: bool) -> None:
         """Show the user's turn so far."""
@@ -84,35 +84,40 @@ class Wire:
         if text or final:
             self._put(_AgentText(reply_id, text, final))
 
-    def _put(self, update: _Update) -> None:
+    def _put(self, caption: _Caption) -> None:
         # Captions are for showing: when a client cannot keep up, the newest is dropped, never audio delayed.
-        if not self._queue.full():
-            self._queue.put_nowait(update)
+        if not self._captions.full():
+            self._captions.put_nowait(caption)
 
     async def run(self) -> None:
-        """Publish updates until cancelled."""
+        """Publish until cancelled."""
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(self._run_state(), name="state")
+            lanes.create_task(self._run_captions(), name="captions")
+
+    async def _run_state(self) -> None:
         while True:
-            update = await self._queue.get()
+            await self._state_changed.wait()
+            self._state_changed.clear()
+            participant, state = self._participant(), self._state
+            if participant is not None and state != self._shown:
+                self._shown = state
+                await _within_limit("state", participant.set_attributes({"lk.agent.state": state}))
+
+    async def _run_captions(self) -> None:
+        while True:
+            caption = await self._captions.get()
             participant = self._participant()
             if participant is None:
                 continue
-            try:
-                async with asyncio.timeout(5.0):
-                    await self._publish(participant, update)
-            except (TimeoutError, rtc.StreamError, rtc.RpcError, rtc.participant.PublishDataError) as error:
-                log.warning("caption.failed", error=type(error).__name__)
-                self._agent_writer = None
+            match caption:
+                case _UserText():
+                    await _within_limit("user", self._publish_user(participant, caption))
+                case _AgentText():
+                    if not await _within_limit("agent", self._publish_agent(participant, caption)):
+                        self._agent_writer = None
 
-    async def _publish(self, participant: rtc.LocalParticipant, update: _Update) -> None:
-        match update:
-            case _State(state):
-                await participant.set_attributes({"lk.agent.state": state})
-            case _UserText():
-                await self._publish_user(participant, update)
-            case _AgentText():
-                await self._publish_agent(participant, update)
-
-    async def _publish_user(self, participant: rtc.LocalParticipant, update: _UserText) -> None:
+    async def _publish_user(self, participant: rtc.LocalParticipant, caption: _UserText) -> None:
         caller = self._caller()
         if caller is None:
             return
@@ -120,26 +125,26 @@ class Wire:
             topic=TOPIC,
             sender_identity=caller,
             attributes={
-                "lk.segment_id": f"SG_{self._prefix}_u{update.turn_id}",
-                "lk.transcription_final": str(update.final).lower(),
+                "lk.segment_id": f"SG_{self._prefix}_u{caption.turn_id}",
+                "lk.transcription_final": str(caption.final).lower(),
             },
         )
-        await writer.write(update.text)
+        await writer.write(caption.text)
         await writer.aclose()
 
-    async def _publish_agent(self, participant: rtc.LocalParticipant, update: _AgentText) -> None:
-        if self._agent_reply != update.reply_id:
+    async def _publish_agent(self, participant: rtc.LocalParticipant, caption: _AgentText) -> None:
+        if self._agent_reply != caption.reply_id:
             await self._close_agent()
-            self._agent_reply, self._agent_sent = update.reply_id, ""
-        delta = update.text[len(self._agent_sent) :] if update.text.startswith(self._agent_sent) else ""
+            self._agent_reply, self._agent_sent = caption.reply_id, ""
+        delta = caption.text[len(self._agent_sent) :] if caption.text.startswith(self._agent_sent) else ""
         if delta:
             if self._agent_writer is None:
                 self._agent_writer = await participant.stream_text(
-                    topic=TOPIC, attributes=self._agent_attributes(participant, update.reply_id)
+                    topic=TOPIC, attributes=self._agent_attributes(participant, caption.reply_id)
                 )
             await self._agent_writer.write(delta)
             self._agent_sent += delta
-        if update.final:
+        if caption.final:
             await self._close_agent()
 
     def _agent_attributes(self, participant: rtc.LocalParticipant, reply_id: int) -> dict[str, str]:
@@ -155,3 +160,14 @@ class Wire:
         if self._agent_writer is not None:
             writer, self._agent_writer = self._agent_writer, None
             await writer.aclose(attributes={"lk.transcription_final": "true"})
+
+
+async def _within_limit(what: str, work: Coroutine[Any, Any, None]) -> bool:
+    """Do it; return whether it worked. A caption that cannot be shown is no reason to stop talking."""
+    try:
+        async with asyncio.timeout(PUBLISH_S):
+            await work
+    except (TimeoutError, rtc.StreamError, rtc.RpcError, rtc.participant.PublishDataError) as error:
+        log.warning("wire.failed", what=what, error=type(error).__name__)
+        return False
+    return True

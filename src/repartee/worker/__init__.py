@@ -1,6 +1,7 @@
 """The LiveKit worker: dispatch, warm processes, supervision."""
 
+from repartee.worker.health import worker_health
 from repartee.worker.tokens import LiveKitAccess
 from repartee.worker.worker import Worker, WorkerConfig
 
-__all__ = ["LiveKitAccess", "Worker", "WorkerConfig"]
+__all__ = ["LiveKitAccess", "Worker", "WorkerConfig", "worker_health"]

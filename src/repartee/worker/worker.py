@@ -18,6 +18,7 @@ from livekit.protocol import models
 from repartee.errors import CapacityError, MediaError
 from repartee.session import SessionSpec
 from repartee.settings import Settings
+from repartee.worker.metrics import WorkerMetrics
 from repartee.worker.pool import Child, Pool
 from repartee.worker.tokens import LiveKitAccess
 
@@ -50,15 +51,21 @@ class Worker:
         self._jobs: dict[str, str] = {}
         self._accepted: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._draining = False
+        self.draining = False
         self._access = LiveKitAccess("", "", "")
         self._speech_url: str | None = None
         self.registered = asyncio.Event()
+        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set)
 
     @property
     def calls(self) -> int:
         """Calls in progress or promised."""
         return len(self._pool.live) + len(self._accepted)
+
+    @property
+    def max_calls(self) -> int:
+        """How many calls it takes at once."""
+        return self._config.settings.max_calls
 
     async def warm(self) -> None:
         """Start the session processes.
@@ -70,7 +77,7 @@ class Worker:
 
     async def close(self) -> None:
         """End every session process."""
-        self._draining = True
+        self.draining = True
         await self._pool.close()
 
     async def run(self, stop: asyncio.Event, access: LiveKitAccess, speech_url: str | None) -> None:
@@ -92,7 +99,7 @@ class Worker:
             if serving.done():
                 serving.result()
         finally:
-            self._draining = True
+            self.draining = True
             await self._send_status()
             await self.close()
             serving.cancel()
@@ -169,9 +176,11 @@ class Worker:
                     child.tell_stop()
 
     async def _answer(self, job: proto.Job) -> None:
-        free = not self._draining and self.calls < self._config.settings.max_calls
+        free = not self.draining and self.calls < self.max_calls
         if free:
             self._accepted.add(job.id)
+        else:
+            self.metrics.refused()
         # Answered at once: LiveKit drops a job for good when the answer takes 2.8 s.
         await self._send(
             availability=proto.AvailabilityResponse(
@@ -207,6 +216,7 @@ class Worker:
             return
         finally:
             self._accepted.discard(job.id)
+        self.metrics.started()
         log.info("call.started", call_id=call_id, room=job.room.name)
         await self._job_status(job.id, proto.JS_RUNNING)
 
@@ -214,6 +224,7 @@ class Worker:
         call_id = child.spec.call_id if child.spec else ""
         job_id = next((job for job, call in self._jobs.items() if call == call_id), None)
         good = child.outcome == "ended"
+        self.metrics.ended(child.outcome or "crashed")
         log.info("call.ended", call_id=call_id, outcome=child.outcome or "crashed", detail=child.failure)
         if job_id is not None:
             del self._jobs[job_id]
@@ -231,11 +242,11 @@ class Worker:
             await asyncio.sleep(STATUS_S)
 
     async def _send_status(self) -> None:
-        full = self._draining or self.calls >= self._config.settings.max_calls
+        full = self.draining or self.calls >= self.max_calls
         await self._send(
             update_worker=proto.UpdateWorkerStatus(
                 status=proto.WS_FULL if full else proto.WS_AVAILABLE,
-                load=min(1.0, self.calls / self._config.settings.max_calls),
+                load=min(1.0, self.calls / self.max_calls),
                 job_count=self.calls,
             )
         )

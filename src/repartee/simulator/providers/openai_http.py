@@ -37,7 +37,7 @@ class OpenAIHttp:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
         return [
-            web.get("/v1/models", self._models),
+            web.get("/v1/models", self._models),  # ElevenLabs' has the same path
             web.post("/v1/audio/transcriptions", self._transcribe),
             web.post("/v1/chat/completions", self._chat),
             web.post("/v1/audio/speech", self._speech),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from repartee.errors import ConfigError
 from repartee.simulator.providers.bill import Bill
@@ -19,6 +20,8 @@ from repartee.simulator.providers.profiles import Draws, profile
 from repartee.simulator.providers.replies import Replies
 from repartee.simulator.providers.sockets import VoiceSockets
 
+WRONG_KEY = "wrong"
+"""A key that begins like this is refused; every other is taken."""
 MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 STAGES = ("stt", "llm", "tts")
 
@@ -79,7 +82,7 @@ class Simulator:
         desk = Desk(
             profile(config.profile), Draws(config.seed), Bill(config.bill), Replies(config.script), library
         )
-        app = web.Application(client_max_size=MAX_UPLOAD_BYTES)
+        app = web.Application(client_max_size=MAX_UPLOAD_BYTES, middlewares=[_check_key])
         app.add_routes(OpenAIHttp(desk).routes())
         app.add_routes(OpenAIRealtime(desk).routes())
         app.add_routes(VoiceSockets(desk).routes())
@@ -95,6 +98,21 @@ class Simulator:
         finally:
             await runner.cleanup()
             desk.close()
+
+
+@web.middleware
+async def _check_key(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if not request.path.startswith("/_sim/"):
+        key = (
+            request.headers.get("Authorization", "").removeprefix("Bearer ")
+            or request.headers.get("xi-api-key")
+            or request.headers.get("X-API-Key")
+            or request.query.get("api_key", "")
+        )
+        if not key or key.startswith(WRONG_KEY):
+            error = {"message": "Incorrect API key provided.", "code": "invalid_api_key"}
+            return web.json_response({"error": error}, status=401)
+    return await handler(request)
 
 
 def _control(desk: Desk) -> list[web.RouteDef]:

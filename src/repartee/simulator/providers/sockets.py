@@ -218,7 +218,11 @@ class VoiceSockets:
         return [
             web.get("/v1/text-to-speech/{voice}/multi-stream-input", self._elevenlabs),
             web.get("/tts/websocket", self._cartesia),
+            web.get("/voices", self._voices),
         ]
+
+    async def _voices(self, _: web.Request) -> web.Response:
+        return web.json_response({"data": [], "has_more": False})
 
     async def _elevenlabs(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

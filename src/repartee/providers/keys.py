@@ -1,0 +1,83 @@
+"""Whether the vendors take the keys they are given: asked at start, not found out by the first caller."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import httpx
+import structlog
+from pydantic import SecretStr
+
+from repartee.errors import ConfigError
+from repartee.providers.ladder import Ladder
+from repartee.settings import Settings
+
+log = structlog.get_logger()
+CHECK_S = 3.0
+CARTESIA_VERSION = "2025-04-16"
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    variable: str
+    url: str
+    headers: dict[str, str]
+
+
+async def check_keys(settings: Settings, ladder: Ladder) -> None:
+    """Ask every vendor the ladder uses something that costs nothing.
+
+    A vendor that does not answer is logged: it may be back before the first call.
+
+    Raises:
+        ConfigError: A vendor refuses its key.
+    """
+    vendors = sorted(
+        {rung.provider.removesuffix("-realtime") for rung in (ladder.stt, ladder.llm, ladder.tts)}
+    )
+    questions = [question for vendor in vendors if (question := _question(settings, vendor))]
+    async with httpx.AsyncClient(timeout=CHECK_S) as client:
+        await asyncio.gather(*(_ask(client, question) for question in questions))
+
+
+def _question(settings: Settings, vendor: str) -> _Question | None:
+    match vendor:
+        case "openai":
+            key = _value(settings.openai_api_key)
+            url = f"{_http(settings.openai_base_url)}/models"
+            return _Question("OPENAI_API_KEY", url, {"Authorization": f"Bearer {key}"})
+        case "elevenlabs":
+            key = _value(settings.elevenlabs_api_key)
+            return _Question(
+                "ELEVENLABS_API_KEY", f"{_http(settings.elevenlabs_base_url)}/v1/models", {"xi-api-key": key}
+            )
+        case "cartesia":
+            headers = {"X-API-Key": _value(settings.cartesia_api_key), "Cartesia-Version": CARTESIA_VERSION}
+            return _Question(
+                "CARTESIA_API_KEY", f"{_http(settings.cartesia_base_url)}/voices?limit=1", headers
+            )
+        case _:
+            return None
+
+
+async def _ask(client: httpx.AsyncClient, question: _Question) -> None:
+    host = httpx.URL(question.url).host
+    try:
+        response = await client.get(question.url, headers=question.headers)
+    except httpx.HTTPError as error:
+        log.warning("provider.unreachable", host=host, error=type(error).__name__)
+        return
+    # A key may be good and still not allowed to list models; only one that is not known at all is wrong.
+    if response.status_code == httpx.codes.UNAUTHORIZED and "missing_permissions" not in response.text:
+        raise ConfigError(
+            f"{host} refuses {question.variable} (401); correct it, or unset it to run on the next rung"
+        )
+
+
+def _value(key: SecretStr | None) -> str:
+    return key.get_secret_value() if key is not None else ""
+
+
+def _http(url: str) -> str:
+    return url.rstrip("/").replace("wss://", "https://").replace("ws://", "http://")

@@ -1,0 +1,63 @@
+"""The worker's own HTTP port: is it alive, does it take calls, what has it counted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from repartee.errors import ConfigError
+from repartee.worker.worker import Worker
+
+
+@asynccontextmanager
+async def worker_health(worker: Worker, host: str, port: int) -> AsyncIterator[None]:
+    """Serve `/livez`, `/readyz` and `/metrics` while the context lasts.
+
+    Args:
+        worker: Whose.
+        host: Address to listen on.
+        port: Port to listen on; 0 serves nothing.
+
+    Raises:
+        ConfigError: The port is taken.
+    """
+    if not port:
+        yield
+        return
+    runner = web.AppRunner(_app(worker), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} for the worker's health is taken; stop what uses it, or set REPARTEE_WORKER_PORT "
+                "to another port (0 for none)"
+            ) from error
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _app(worker: Worker) -> web.Application:
+    async def livez(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        # A full worker is ready: it is LiveKit that must not send it more, not the orchestrator that must act.
+        ready = worker.registered.is_set() and not worker.draining
+        body = {
+            "status": "ok" if ready else "draining" if worker.draining else "not registered with LiveKit",
+            "calls": worker.calls,
+            "max_calls": worker.max_calls,
+        }
+        return web.json_response(body, status=200 if ready else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=worker.metrics.text(), headers={"Content-Type": worker.metrics.content_type})
+
+    app = web.Application()
+    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    return app

@@ -1,0 +1,45 @@
+"""What a worker counts, in Prometheus' format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+
+class WorkerMetrics:
+    """A worker's counters; a registry of its own, so that two workers of one process do not add up.
+
+    Args:
+        calls: Returns the calls in progress.
+        registered: Returns whether LiveKit knows the worker.
+    """
+
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
+
+    def __init__(self, calls: Callable[[], int], registered: Callable[[], bool]) -> None:
+        self._registry = CollectorRegistry()
+        active = Gauge("repartee_calls_active", "Calls in progress or promised.", registry=self._registry)
+        active.set_function(calls)
+        known = Gauge("repartee_worker_registered", "1 while LiveKit sends jobs.", registry=self._registry)
+        known.set_function(lambda: float(registered()))
+        self._started = Counter("repartee_calls_started", "Calls begun.", registry=self._registry)
+        self._refused = Counter("repartee_calls_refused", "Jobs refused: full.", registry=self._registry)
+        self._ended = Counter("repartee_calls_ended", "Calls over.", ["outcome"], registry=self._registry)
+
+    def started(self) -> None:
+        """A call began."""
+        self._started.inc()
+
+    def refused(self) -> None:
+        """A job was refused, as the worker was full or draining."""
+        self._refused.inc()
+
+    def ended(self, outcome: str) -> None:
+        """A call is over: "ended", "failed" or "crashed"."""
+        self._ended.labels(outcome).inc()
+
+    def text(self) -> bytes:
+        """Return everything in the exposition format."""
+        return generate_latest(self._registry)
