@@ -112,14 +112,18 @@ class Pool:
         """
         self._refill()
         for starting in list(self._warm):
-            child = await starting
+            # Shielded: a start that is under way cannot be called off, only ended when it is through.
+            child = await asyncio.shield(starting)
             async with asyncio.timeout(READY_S):
                 await child.ready
 
     async def _spawn(self) -> Child:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=child_main, args=(theirs, self._settings, self._agent_path), name="repartee-session"
+            target=child_main,
+            args=(theirs, self._settings, self._agent_path),
+            name="repartee-session",
+            daemon=True,  # whatever goes wrong, none outlives the worker
         )
         # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
         await asyncio.to_thread(process.start)
@@ -165,7 +169,7 @@ class Pool:
 
     async def _next(self) -> Child:
         while self._warm:
-            child = await self._warm.popleft()
+            child = await asyncio.shield(self._warm.popleft())
             if not child.exited.done():  # one that died while it waited is nobody's call
                 return child
         return await self._spawn()
