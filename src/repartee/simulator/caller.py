@@ -7,7 +7,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import numpy as np
@@ -153,6 +153,19 @@ class Caller:
         self._utterances.put_nowait(utterance)
         async with asyncio.timeout(len(pcm) / RATE_HZ + SPEECH_LIMIT_S):
             return await utterance.ended
+
+    def captions(self, side: Literal["user", "agent"]) -> list[str]:
+        """Return what the captions of a side show, one text per turn or reply."""
+        return list(self._captions[side].values())
+
+    async def wait_for_sound(self, limit_s: float) -> bool:
+        """Wait until the agent is heard from now on; return whether it was."""
+        self._sound.clear()
+        try:
+            await asyncio.wait_for(self._sound.wait(), limit_s)
+        except TimeoutError:
+            return False
+        return True
 
     async def wait_for_answer(self, limit_s: float) -> bool:
         """Wait until the agent has spoken and then been quiet; return whether it spoke."""

@@ -1,0 +1,49 @@
+"""What every layer of tests shares: the recordings, and a loud word when they are missing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repartee.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+SPEECH = Path(os.environ.get("REPARTEE_SPEECH", ROOT.parent / "shared" / "speech"))
+FRONT_DESK = ROOT / "agents" / "front-desk.yaml"
+
+
+@pytest.fixture(scope="session")
+def speech() -> Path:
+    """The folder of recordings."""
+    if not (SPEECH / "index.json").is_file():
+        pytest.skip(f"no recordings in {SPEECH}: set REPARTEE_SPEECH to a folder with index.json")
+    return SPEECH
+
+
+@pytest.fixture(scope="session")
+def transcribed(speech: Path) -> list[dict[str, Any]]:
+    """The recordings of whole sentences whose words are known."""
+    index: list[dict[str, Any]] = json.loads((speech / "index.json").read_text(encoding="utf-8"))
+    return [entry for entry in index if entry["transcript"] and not entry["file"].startswith("fsdd/")]
+
+
+@pytest.fixture
+def plain_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings that know nothing of this machine's environment."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    return Settings(_env_file=None).model_copy(update={"state_dir": tmp_path})  # type: ignore[call-arg]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "REPARTEE_SPEECH" in str(r.longrepr)]
+    if skipped:
+        terminalreporter.write_line(
+            f"!!! {len(skipped)} tests did not run: no recordings in {SPEECH} (REPARTEE_SPEECH)",
+            red=True,
+            bold=True,
+        )

@@ -1,0 +1,183 @@
+"""The token endpoint: every client's way of asking, and nothing a client may choose."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from repartee.server import Site, create_app
+from repartee.server.app import PATHS, RATE_PER_MINUTE
+from repartee.settings import Settings
+
+SECRET = "s" * 40
+GREEDY = {
+    "room_name": "mine",
+    "participant_identity": "agent-1",
+    "participant_name": "Ann",
+    "participant_metadata": "x",
+    "participant_attributes": {"lk.publish_on_behalf": "x"},
+    "room_config": {"agents": [{"agent_name": "other", "metadata": "{}"}], "max_participants": 100},
+    "kind": "agent",
+    "video": {"roomAdmin": True},
+}
+
+
+class LiveKit:
+    """Takes dispatches, as a LiveKit server does."""
+
+    def __init__(self) -> None:
+        self.rooms: list[tuple[str, str]] = []
+        self.status = 200
+
+    async def start(self) -> str:
+        app = web.Application()
+        app.router.add_post("/twirp/livekit.AgentDispatchService/CreateDispatch", self._dispatch)
+        self.runner = web.AppRunner(app)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        return f"ws://127.0.0.1:{self.runner.addresses[0][1]}"
+
+    async def _dispatch(self, request: web.Request) -> web.Response:
+        from livekit.protocol.agent_dispatch import AgentDispatch, CreateAgentDispatchRequest
+
+        asked = CreateAgentDispatchRequest()
+        asked.ParseFromString(await request.read())
+        if self.status != 200:
+            return web.json_response({"code": "unavailable", "msg": "no"}, status=self.status)
+        self.rooms.append((asked.room, asked.agent_name))
+        return web.Response(
+            body=AgentDispatch(id="AD_1").SerializeToString(), content_type="application/protobuf"
+        )
+
+
+@pytest.fixture
+async def livekit() -> Any:
+    server = LiveKit()
+    server.url = await server.start()  # type: ignore[attr-defined]
+    yield server
+    await server.runner.cleanup()
+
+
+def client_for(settings: Settings, url: str) -> httpx.AsyncClient:
+    site = Site(url, "wss://rtc.example", "key", SECRET, "Desk", {"stt": "a", "llm": "b", "tts": "c"})
+    transport = httpx.ASGITransport(create_app(settings, site))
+    return httpx.AsyncClient(transport=transport, base_url="http://here")
+
+
+def claims(token: str) -> dict[str, Any]:
+    return jwt.decode(token, SECRET, algorithms=["HS256"])
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_every_client_s_way_is_answered(
+    plain_settings: Settings, livekit: Any, path: str, method: str
+) -> None:
+    async with client_for(plain_settings, livekit.url) as client:
+        response = await client.request(method, path)
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    body = response.json()
+    assert body["server_url"] == body["serverUrl"] == "wss://rtc.example"
+    assert body["participant_token"] == body["participantToken"]
+    assert body["room_name"] == body["roomName"]
+    assert body["participant_name"] == body["participantName"]
+    assert livekit.rooms == [(body["room_name"], "repartee")], "the agent is sent for by the server"
+
+
+async def test_nothing_a_client_asks_for_is_passed_through(plain_settings: Settings, livekit: Any) -> None:
+    async with client_for(plain_settings, livekit.url) as client:
+        body = (await client.post("/api/token", json=GREEDY)).json()
+    granted = claims(body["participant_token"])
+    assert granted["exp"] - granted["nbf"] <= 600
+    assert granted["iss"] == "key"
+    assert granted["name"] == "Ann"
+    assert granted["sub"].startswith("caller-")
+    video = granted["video"]
+    assert video == {
+        "roomJoin": True,
+        "room": body["room_name"],
+        "canPublish": True,
+        "canSubscribe": True,
+        "canPublishData": True,
+        "canPublishSources": ["microphone"],
+    }
+    assert body["room_name"] != "mine"
+    assert granted.get("kind", "standard") in ("", "standard")
+    assert not granted.get("metadata")
+    assert not granted.get("attributes")
+    assert not granted.get("roomConfig")
+    assert livekit.rooms[0][1] == "repartee"
+
+
+async def test_each_call_has_its_own_room_and_name(plain_settings: Settings, livekit: Any) -> None:
+    async with client_for(plain_settings, livekit.url) as client:
+        bodies = [(await client.post("/api/token")).json() for _ in range(3)]
+    assert len({body["room_name"] for body in bodies}) == 3
+    assert len({claims(body["participant_token"])["sub"] for body in bodies}) == 3
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"{", 400, "not_json"),
+        (b"[]", 400, "not_json"),
+        (json.dumps({"participant_name": "x" * 20_000}).encode(), 413, "too_large"),
+    ],
+)
+async def test_a_bad_request_is_refused(
+    plain_settings: Settings, livekit: Any, sent: bytes, status: int, code: str
+) -> None:
+    async with client_for(plain_settings, livekit.url) as client:
+        response = await client.post("/api/token", content=sent)
+    assert (response.status_code, response.json()["error"]) == (status, code)
+    assert livekit.rooms == []
+
+
+async def test_another_site_s_page_is_refused(plain_settings: Settings, livekit: Any) -> None:
+    async with client_for(plain_settings, livekit.url) as client:
+        evil = await client.post("/api/token", headers={"Origin": "https://evil.example"})
+        own = await client.post("/api/token", headers={"Origin": "http://here"})
+    assert (evil.status_code, own.status_code) == (403, 200)
+    allowed = plain_settings.model_copy(update={"allowed_origins": "https://shop.example"})
+    async with client_for(allowed, livekit.url) as client:
+        shop = await client.post("/api/token", headers={"Origin": "https://shop.example"})
+    assert shop.status_code == 200
+
+
+async def test_an_api_token_is_asked_for(plain_settings: Settings, livekit: Any) -> None:
+    locked = plain_settings.model_copy(update={"api_token": SecretStr("open sesame")})
+    async with client_for(locked, livekit.url) as client:
+        none = await client.post("/api/token")
+        wrong = await client.post("/api/token", headers={"Authorization": "Bearer no"})
+        right = await client.post("/api/token", headers={"Authorization": "Bearer open sesame"})
+    assert (none.status_code, wrong.status_code, right.status_code) == (401, 401, 200)
+
+
+async def test_too_many_calls_are_slowed(plain_settings: Settings, livekit: Any) -> None:
+    async with client_for(plain_settings, livekit.url) as client:
+        answers = [await client.post("/api/token") for _ in range(RATE_PER_MINUTE + 1)]
+    assert answers[-1].status_code == 429
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert {answer.status_code for answer in answers[:-1]} == {200}
+
+
+async def test_a_media_server_that_is_away_is_said(plain_settings: Settings, livekit: Any) -> None:
+    livekit.status = 503
+    async with client_for(plain_settings, livekit.url) as client:
+        response = await client.post("/api/token")
+    assert (response.status_code, response.json()["error"]) == (503, "no_agent")
+    assert response.headers["retry-after"] == "5"
+
+
+async def test_the_page_is_told_what_the_agent_runs_on(plain_settings: Settings, livekit: Any) -> None:
+    async with client_for(plain_settings, livekit.url) as client:
+        config = (await client.get("/api/config")).json()
+    assert config["agent"] == {"name": "Desk"}
+    assert SECRET not in json.dumps(config)
