@@ -77,6 +77,8 @@ class Caller:
         self._sending: asyncio.Task[None] | None = None
         self._leaving = False
         self.room_name = ""
+        self.gone = asyncio.Event()
+        """Set when the agent has left the room, or the room has ended."""
 
     async def join(self) -> None:
         """Ask for an invitation, enter the room, and open the microphone.
@@ -92,6 +94,8 @@ class Caller:
         if response.status_code != 200:
             raise MediaError(f"the server refused the call: {response.json().get('message', response.text)}")
         self._room.on("track_subscribed", self._subscribed)
+        self._room.on("participant_disconnected", lambda *_: self.gone.set())
+        self._room.on("disconnected", lambda *_: self.gone.set())
         self._room.register_text_stream_handler("lk.transcription", self._caption)
         invitation = response.json()
         self.room_name = invitation["room_name"]

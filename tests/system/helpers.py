@@ -1,0 +1,67 @@
+"""Calls to a real server: `repartee up` as a process, a LiveKit server, a WebRTC caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from repartee.cli.instance import Instance, instance
+from repartee.simulator.caller import Caller
+from repartee.simulator.providers import Simulator
+
+GREETING_S = 20.0
+SETTLE_S = 20.0
+AGENT = """\
+name: Test
+persona: You answer in one sentence.
+greeting: Hello, this is the test.
+{more}
+"""
+
+
+def write_agent(folder: Path, more: str = "") -> Path:
+    file = folder / "agent.yaml"
+    file.write_text(AGENT.format(more=more))
+    return file
+
+
+@asynccontextmanager
+async def server(agent: Path, folder: Path, simulator: Simulator | None = None) -> AsyncIterator[Instance]:
+    variables = simulator.environment if simulator is not None else {}
+    async with instance(agent, folder / "state", variables) as running:
+        yield running
+
+
+@asynccontextmanager
+async def calling(url: str) -> AsyncIterator[Caller]:
+    """A caller who has heard the greeting."""
+    caller = Caller(url)
+    try:
+        await caller.join()
+        assert await caller.wait_for_answer(GREETING_S), "the agent greets"
+        yield caller
+    finally:
+        await caller.leave()
+
+
+async def eventually(what: Callable[[], Any], limit_s: float = SETTLE_S) -> None:
+    """Wait for something of another process, which can only be looked at."""
+    async with asyncio.timeout(limit_s):
+        while not await asyncio.to_thread(what):
+            await asyncio.sleep(0.05)
+
+
+def processes_with(marker: str) -> list[int]:
+    """Return the processes whose environment names something: a server's data folder marks all its children."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if marker.encode() in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+    return found

@@ -1,0 +1,111 @@
+"""The page in headless Chromium, with a microphone that is a file: a conversation, and its captions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from playwright.async_api import Page, async_playwright, expect
+
+from repartee.cli.say import RATE_HZ, say
+from tests.conftest import FRONT_DESK
+from tests.system.helpers import server
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FIRST_MS, TURN_MS = 30_000, 30_000
+
+
+@asynccontextmanager
+async def page_at(url: str, *flags: str, dark: bool = False, phone: bool = False) -> AsyncIterator[Page]:
+    if CHROMIUM is None:
+        pytest.fail("Chromium is not installed; run `make test`, which installs it")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required", *flags],
+        )
+        size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 800}
+        context = await browser.new_context(
+            viewport=size,  # type: ignore[arg-type]
+            color_scheme="dark" if dark else "light",
+        )
+        page = await context.new_page()
+        try:
+            await page.goto(url)
+            yield page
+        finally:
+            await browser.close()
+
+
+async def microphone(folder: Path) -> Path:
+    """What the caller says, with time to be answered between."""
+    questions = ["Are you open on Saturday?", "Is there parking?"]
+    files = [folder / f"{number}.wav" for number in range(len(questions))]
+    await say(list(zip(questions, files, strict=True)))
+    parts = [np.zeros(7 * RATE_HZ, np.int16)]
+    for file in files:
+        parts += [sf.read(file, dtype="int16")[0], np.zeros(14 * RATE_HZ, np.int16)]
+    parts.append(np.zeros(60 * RATE_HZ, np.int16))
+    whole = folder / "microphone.wav"
+    sf.write(whole, np.concatenate(parts), RATE_HZ)
+    return whole
+
+
+async def test_a_conversation_in_the_browser(tmp_path: Path) -> None:
+    mic = await microphone(tmp_path)
+    flags = (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={mic}%noloop",
+    )
+    async with server(FRONT_DESK, tmp_path) as running, page_at(running.url, *flags) as page:
+        await expect(page.get_by_test_id("config")).to_contain_text("Whisper")
+        await page.get_by_test_id("start").click()
+        agent, caller = page.get_by_test_id("caption-agent"), page.get_by_test_id("caption-caller")
+        await expect(agent.first).to_contain_text("Riverside Clinic, good day", timeout=FIRST_MS)
+        await expect(caller.first).to_contain_text("open on Saturday", ignore_case=True, timeout=TURN_MS)
+        await expect(agent.nth(1)).to_contain_text("At weekends we are closed", timeout=TURN_MS)
+        await expect(caller.nth(1)).to_contain_text("parking", ignore_case=True, timeout=TURN_MS)
+        await expect(page.get_by_test_id("agent-state")).to_have_attribute(
+            "data-state", "speaking", timeout=TURN_MS
+        )
+        if shots := os.environ.get("REPARTEE_SCREENSHOTS"):
+            await expect(agent.nth(2)).to_contain_text("free behind", timeout=TURN_MS)
+            await page.screenshot(path=Path(shots) / "call.png")
+            await page.emulate_media(color_scheme="dark")
+            await page.screenshot(path=Path(shots) / "call-dark.png")
+        await expect(agent.nth(2)).to_contain_text("parking is free", timeout=TURN_MS)
+        await page.get_by_test_id("mute").click()
+        await expect(page.get_by_test_id("mute")).to_have_attribute("aria-pressed", "true")
+        await page.get_by_test_id("chat-input").fill("What does a visit cost?")
+        await page.get_by_test_id("chat-send").click()
+        await expect(agent.nth(3)).to_contain_text("sixty euros", timeout=TURN_MS)
+        await page.get_by_test_id("end").click()
+        await expect(page.get_by_test_id("duration")).to_be_visible()
+
+
+async def test_a_refused_microphone_is_explained_and_typing_works(tmp_path: Path) -> None:
+    async with server(FRONT_DESK, tmp_path) as running, page_at(running.url, phone=True) as page:
+        await page.get_by_test_id("start").click()
+        error = page.get_by_test_id("error")
+        await expect(error).to_be_visible(timeout=FIRST_MS)
+        assert await error.get_attribute("data-code") in ("mic_denied", "mic_missing")
+        if shots := os.environ.get("REPARTEE_SCREENSHOTS"):
+            await page.screenshot(path=Path(shots) / "refused.png")
+
+
+async def test_a_server_that_is_gone_is_explained(tmp_path: Path) -> None:
+    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    async with server(FRONT_DESK, tmp_path) as running, page_at(running.url, *flags) as page:
+        await expect(page.get_by_test_id("start")).to_be_visible()
+        await running.stop()
+        await page.get_by_test_id("start").click()
+        error = page.get_by_test_id("error")
+        await expect(error).to_have_attribute("data-code", "server_unreachable", timeout=FIRST_MS)
