@@ -69,7 +69,7 @@ def look_up(name: str) -> str:
 '''
 ANSWER = (
     GOOD
-    + "tools: tools.py\nanswers:\n  - id: a\n    ask: [x]\n    do: {do}\n    slots:\n      {slot}: {{ask: Who?}}\n"
+    + "tools: tools.py\nanswers:\n  - id: a\n    ask: [x]\n    do: {do}\n    slots:\n      {slot}: {{ask: 'Who?'}}\n"
 )
 
 
@@ -122,7 +122,7 @@ class TestFrontDesk:
     def setup_method(self) -> None:
         self.agent = load_agent(FRONT_DESK)
         self.tools = {tool.name: tool for tool in self.agent.tools}
-        ahead = datetime.now() + timedelta(days=1)
+        ahead = datetime.now() + timedelta(days=1)  # noqa: DTZ005 - as the desk's own clock
         while ahead.weekday() >= 5:
             ahead += timedelta(days=1)
         self.day = ahead.date()
