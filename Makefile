@@ -18,11 +18,12 @@ test: ## Set up everything, then run all checks and tests
 	@$(MAKE) --no-print-directory lint
 	@.venv/bin/pytest
 
-lint: ## Format, lint, types and layers
+lint: ## Format, lint, types and layers, of Python and of the page
 	@.venv/bin/ruff format --check src tests agents scripts
 	@.venv/bin/ruff check src tests agents scripts
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@$(PYTHON) scripts/setup.py --check-web
 
 clean: ## Remove what setup made in this folder
 	@rm -rf .venv web/node_modules src/repartee/server/static

@@ -24,10 +24,11 @@ def main() -> int:
     """Run the steps; return the exit code."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this file runs on whatever Python is there
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
-    tests = "--tests" in sys.argv[1:]
     steps = [python_packages, livekit_server, web_page, models]
-    if tests:
+    if "--tests" in sys.argv[1:]:
         steps.append(browser)
+    if "--check-web" in sys.argv[1:]:
+        steps = [web_checks]
     for number, step in enumerate(steps, 1):
         title = (step.__doc__ or "").splitlines()[0].rstrip(".")
         say(f"[{number}/{len(steps)}] {title}")
@@ -79,6 +80,15 @@ def web_page() -> None:
     env = {**os.environ, "PATH": f"{Path(npm).parent}{os.pathsep}{os.environ['PATH']}"}
     run([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=web, env=env)
     run([npm, "run", "build", "--silent"], cwd=web, env=env)
+
+
+def web_checks() -> None:
+    """The web page's types, lint and tests."""
+    npm = find_npm()
+    env = {**os.environ, "PATH": f"{Path(npm).parent}{os.pathsep}{os.environ['PATH']}"}
+    if not (ROOT / "web" / "node_modules").is_dir():
+        run([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=ROOT / "web", env=env)
+    run([npm, "run", "check", "--silent"], cwd=ROOT / "web", env=env)
 
 
 def models() -> None:

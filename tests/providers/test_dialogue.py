@@ -10,7 +10,7 @@ from repartee.agent import Answer, load_agent
 from repartee.providers.dialogue import Dialogue, Do, Say, read_date, read_name, read_time, step
 from tests.conftest import FRONT_DESK
 
-NOW = datetime(2026, 11, 24, 9, 0)  # a Tuesday
+NOW = datetime(2026, 11, 24, 9, 0)  # noqa: DTZ001 - a Tuesday, on the wall clock
 ANSWERS = {answer.id: answer for answer in load_agent(FRONT_DESK).answers}
 
 

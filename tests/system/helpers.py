@@ -50,7 +50,7 @@ async def calling(url: str) -> AsyncIterator[Caller]:
 async def eventually(what: Callable[[], Any], limit_s: float = SETTLE_S) -> None:
     """Wait for something of another process, which can only be looked at."""
     async with asyncio.timeout(limit_s):
-        while not await asyncio.to_thread(what):
+        while not await asyncio.to_thread(what):  # noqa: ASYNC110 - another process announces nothing
             await asyncio.sleep(0.05)
 
 

@@ -107,9 +107,10 @@ async def test_an_interrupted_reply_stops_and_only_what_was_heard_is_remembered(
         ):
             await caller.say(read_audio(speech / "aiewf" / "turn_001.flac", RATE_HZ))
             assert await caller.wait_for_sound(15)
-            exchange = await caller.exchange(speech / "aiewf" / "turn_003.flac")
+            await caller.say(read_audio(speech / "aiewf" / "turn_003.flac", RATE_HZ))
+            assert await caller.wait_for_answer(15)
             captions = caller.captions("agent")
-    assert exchange.heard == "Is there a track about MCP?"
+            assert caller.captions("user")[-1] == "Is there a track about MCP?"
     assert captions[-1] == "Yes, there is."
     remembered = [m["content"] for m in heard.asked[-1] if m["role"] == "assistant"][-1]
     assert remembered.endswith("…"), remembered
@@ -157,20 +158,27 @@ async def test_the_agent_leaves_with_the_caller(speech: Path, tmp_path: Path) ->
 
 
 async def test_sigterm_in_a_call_leaves_nothing_behind(speech: Path, tmp_path: Path) -> None:
-    async with simulate(speech) as simulator, server(write_agent(tmp_path), tmp_path, simulator) as running:
-        async with calling(running.url) as caller:
-            assert await running.stop() == 0
-            await eventually(lambda: not processes_with(str(running.state_dir)))
-            await asyncio.wait_for(caller.gone.wait(), 10)
+    async with (
+        simulate(speech) as simulator,
+        server(write_agent(tmp_path), tmp_path, simulator) as running,
+        calling(running.url) as caller,
+    ):
+        assert await running.stop() == 0
+        await eventually(lambda: not processes_with(str(running.state_dir)))
+        await asyncio.wait_for(caller.gone.wait(), 10)
     assert "Traceback" not in running.output.read_text()
 
 
 async def test_two_callers_at_once_have_two_calls(speech: Path, tmp_path: Path) -> None:
-    async with simulate(speech) as simulator, server(write_agent(tmp_path), tmp_path, simulator) as running:
-        async with calling(running.url) as ann, calling(running.url) as bob:
-            one, two = await asyncio.gather(
-                ann.exchange(speech / "aiewf" / "turn_001.flac"),
-                bob.exchange(speech / "aiewf" / "turn_003.flac"),
-            )
+    async with (
+        simulate(speech) as simulator,
+        server(write_agent(tmp_path), tmp_path, simulator) as running,
+        calling(running.url) as ann,
+        calling(running.url) as bob,
+    ):
+        one, two = await asyncio.gather(
+            ann.exchange(speech / "aiewf" / "turn_001.flac"),
+            bob.exchange(speech / "aiewf" / "turn_003.flac"),
+        )
     assert one.heard == "Are there any workshops about Gemini?"
     assert two.heard == "Is there a track about MCP?"

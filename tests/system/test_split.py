@@ -54,7 +54,7 @@ async def test_serve_and_worker_are_separate(speech: Path, tmp_path: Path, plain
                     process.send_signal(signal.SIGTERM)
             codes = await asyncio.gather(serve.wait(), worker.wait())
     assert "are there any workshops about gemini" in exchange.reply
-    assert codes == [0, 0]
+    assert set(codes) == {0}
     await eventually(lambda: not processes_with(str(tmp_path / "split")))
 
 

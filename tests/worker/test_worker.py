@@ -122,6 +122,8 @@ class Rig:
         await self.livekit.runner.cleanup()
 
     async def call(self, job_id: str) -> Child:
+        if self.livekit.socket is None:
+            await self.livekit.next("register")
         job = proto.Job(id=job_id, room=models.Room(name=f"room-{job_id}"))
         await self.livekit.send(availability=proto.AvailabilityRequest(job=job))
         answer = await self.livekit.next("availability")

@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import statistics
-import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -119,7 +118,7 @@ def _report(
     answered = sorted(e.latency_ms for e in exchanges if e.latency_ms is not None)
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "repartee bench " + " ".join(sys.argv[2:]),
+        "command": f"repartee bench --turns {len(exchanges)} --profile {profile}",
         "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
         "profile": profile,
         "turns": len(exchanges),

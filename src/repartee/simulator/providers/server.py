@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 from aiohttp.typedefs import Handler
 
 from repartee.errors import ConfigError
@@ -82,7 +82,7 @@ class Simulator:
         desk = Desk(
             profile(config.profile), Draws(config.seed), Bill(config.bill), Replies(config.script), library
         )
-        app = web.Application(client_max_size=MAX_UPLOAD_BYTES, middlewares=[_check_key])
+        app = web.Application(client_max_size=MAX_UPLOAD_BYTES, middlewares=[_front_door])
         app.add_routes(OpenAIHttp(desk).routes())
         app.add_routes(OpenAIRealtime(desk).routes())
         app.add_routes(VoiceSockets(desk).routes())
@@ -101,7 +101,7 @@ class Simulator:
 
 
 @web.middleware
-async def _check_key(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _front_door(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not request.path.startswith("/_sim/"):
         key = (
             request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -112,7 +112,10 @@ async def _check_key(request: web.Request, handler: Handler) -> web.StreamRespon
         if not key or key.startswith(WRONG_KEY):
             error = {"message": "Incorrect API key provided.", "code": "invalid_api_key"}
             return web.json_response({"error": error}, status=401)
-    return await handler(request)
+    try:
+        return await handler(request)
+    except ClientConnectionResetError:
+        return web.Response(status=499)  # who asked has left: an interrupted reply, booked as cancelled
 
 
 def _control(desk: Desk) -> list[web.RouteDef]:
