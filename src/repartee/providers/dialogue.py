@@ -32,57 +32,12 @@ _NAME_LEAD = re.compile(
     re.IGNORECASE,
 )
 _NAME_TAIL = re.compile(r"\b(?:and|on|at|please|with|tomorrow|today|for|thanks|thank|i|i'd)\b", re.IGNORECASE)
-_NOT_A_NAME = frozenset(
-    [
-        "a",
-        "all",
-        "am",
-        "are",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "had",
-        "has",
-        "have",
-        "hello",
-        "here",
-        "hi",
-        "how",
-        "i",
-        "is",
-        "it",
-        "monday",
-        "my",
-        "no",
-        "not",
-        "should",
-        "that",
-        "the",
-        "there",
-        "this",
-        "tuesday",
-        "uh",
-        "um",
-        "was",
-        "we",
-        "wednesday",
-        "well",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "will",
-        "would",
-        "yes",
-        "you",
-        "your",
-    ]
-) | {
+_NO_NAMES = (
+    "a all am are can could did do does had has have hello here hi how i is it monday my no not "
+    "should that the there this tuesday uh um was we wednesday well were what when where which who "
+    "why will would yes you your"
+)
+_NOT_A_NAME = frozenset(_NO_NAMES.split()) | {
     "thursday",
     "friday",
     "saturday",

@@ -22,7 +22,8 @@ class LiveKitAccess:
 
     def register_token(self) -> str:
         """A token that may only register a worker."""
-        grants = api.VideoGrants(agent=True)
+        # All but the first are granted unless they are taken away.
+        grants = api.VideoGrants(agent=True, can_publish=False, can_subscribe=False, can_publish_data=False)
         return api.AccessToken(self.key, self.secret).with_grants(grants).with_ttl(REGISTER_TTL).to_jwt()
 
     def join_token(self, room: str, identity: str, agent_name: str) -> str:
