@@ -12,8 +12,11 @@ from typing import Literal, TypeAlias
 
 DeadlineName = Literal["endpoint", "transcript", "take_floor", "reply", "call"]
 """`endpoint`: the user's silence is long enough. `transcript`: speech-to-text took too long. `take_floor`:
-voice over the agent went on long enough to be an interruption. `reply`: no audio in time. `call`: the call is
+voice over the agent went on long enough to ask for its words, or for too long without them. `reply`: no audio in time. `call`: the call is
 too long."""
+
+Asked = Literal["open", "digits"]
+"""What the agent asked for last: numbers and spelled words come in groups with pauses between them."""
 
 Line = Literal["trouble", "not_heard", "goodbye"]
 """Fixed sentences spoken without asking the model; their words depend on the agent's language."""
@@ -50,7 +53,7 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class TurnScored:
-    """The end-of-turn model's probability (0..1) that the user has finished, for one pause."""
+    """The end-of-turn model's probability (0..1) that the user has finished; it may be asked again in a pause."""
 
     at_ms: float
     segment_id: int
@@ -59,7 +62,20 @@ class TurnScored:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptReceived:
-    """Speech-to-text answered for the oldest open segment; empty text means nothing was said."""
+    """Speech-to-text's words for one piece of a turn, up to the end of a segment; empty when nothing was said.
+
+    The words of a piece replace what was said of the same piece before.
+    """
+
+    at_ms: float
+    text: str
+    piece_id: int
+    segment_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordsGuessed:
+    """What a streaming speech-to-text takes the words since the last transcript for; it may change its mind."""
 
     at_ms: float
     text: str
@@ -87,6 +103,7 @@ class ReplyFinished:
 
     at_ms: float
     reply_id: int
+    asked: Asked = "open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +136,7 @@ Event: TypeAlias = (
     | SpeechStopped
     | TurnScored
     | TranscriptReceived
+    | WordsGuessed
     | TextTyped
     | ReplyAudible
     | ReplyFinished
@@ -153,6 +171,20 @@ class StartReply:
     turn_id: int
     text: str
     held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceReply:
+    """A held reply is likely enough to be wanted that its audio may be made, and paid for."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeNow:
+    """Do not wait for a pause: what is being said decides whether it takes the floor."""
+
+    segment_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +264,8 @@ Command: TypeAlias = (
     OpenTurn
     | CloseTurn
     | StartReply
+    | VoiceReply
+    | TranscribeNow
     | SpeakGreeting
     | SpeakLine
     | ReleaseReply

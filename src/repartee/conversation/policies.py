@@ -1,6 +1,6 @@
 """The questions `advance` asks: how long to wait, whether to speculate, whether words take the floor.
 
-Each policy is a small frozen dataclass with one pure method, so that a better one can replace it alone.
+Each policy is a small frozen dataclass with one pure method or two, so that a better one can replace it alone.
 """
 
 from __future__ import annotations
@@ -8,17 +8,29 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from repartee.events import Asked
+
 _WORD = re.compile(r"[\w']+")
-_TRAILING_OPEN = re.compile(
-    r"(?:\b(?:and|or|but|so|because|the|a|an|to|of|for|with|my|is|at|on|in|um|uh|er|like|und|oder|aber|weil|y|o|pero)|[,:;-]|\.\.\.)$",
+_OPEN_END = re.compile(
+    r"(?:\b(?:and|or|but|so|because|the|a|an|to|of|for|with|my|your|is|are|was|at|on|in|from|um|uh|er|like|if|that"
+    r"|und|oder|aber|weil|der|die|das|ein|eine|mit|y|o|pero|el|la|los|un|una|de|con)|[,:;-]|\.\.\.)$",
     re.IGNORECASE,
 )
-_DIGITS_ASKED = re.compile(r"\d|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|oh)\b", re.IGNORECASE)
+_DIGIT = re.compile(
+    r"\d+|zero|one|two|three|four|five|six|seven|eight|nine|oh|double|null|eins|zwei|drei|vier|fünf|sechs|sieben"
+    r"|acht|neun|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve",
+    re.IGNORECASE,
+)
+_ASKS_DIGITS = re.compile(
+    r"\b(?:numbers?|phone|digits?|code|pin|zip|postcode|post code|spell|account|card|nummer|telefon|buchstabier\w*"
+    r"|número|teléfono|código)\b",
+    re.IGNORECASE,
+)
 
 BACKCHANNELS = frozenset(
     """
     mm mmm mhm mmhm uh huh uhhuh hm hmm yeah yep yes right okay ok sure i see got it ah oh aha alright all
-    cool great good nice true exactly wow really
+    cool great good nice true exactly wow really um er
     """.split()  # noqa: SIM905 - a word list reads better as words
 )
 """Words that, alone and few, acknowledge without asking for the floor (English)."""
@@ -29,30 +41,61 @@ def words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
+def same_words(one: str, other: str) -> bool:
+    """Say whether two texts differ in nothing but signs and capitals."""
+    return one == other or words(one) == words(other)
+
+
+def asked_for(reply: str) -> Asked:
+    """Return what a reply asks for, by its last question."""
+    question = next((part for part in reversed(re.split(r"(?<=[.!?])\s", reply)) if part.strip()), "")
+    return "digits" if question.rstrip().endswith("?") and _ASKS_DIGITS.search(question) else "open"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpointing:
     """How long a silence must be before the user's turn is over, graded by evidence."""
 
     min_silence_ms: float = 300.0
     max_silence_ms: float = 1600.0
-    digits_extra_ms: float = 400.0
-    """Numbers are read out in groups: a turn that ends in a digit waits this much longer."""
+    sure: float = 0.9
+    """End-of-turn probability from which the shortest silence is enough."""
+    unsure: float = 0.1
+    """And at which the longest is waited for."""
+    digits_ms: float = 1300.0
+    """Numbers are read out in groups: one that may go on is waited for this long."""
+    digits_full: int = 10
+    """A number of so many digits is taken for whole."""
 
-    def wait_ms(self, probability: float | None, text: str) -> float:
+    def wait_ms(self, probability: float | None, text: str, asked: Asked = "open") -> float:
         """Return the silence to wait for, counted from the end of the sound.
 
-        `probability` is the end-of-turn model's, None while unknown; `text` is what was understood so far.
+        Args:
+            probability: The end-of-turn model's, None while unknown.
+            text: What was understood so far.
+            asked: What the agent asked for.
         """
         if probability is None:
             return self.max_silence_ms
-        doubt = min(1.0, max(0.0, (0.9 - probability) / 0.8))
-        if _TRAILING_OPEN.search(text.strip()):
+        doubt = min(1.0, max(0.0, (self.sure - probability) / (self.sure - self.unsure)))
+        if _OPEN_END.search(text.strip()):
             doubt = max(doubt, 0.75)
         wait = self.min_silence_ms + doubt * (self.max_silence_ms - self.min_silence_ms)
+        if self._number_may_go_on(text, asked):
+            wait = max(wait, self.digits_ms)
+        return wait
+
+    def _number_may_go_on(self, text: str, asked: Asked) -> bool:
         spoken = words(text)
-        if spoken and _DIGITS_ASKED.fullmatch(spoken[-1]):
-            wait += self.digits_extra_ms
-        return min(wait, self.max_silence_ms + self.digits_extra_ms)
+        digits = 0
+        for word in reversed(spoken):
+            if not _DIGIT.fullmatch(word):
+                break
+            digits += len(word) if word.isdigit() else 1
+        if digits >= self.digits_full:
+            return False
+        # One digit at the end of a sentence is a count ("a table for four"), unless a number was asked for.
+        return digits >= 2 or (digits == 1 and (asked == "digits" or len(spoken) == 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +103,12 @@ class Interruption:
     """When voice over the agent takes the floor."""
 
     enabled: bool = True
-    take_floor_ms: float = 700.0
-    """Continuous voice this long is an interruption even before its words are known."""
+    take_floor_ms: float = 450.0
+    """Continuous voice this long over the agent is asked for its words."""
+    words_ms: float = 1200.0
+    """And without an answer for this long it has the floor."""
+    noise_ms: float = 1500.0
+    """A voice that had no words is asked again this often."""
     backchannel_max_words: int = 3
 
     def takes_floor(self, text: str) -> bool:
@@ -74,15 +121,35 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True)
 class Speculation:
-    """Whether a reply may be produced while the user might still go on."""
+    """Whether a reply may be produced while the user might still go on, and whether its audio may."""
 
     enabled: bool = True
-    min_probability: float = 0.35
+    min_probability: float = 0.3
     """Below this end-of-turn probability a false start is likelier than a gain."""
+    voice_probability: float = 0.5
+    """Model text is cheap, synthesis is dear: it needs better evidence."""
+    waste_budget: float = 0.25
+    """Share of held replies that may be thrown away before more evidence is asked for."""
 
-    def may_start(self, probability: float | None, text: str) -> bool:
-        """Say whether to start a held reply now."""
-        return self.enabled and bool(text) and probability is not None and probability >= self.min_probability
+    def may_start(self, probability: float | None, text: str, waste: float) -> bool:
+        """Say whether to start a held reply now.
+
+        Args:
+            probability: End-of-turn probability, None while unknown.
+            text: The words it would answer.
+            waste: Share of the latest held replies that were thrown away.
+        """
+        if not self.enabled or not text or _OPEN_END.search(text.strip()):
+            return False
+        over = max(0.0, waste - self.waste_budget)
+        if probability is None:
+            return over <= 0.0
+        return probability >= min(0.95, self.min_probability + 2.0 * over)
+
+    def may_voice(self, probability: float | None, waste: float) -> bool:
+        """Say whether a held reply's audio may be made."""
+        over = max(0.0, waste - self.waste_budget)
+        return probability is not None and probability >= min(0.95, self.voice_probability + 2.0 * over)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from repartee.events import EndReason
+from repartee.events import Asked, EndReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,22 +13,49 @@ class Turn:
     """What is known of the user's turn so far."""
 
     turn_id: int
-    text: str = ""
+    pieces: tuple[tuple[int, str], ...] = ()
+    """Transcribed words by piece, in order."""
+    guess: str = ""
+    """Words after the pieces that speech-to-text is not yet sure of."""
     voice: bool = False
     """Voice is sounding now."""
-    open_segments: int = 0
-    """Stretches of voice whose transcript has not come yet."""
     segment_id: int = 0
     """The newest stretch of voice."""
+    known_id: int = 0
+    """The newest stretch of voice whose words are known."""
     silent_since_ms: float = 0.0
     spoken_ms: float = 0.0
     probability: float | None = None
     """End-of-turn probability of the present pause."""
 
-    def with_words(self, text: str) -> Turn:
-        """Take the transcript of one segment."""
-        joined = f"{self.text} {text.strip()}".strip() if text.strip() else self.text
-        return replace(self, text=joined, open_segments=max(0, self.open_segments - 1))
+    @property
+    def text(self) -> str:
+        """The words that are sure."""
+        return " ".join(text for _, text in self.pieces)
+
+    @property
+    def best_text(self) -> str:
+        """The words, with those that are guessed."""
+        return f"{self.text} {self.guess}".strip()
+
+    @property
+    def words_known(self) -> bool:
+        """Whether every stretch of voice has been transcribed."""
+        return self.known_id >= self.segment_id
+
+    def with_words(self, piece_id: int, text: str, segment_id: int) -> Turn:
+        """Take the transcript of one piece; one that found nothing takes nothing back."""
+        pieces = self.pieces
+        if words := text.strip():
+            pieces = tuple(sorted((*(p for p in pieces if p[0] != piece_id), (piece_id, words))))
+        return replace(self, pieces=pieces, guess="", known_id=max(self.known_id, segment_id))
+
+    def without_transcript(self) -> Turn:
+        """Take the guess for the words, where the transcript does not come."""
+        pieces = self.pieces
+        if self.guess:
+            pieces = (*pieces, (max((piece_id for piece_id, _ in pieces), default=0) + 1, self.guess))
+        return replace(self, pieces=pieces, guess="", known_id=self.segment_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +72,13 @@ class UserTurn:
 
 @dataclass(frozen=True, slots=True)
 class Speculating:
-    """The user is silent, a held reply is being produced, the wait is not over."""
+    """The user is silent, a held reply to `text` is being produced, the wait is not over."""
 
     turn: Turn
     reply_id: int
+    text: str
+    voiced: bool = False
+    """Its audio is being made too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +92,10 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Speaking:
-    """The agent is heard."""
+    """The agent is heard. `noise` is what sounds over it and was found to be no words."""
 
     reply_id: int
+    noise: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +104,10 @@ class Yielding:
 
     reply_id: int
     turn: Turn
+    audible: bool = True
+    """The reply had been heard before it was lowered."""
+    asked: bool = False
+    """Speech-to-text was asked for the words of a voice that still sounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +128,9 @@ class Conversation:
     last_turn_id: int = 0
     last_reply_id: int = 0
     joined: bool = False
+    asked: Asked = "open"
+    """What the agent's last reply asked for."""
+    waste: float = 0.0
+    """Share of the latest held replies that were thrown away, newest counting most."""
+    used_piece_id: int = 0
+    """The newest piece of speech whose words belong to a turn that is over."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,9 +21,10 @@ from pipecat.transcriptions.language import Language
 
 from repartee.agent import Agent, Tool, ToolContext
 from repartee.errors import ConfigError, ToolError
-from repartee.providers import services
+from repartee.providers import services, transcribers
 from repartee.providers.answers import AnswersLLM, Meaning
 from repartee.providers.ladder import Ladder
+from repartee.providers.voice_cache import VoiceCache
 from repartee.settings import Settings
 
 log = structlog.get_logger()
@@ -40,15 +43,28 @@ class ProviderKit:
         agent: Voice, persona, tools.
         ladder: What each stage runs on.
         speech_url: The speech host; needed when a stage runs on this machine.
+        voice_cache: Folder for audio of phrases that come again and again; None keeps none.
+        fixed_texts: Texts the agent is sure to say, whose audio is kept there.
     """
 
-    def __init__(self, settings: Settings, agent: Agent, ladder: Ladder, speech_url: str | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        agent: Agent,
+        ladder: Ladder,
+        speech_url: str | None,
+        *,
+        voice_cache: Path | None = None,
+        fixed_texts: Iterable[str] = (),
+    ) -> None:
         if ladder.needs_speech_host and speech_url is None:
             raise ConfigError("this agent runs on the machine's own models, but no speech host is there")
         self._settings = settings
         self._agent = agent
         self._ladder = ladder
         self._speech_url = speech_url or ""
+        self._voice_cache = voice_cache
+        self._fixed_texts = tuple(fixed_texts)
         self._clients: dict[str, AsyncOpenAI] = {}
         self._host: httpx.AsyncClient | None = None
         self._meaning: Meaning | None = None
@@ -58,14 +74,14 @@ class ProviderKit:
         rung = self._ladder.stt
         language = Language(self._agent.language)
         if rung.provider == "openai-realtime":
-            return services.FinalizingRealtimeSTT(
+            return transcribers.FinalizingRealtimeSTT(
                 api_key=self._openai_key(),
                 base_url=_socket(self._settings.openai_base_url, "/realtime"),
-                settings=services.FinalizingRealtimeSTT.Settings(model=rung.model, language=language),
+                settings=transcribers.FinalizingRealtimeSTT.Settings(model=rung.model, language=language),
             )
-        return services.SharedClientSTT(
+        return transcribers.PiecewiseSTT(
             self._client(rung.provider),
-            settings=services.SharedClientSTT.Settings(model=rung.model, language=language),
+            settings=transcribers.PiecewiseSTT.Settings(model=rung.model, language=language),
         )
 
     def tts(self) -> TTSService:
@@ -90,8 +106,10 @@ class ProviderKit:
                 settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
             )
         name = voice.on_device if rung.provider == "on-device" else voice.openai
+        kind = f"{rung.provider} {rung.model} {name} {voice.speed} {OUT_SAMPLE_RATE_HZ}"
         return services.SmallChunkTTS(
             self._client(rung.provider),
+            VoiceCache(self._voice_cache, kind, self._fixed_texts) if self._voice_cache else None,
             sample_rate=OUT_SAMPLE_RATE_HZ,
             settings=services.SmallChunkTTS.Settings(model=rung.model, voice=name, speed=voice.speed),
         )

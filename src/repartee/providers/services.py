@@ -2,90 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
+from httpx import HTTPError
 from openai import APIError, AsyncOpenAI
 from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
     ErrorFrame,
     Frame,
-    InterimTranscriptionFrame,
-    TranscriptionFrame,
+    InterruptionFrame,
     TTSAudioRawFrame,
 )
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.openai.llm import OpenAILLMService
-from pipecat.services.openai.stt import OpenAIRealtimeSTTService, OpenAISTTService
 from pipecat.services.openai.tts import OpenAITTSService
-from pipecat.utils.time import time_now_iso8601
+
+from repartee.providers.voice_cache import VoiceCache
 
 TTS_CHUNK_BYTES = 1920
 """40 ms at 24 kHz."""
-TRAILING_SILENCE_S = 0.2
+MAX_AHEAD = 2
+"""Clauses asked for before the voice has come to them."""
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.2, 2.0
 __all__ = [
     "CartesiaTTSService",
     "ElevenLabsTTSService",
-    "FinalizingRealtimeSTT",
     "SharedClientLLM",
-    "SharedClientSTT",
     "SmallChunkTTS",
     "cartesia",
     "elevenlabs",
 ]
-
-
-class SharedClientSTT(OpenAISTTService):
-    """HTTP transcription.
-
-    Closes: 0.5 s of silence appended to every upload; a client of its own per call, with hidden retries; an empty
-    transcript never told, so that "nothing was said" cannot be known.
-    """
-
-    def __init__(self, client: AsyncOpenAI, **kwargs: Any) -> None:
-        super().__init__(
-            api_key=client.api_key,
-            base_url=str(client.base_url),
-            push_empty_transcripts=True,
-            trailing_silence_secs=TRAILING_SILENCE_S,
-            **kwargs,
-        )
-        self._client = client
-
-
-class FinalizingRealtimeSTT(OpenAIRealtimeSTTService):
-    """The realtime transcription socket.
-
-    Closes: finals that are never marked final, which costs a time-out on every turn; deltas pushed as if each
-    were the whole text; no transcript at all for a commit in which nothing was said.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            reconnect_backoff_min_wait=RECONNECT_MIN_S, reconnect_backoff_max_wait=RECONNECT_MAX_S, **kwargs
-        )
-        self._so_far: dict[str, str] = {}
-
-    async def _commit_audio_buffer(self) -> None:
-        self.request_finalize()
-        await super()._commit_audio_buffer()
-
-    async def _handle_transcription_delta(self, evt: dict[str, Any]) -> None:
-        item = str(evt.get("item_id", ""))
-        self._so_far[item] = text = self._so_far.get(item, "") + str(evt.get("delta", ""))
-        if text:
-            await self.push_frame(
-                InterimTranscriptionFrame(text, self._user_id, time_now_iso8601(), result=evt)
-            )
-
-    async def _handle_transcription_completed(self, evt: dict[str, Any]) -> None:
-        self._so_far.pop(str(evt.get("item_id", "")), None)
-        self.confirm_finalize()
-        if evt.get("transcript", "").strip():
-            await super()._handle_transcription_completed(evt)
-        else:
-            await self.push_frame(TranscriptionFrame("", self._user_id, time_now_iso8601(), result=evt))
 
 
 class SharedClientLLM(OpenAILLMService):
@@ -107,20 +59,80 @@ class SmallChunkTTS(OpenAITTSService):
     """OpenAI's voice, and any server that speaks its wire format.
 
     Closes: the first 0.5 s of audio held back (`chunk_size`); voices limited to a built-in list; errors other than
-    a bad request escaping the generator.
+    a bad request escaping the generator; a clause asked for only when the one before has come whole.
+
+    Args:
+        client: The client every call of this process shares.
+        cache: Audio made before.
     """
 
-    def __init__(self, client: AsyncOpenAI, **kwargs: Any) -> None:
+    def __init__(self, client: AsyncOpenAI, cache: VoiceCache | None = None, **kwargs: Any) -> None:
         super().__init__(api_key=client.api_key, base_url=str(client.base_url), **kwargs)
         self._client = client
+        self._cache = cache
+        self._ahead: dict[str, _Stream] = {}
+        self.on_clause: Callable[[str, bool], None] | None = None
+        """Called with each text as its audio is wanted, and whether it came from the cache."""
 
     @property
     def chunk_size(self) -> int:
         """Bytes read before audio is handed on."""
         return TTS_CHUNK_BYTES
 
+    def prefetch(self, text: str) -> None:
+        """Begin to make the audio of a text that will be spoken soon; at most two are on their way."""
+        prepared = self._prepare_text_for_tts(text)
+        if len(self._ahead) < MAX_AHEAD and prepared not in self._ahead and not self._kept(prepared):
+            stream = _Stream()
+            stream.task = self.create_task(self._fetch(prepared, stream), f"{self}::ahead")
+            self._ahead[prepared] = stream
+
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame, None]:
         """Speak one text; yields audio frames, or one error frame."""
+        kept = self._cache.get(text) if self._cache is not None and text not in self._ahead else None
+        if self.on_clause is not None:
+            self.on_clause(text, kept is not None)
+        if kept is not None:
+            for at in range(0, len(kept), TTS_CHUNK_BYTES):
+                yield TTSAudioRawFrame(
+                    kept[at : at + TTS_CHUNK_BYTES], self.sample_rate, 1, context_id=context_id
+                )
+            return
+        await self.start_tts_usage_metrics(text)
+        if text not in self._ahead:
+            self.prefetch(text)
+        stream = self._ahead.pop(text, None)
+        if stream is None:
+            stream = _Stream()
+            stream.task = self.create_task(self._fetch(text, stream), f"{self}::fetch")
+        whole = bytearray()
+        try:
+            while (item := await stream.queue.get()) is not None:
+                if isinstance(item, ErrorFrame):
+                    yield item
+                    return
+                await self.stop_ttfb_metrics()
+                whole += item
+                yield TTSAudioRawFrame(item, self.sample_rate, 1, context_id=context_id)
+            if self._cache is not None:
+                self._cache.put(text, bytes(whole))
+        finally:
+            if stream.task is not None and not stream.task.done():
+                stream.task.cancel()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Besides speaking: an interruption closes what was asked for ahead."""
+        if isinstance(frame, (InterruptionFrame, EndFrame, CancelFrame)):
+            for stream in self._ahead.values():
+                if stream.task is not None:
+                    stream.task.cancel()
+            self._ahead.clear()
+        await super().process_frame(frame, direction)
+
+    def _kept(self, text: str) -> bool:
+        return self._cache is not None and self._cache.may_keep(text) and self._cache.get(text) is not None
+
+    async def _fetch(self, text: str, stream: _Stream) -> None:
         settings: Any = self._settings
         request: dict[str, Any] = {
             "input": text,
@@ -134,17 +146,24 @@ class SmallChunkTTS(OpenAITTSService):
             request["speed"] = settings.speed
         try:
             async with self._client.audio.speech.with_streaming_response.create(**request) as response:
-                await self.start_tts_usage_metrics(text)
                 odd = b""
                 async for chunk in response.iter_bytes(self.chunk_size):
-                    await self.stop_ttfb_metrics()
                     # A chunk may end in the middle of a sample; the half waits for the next one.
                     data = odd + chunk
                     odd = data[len(data) & ~1 :]
                     if data := data[: len(data) & ~1]:
-                        yield TTSAudioRawFrame(data, self.sample_rate, 1, context_id=context_id)
-        except APIError as error:
-            yield ErrorFrame(error=f"{self}: voice failed: {type(error).__name__}")
+                        stream.queue.put_nowait(data)
+            stream.queue.put_nowait(None)
+        except (APIError, HTTPError) as error:
+            stream.queue.put_nowait(ErrorFrame(error=f"{self}: voice failed: {type(error).__name__}"))
+
+
+@dataclass
+class _Stream:
+    """A text's audio on its way. Bounded by the text: one clause."""
+
+    queue: asyncio.Queue[bytes | ErrorFrame | None] = field(default_factory=asyncio.Queue)
+    task: asyncio.Task[None] | None = None
 
 
 def elevenlabs(**kwargs: Any) -> ElevenLabsTTSService:

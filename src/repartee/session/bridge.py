@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     CancelFrame,
+    EagerEndOfTurnCancelFrame,
+    EagerTranscriptionFrame,
     EndFrame,
     ErrorFrame,
     Frame,
@@ -44,6 +46,7 @@ from repartee.conversation import (
     advance,
 )
 from repartee.conversation.history import History
+from repartee.conversation.policies import Interruption
 from repartee.events import (
     ArmDeadline,
     CallerJoined,
@@ -68,9 +71,20 @@ from repartee.events import (
     SpeakLine,
     SpeechStopped,
     StartReply,
+    TranscribeNow,
     TranscriptReceived,
     TurnScored,
+    VoiceReply,
+    WordsGuessed,
 )
+from repartee.providers.frames import (
+    PieceTranscribedFrame,
+    TranscribeNowFrame,
+    TurnClosedFrame,
+    VoicePausedFrame,
+    VoiceStartedFrame,
+)
+from repartee.session.clauses import Clauses
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.gate import ReplyGate
 from repartee.session.tools import ToolPermits
@@ -78,6 +92,8 @@ from repartee.session.wire import AgentState, Wire
 from repartee.telemetry.timeline import Timeline
 
 log = structlog.get_logger()
+EAGER_PROBABILITY = 0.7
+"""What a vendor's early word that the turn is over is worth."""
 QUEUE_SIZE = 1024
 """Events waiting for the core. It takes microseconds per event; a full queue means the process is stuck."""
 
@@ -99,6 +115,7 @@ class Parts:
     timeline: Timeline
     permits: ToolPermits
     history: History
+    clauses: Clauses
 
 
 class Bridge(FrameProcessor):
@@ -130,6 +147,17 @@ class Bridge(FrameProcessor):
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=QUEUE_SIZE)
         self._timers: dict[DeadlineName, asyncio.TimerHandle] = {}
         self._runner: asyncio.Task[None] | None = None
+        self._segment_id = 0
+        self._piece_id = 0
+
+    @property
+    def interruption(self) -> Interruption:
+        """How easily the agent gives way; may be set in the middle of a call."""
+        return self._policies.interruption
+
+    @interruption.setter
+    def interruption(self, interruption: Interruption) -> None:
+        self._policies = replace(self._policies, interruption=interruption)
 
     def connect(self, parts: Parts, tools: ToolsSchema | None) -> None:
         """Hand over the parts commands are performed on; once, before the pipeline starts."""
@@ -161,9 +189,28 @@ class Bridge(FrameProcessor):
             case EndFrame() | CancelFrame():
                 await self._stop()
                 await self.push_frame(frame, direction)
+            case VoiceStartedFrame():
+                self._segment_id = frame.segment_id
+            case VoicePausedFrame():
+                pass
+            case PieceTranscribedFrame():
+                piece = TranscriptReceived(self._clock_ms(), frame.text, frame.piece_id, frame.segment_id)
+                self._piece_id = max(self._piece_id, frame.piece_id)
+                self.submit(piece)
             case TranscriptionFrame():
-                self.submit(TranscriptReceived(self._clock_ms(), frame.text))
+                # A service that does not speak of pieces: each of its transcripts is one.
+                self._piece_id += 1
+                self.submit(
+                    TranscriptReceived(self._clock_ms(), frame.text, self._piece_id, self._segment_id)
+                )
+            case EagerTranscriptionFrame():
+                # The vendor heard the end of the turn: words, and evidence.
+                self.submit(WordsGuessed(self._clock_ms(), frame.text))
+                self.submit(TurnScored(self._clock_ms(), self._segment_id, EAGER_PROBABILITY))
+            case EagerEndOfTurnCancelFrame():
+                pass  # what took it back is voice, which the ears have heard as well
             case InterimTranscriptionFrame():
+                self.submit(WordsGuessed(self._clock_ms(), frame.text))
                 self._show_user(frame.text)
             case ErrorFrame() if direction is FrameDirection.UPSTREAM:
                 self._provider_failed(frame)
@@ -175,7 +222,7 @@ class Bridge(FrameProcessor):
         """Speech-to-text gave up on a segment: no words will come for it."""
         log.warning("stt.failed", error=error.split(":", maxsplit=1)[0])
         self.parts.timeline.mark("stt.failed")
-        self.submit(TranscriptReceived(self._clock_ms(), ""))
+        self.submit(TranscriptReceived(self._clock_ms(), "", 0, self._segment_id))
 
     def _provider_failed(self, frame: ErrorFrame) -> None:
         processor = frame.processor.name if frame.processor is not None else "pipeline"
@@ -212,6 +259,8 @@ class Bridge(FrameProcessor):
             case ReplyFinished():
                 parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
                 parts.history.remember_heard(parts.gate.close(event.reply_id))
+            case WordsGuessed():
+                pass  # many, and only the ones acted upon matter
             case CallerJoined():
                 parts.timeline.mark("caller.joined", event.at_ms)
             case _:
@@ -219,8 +268,10 @@ class Bridge(FrameProcessor):
 
     async def _perform(self, command: Command, before: Conversation) -> None:
         match command:
-            case StartReply() | SpeakGreeting() | SpeakLine() | ReleaseReply() | CancelReply():
+            case StartReply() | VoiceReply() | SpeakGreeting() | SpeakLine() | ReleaseReply() | CancelReply():
                 await self._perform_reply(command)
+            case TranscribeNow(segment_id):
+                await self.push_frame(TranscribeNowFrame(segment_id=segment_id), FrameDirection.UPSTREAM)
             case LowerVoice(reply_id):
                 self.parts.timeline.mark("voice.lowered", reply_id=reply_id)
                 self.parts.gate.lower(reply_id)
@@ -234,6 +285,7 @@ class Bridge(FrameProcessor):
             case CloseTurn(turn_id, text):
                 self.parts.wire.user_text(turn_id, text, final=True)
                 await self.push_frame(UserStoppedSpeakingFrame())
+                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
             case RememberUser(_, text):
                 self.parts.history.remember_user(text)
             case ArmDeadline(name, at_ms):
@@ -244,13 +296,19 @@ class Bridge(FrameProcessor):
                 self._on_end(reason)
 
     async def _perform_reply(
-        self, command: StartReply | SpeakGreeting | SpeakLine | ReleaseReply | CancelReply
+        self,
+        command: StartReply | VoiceReply | SpeakGreeting | SpeakLine | ReleaseReply | CancelReply,
     ) -> None:
         parts = self.parts
         match command:
             case StartReply(reply_id, turn_id, text, held):
                 parts.timeline.mark("reply.started", reply_id=reply_id, turn_id=turn_id, held=held)
                 await self._ask_model(reply_id, text, held=held)
+                if not held:
+                    await parts.clauses.allow(reply_id)
+            case VoiceReply(reply_id):
+                parts.timeline.mark("reply.voiced", reply_id=reply_id)
+                await parts.clauses.allow(reply_id)
             case SpeakGreeting(reply_id):
                 await self._speak(reply_id, self._script.greeting)
             case SpeakLine(reply_id, line):
@@ -260,6 +318,7 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("reply.released", reply_id=reply_id)
                 parts.permits.release(reply_id)
                 parts.gate.release(reply_id)
+                await parts.clauses.allow(reply_id)
             case CancelReply(reply_id):
                 parts.permits.cancel(reply_id)
                 heard = parts.gate.cancel(reply_id)

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 from pipecat.audio.vad.silero import SileroVADAnalyzer
-from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
@@ -23,18 +22,23 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     StartFrame,
     UserAudioRawFrame,
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.events import Event, SpeechStarted, SpeechStopped, TurnScored
+from repartee.providers.frames import VoicePausedFrame, VoiceStartedFrame
+from repartee.session.voice import SAMPLE_RATE_HZ, VoiceActivity
 
-SAMPLE_RATE_HZ = 16_000
 WINDOW_S = 8
 """The end-of-turn model hears this much."""
 IDLE_STOP_S = 1.0
 """Audio that stops arriving in the middle of speech (muted, gone) ends the stretch of voice after this."""
+
+SCORE_AT_MS = (80, 200, 320, 440, 560, 700, 860, 1060, 1300)
+"""Silence after which the end-of-turn model is asked. More silence makes an end easier to hear, so a finished sentence
+that sounded unfinished at first is found out early; one that is unfinished stays so."""
+SURE = 0.9
+"""A probability that need not be asked for again."""
 
 Scorer = Callable[[npt.NDArray[np.float32]], float]
 """Takes up to 8 s of 16 kHz audio and returns the probability that the turn is over. Runs in a thread."""
@@ -50,8 +54,6 @@ class Ears(FrameProcessor):
         executor: Where the model runs.
         is_caller: Says whether a participant identity is the caller.
         on_stt_failed: Called when speech-to-text reports an error: a transcript that will not come.
-        start_s: Voice this long is speech.
-        stop_s: Silence this long is a pause.
     """
 
     def __init__(
@@ -63,8 +65,6 @@ class Ears(FrameProcessor):
         executor: ThreadPoolExecutor,
         is_caller: Callable[[str], bool],
         on_stt_failed: Callable[[str], None],
-        start_s: float = 0.1,
-        stop_s: float = 0.2,
     ) -> None:
         super().__init__(name="Ears")
         self._submit = submit
@@ -73,18 +73,14 @@ class Ears(FrameProcessor):
         self._executor = executor
         self._is_caller = is_caller
         self._on_stt_failed = on_stt_failed
-        self._stop_s = stop_s
-        self._start_s = start_s
-        # min_volume 0: Pipecat's loudness gate adds 160 ms before an onset is reported (0.4 s window).
-        self._vad = SileroVADAnalyzer(
-            sample_rate=SAMPLE_RATE_HZ,
-            params=VADParams(start_secs=start_s, stop_secs=stop_s, min_volume=0.0),
-        )
-        self._vad.set_sample_rate(SAMPLE_RATE_HZ)
+        silero = SileroVADAnalyzer(sample_rate=SAMPLE_RATE_HZ)
+        silero.set_sample_rate(SAMPLE_RATE_HZ)
+        # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio, and
+        # hears a pause only by Silero's probability, 100 ms late.
+        self._voice = VoiceActivity(lambda window: float(np.ravel(silero.voice_confidence(window))[0]))
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._segment_id = 0
-        self._speaking = False
         self._started_at_ms = 0.0
         self._last_audio_ms = 0.0
         self._idle_check: asyncio.TimerHandle | None = None
@@ -109,16 +105,15 @@ class Ears(FrameProcessor):
     async def _hear(self, frame: InputAudioRawFrame) -> None:
         self._last_audio_ms = self._clock_ms()
         self._remember(frame.audio)
-        # Pipecat's `analyze_audio` makes a thread round trip for 0.2 ms of work, fifty times a second.
-        state = self._vad._run_analyzer(frame.audio)  # noqa: SLF001
-        if state is VADState.SPEAKING and not self._speaking:
-            await self._voice_began()
-            await self.push_frame(frame)
-        elif state is VADState.QUIET and self._speaking:
-            await self.push_frame(frame)
-            await self._voice_ended(silent_s=self._stop_s)
-        else:
-            await self.push_frame(frame)
+        match self._voice.hear(frame.audio):
+            case "started":
+                await self._voice_began()
+                await self.push_frame(frame)
+            case "stopped":
+                await self.push_frame(frame)
+                await self._voice_ended(silent_ms=self._voice.silent_ms)
+            case None:
+                await self.push_frame(frame)
 
     def _remember(self, audio: bytes) -> None:
         self._recent.append(audio)
@@ -127,29 +122,35 @@ class Ears(FrameProcessor):
             self._recent_bytes -= len(self._recent.popleft())
 
     async def _voice_began(self) -> None:
-        self._speaking = True
         self._segment_id += 1
         self._cancel_scoring()
         now = self._clock_ms()
-        self._started_at_ms = now - self._start_s * 1000
+        self._started_at_ms = now - self._voice.voiced_ms
         self._submit(SpeechStarted(now, self._segment_id))
         self._watch_idle()
-        await self.push_frame(VADUserStartedSpeakingFrame(start_secs=self._start_s))
+        await self.push_frame(
+            VoiceStartedFrame(start_secs=self._voice.voiced_ms / 1000, segment_id=self._segment_id)
+        )
 
-    async def _voice_ended(self, *, silent_s: float) -> None:
-        self._speaking = False
+    async def _voice_ended(self, *, silent_ms: float) -> None:
         now = self._clock_ms()
-        ended = now - silent_s * 1000
+        ended = now - silent_ms
         spoken = max(0.0, ended - self._started_at_ms)
         self._submit(SpeechStopped(now, self._segment_id, ended, spoken))
-        await self.push_frame(VADUserStoppedSpeakingFrame(stop_secs=self._stop_s))
-        self._scoring = self.create_task(self._score(self._segment_id), "Ears::score")
+        await self.push_frame(VoicePausedFrame(stop_secs=silent_ms / 1000, segment_id=self._segment_id))
+        self._cancel_scoring()
+        self._scoring = self.create_task(self._score(self._segment_id, ended), "Ears::score")
 
-    async def _score(self, segment_id: int) -> None:
-        pcm = np.frombuffer(b"".join(self._recent), dtype=np.int16).astype(np.float32) / 32768.0
+    async def _score(self, segment_id: int, ended_ms: float) -> None:
+        """Ask whether the turn is over, and ask again while it sounds as if it were not."""
         loop = asyncio.get_running_loop()
-        probability = await loop.run_in_executor(self._executor, self._score_turn, pcm)
-        self._submit(TurnScored(self._clock_ms(), segment_id, probability))
+        for silent_ms in SCORE_AT_MS:
+            await asyncio.sleep(max(0.0, ended_ms + silent_ms - self._clock_ms()) / 1000)
+            pcm = np.frombuffer(b"".join(self._recent), dtype=np.int16).astype(np.float32) / 32768.0
+            probability = await loop.run_in_executor(self._executor, self._score_turn, pcm)
+            self._submit(TurnScored(self._clock_ms(), segment_id, probability))
+            if probability >= SURE:
+                return
 
     def _cancel_scoring(self) -> None:
         # The thread finishes its 50 ms; its answer is about an older segment and nobody waits for it.
@@ -164,10 +165,11 @@ class Ears(FrameProcessor):
         self._idle_check = asyncio.get_running_loop().call_later(IDLE_STOP_S, self._check_idle)
 
     def _check_idle(self) -> None:
-        if not self._speaking:
+        if not self._voice.speaking:
             return
         if self._clock_ms() - self._last_audio_ms >= IDLE_STOP_S * 1000:
-            self.create_task(self._voice_ended(silent_s=IDLE_STOP_S), "Ears::idle")
+            self._voice.stop()
+            self.create_task(self._voice_ended(silent_ms=IDLE_STOP_S * 1000), "Ears::idle")
         else:
             self._watch_idle()
 

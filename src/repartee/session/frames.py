@@ -1,4 +1,4 @@
-"""Our own frames: which reply the frames between them belong to."""
+"""Our own frames: which reply the frames between them belong to, and where the caller's voice begins and pauses."""
 
 from __future__ import annotations
 

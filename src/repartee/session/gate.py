@@ -26,12 +26,17 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from repartee.conversation.policies import asked_for
 from repartee.events import Event, ReplyAudible, ReplyFinished
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
 CHUNK_MS = 20
 FADE_MS = 40
+SILENT_LEVEL = 200
+ATTACK_MS = 5
+"""Kept before the first sound: the attack of a consonant."""
+MAX_TRIM_MS = 600
 RESTORE_REWIND_MS = 60
 """A restored voice starts this much before the point where it was held, so no sound is missing."""
 
@@ -131,7 +136,7 @@ class ReplyGate(FrameProcessor):
     def has_audio(self, reply_id: int) -> bool:
         """Say whether any audio of this reply has arrived."""
         reply = self._replies.get(reply_id)
-        return reply is not None and reply.samples > 0
+        return reply is not None and reply.arrived
 
     # --- frames -----------------------------------------------------------------------------------------------
 
@@ -171,10 +176,23 @@ class ReplyGate(FrameProcessor):
             return  # audio of a cancelled reply
         if reply.context_started_ns is None:
             reply.context_started_ns = self.get_clock().get_time()
-        if not reply.pcm and self.on_first_audio:
-            self.on_first_audio(reply.reply_id)
-        reply.pcm += frame.audio
+        if not reply.arrived:
+            reply.arrived = True
+            if self.on_first_audio:
+                self.on_first_audio(reply.reply_id)
+        reply.pcm += frame.audio if reply.pcm else self._without_silence(reply, frame.audio)
         self._wake.set()
+
+    def _without_silence(self, reply: SpokenReply, pcm: bytes) -> bytes:
+        """Trim the silence a voice begins with: the listener would wait through it."""
+        loud = np.flatnonzero(np.abs(np.frombuffer(pcm, dtype=np.int16).astype(np.int32)) > SILENT_LEVEL)
+        attack = self._samples(ATTACK_MS)
+        silent = max(0, int(loud[0]) - attack) if loud.size else max(0, len(pcm) // 2 - attack)
+        if reply.trimmed + silent > self._samples(MAX_TRIM_MS):
+            return pcm
+        reply.trimmed += silent
+        reply.context_start -= silent
+        return pcm[silent * 2 :]
 
     def _spoken_text(self, frame: TTSTextFrame) -> None:
         reply = self._current()
@@ -182,7 +200,8 @@ class ReplyGate(FrameProcessor):
             return
         if frame.pts and reply.context_started_ns is not None:
             into_context_s = max(0, frame.pts - reply.context_started_ns) / 1e9
-            reply.add_word(frame.text, reply.context_start + int(into_context_s * reply.sample_rate_hz))
+            at = max(0, reply.context_start + int(into_context_s * reply.sample_rate_hz))
+            reply.add_word(frame.text, at)
         else:
             reply.end_sentence()
 
@@ -237,7 +256,8 @@ class ReplyGate(FrameProcessor):
         if reply.audible:
             self._on_progress(reply.reply_id, reply.full_text(), True)
             await self.broadcast_frame(BotStoppedSpeakingFrame)
-        self._submit(ReplyFinished(self._clock_ms(), reply.reply_id))
+        asked = asked_for(reply.full_text())
+        self._submit(ReplyFinished(self._clock_ms(), reply.reply_id, asked))
         # Kept until the bridge has read it: `heard` of a finished reply is its whole text.
         reply.released = False
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from repartee.conversation.history import History
 from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
 from repartee.providers import choose_ladder
 from repartee.providers.kit import ProviderKit
+from repartee.providers.services import SmallChunkTTS
 from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
@@ -92,10 +95,18 @@ class _Session:
         guarded = agent.model_copy(
             update={"tools": tuple(PermittedTool(tool, permits) for tool in agent.tools)}
         )
-        kit = ProviderKit(self._settings, guarded, ladder, spec.speech_url)
+        lines = lines_for(agent.language)
+        kit = ProviderKit(
+            self._settings,
+            guarded,
+            ladder,
+            spec.speech_url,
+            voice_cache=spec.data_dir / "voices",
+            fixed_texts=(agent.greeting, *lines.values()),
+        )
         self._bridge = Bridge(
             policies=_policies(agent),
-            script=Script(agent.greeting, lines_for(agent.language)),
+            script=Script(agent.greeting, lines),
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
@@ -148,10 +159,13 @@ class _Session:
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
         )
-        bridge.connect(Parts(gate, wire, timeline, permits, history), tools)
-        pipeline = Pipeline(
-            [transport.input(), ears, kit.stt(), bridge, llm, tracker, kit.tts(), gate, transport.output()]
-        )
+        voice = kit.tts()
+        clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
+        if isinstance(voice, SmallChunkTTS):
+            voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
+        bridge.connect(Parts(gate, wire, timeline, permits, history, clauses), tools)
+        parts = [ears, kit.stt(), bridge, llm, tracker, clauses, voice, gate]
+        pipeline = Pipeline([transport.input(), *parts, transport.output()])
         return PipelineWorker(
             pipeline,
             params=PipelineParams(
@@ -211,15 +225,18 @@ class _Session:
             self._ended.set_result(reason)
 
 
-_SENSITIVITY_MS = {"low": 1000.0, "medium": 700.0, "high": 400.0}
-"""How long voice over the agent must last to be an interruption before its words are known."""
+_SENSITIVITY = {
+    "low": Interruption(take_floor_ms=800.0, words_ms=2000.0, backchannel_max_words=5),
+    "medium": Interruption(),
+    "high": Interruption(take_floor_ms=250.0, words_ms=600.0, backchannel_max_words=1),
+}
 
 
 def _policies(agent: Agent) -> Policies:
     taking, limits = agent.turn_taking, agent.limits
     return Policies(
         endpointing=Endpointing(float(taking.min_silence_ms), float(taking.max_silence_ms)),
-        interruption=Interruption(taking.barge_in, _SENSITIVITY_MS[taking.sensitivity]),
+        interruption=replace(_SENSITIVITY[taking.sensitivity], enabled=taking.barge_in),
         speculation=Speculation(taking.speculate),
         patience=Patience(call_ms=limits.max_call_s * 1000.0),
     )

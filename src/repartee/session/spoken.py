@@ -49,6 +49,10 @@ class SpokenReply:
     sample_rate_hz: int
     released: bool = False
     lowered: bool = False
+    arrived: bool = False
+    """Audio of it has come."""
+    trimmed: int = 0
+    """Samples of silence cut off its beginning."""
     ended: bool = False
     audible: bool = False
     position: int = 0

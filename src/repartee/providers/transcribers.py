@@ -1,0 +1,293 @@
+"""Speech-to-text by the piece: transcribed at every pause, cancelled when the caller goes on.
+
+A turn's audio is one piece until it is long; then the next long pause settles it, and a new one begins, so that
+only the tail is left to transcribe at the end. A piece that goes on after a short pause is transcribed again as a
+whole: words are never cut, lost or doubled at a joint, and a recogniser hears them in their context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Any
+
+from openai import AsyncOpenAI
+from pipecat.audio.utils import pcm_to_wav
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    ErrorFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.openai.stt import OpenAIRealtimeSTTService, OpenAISTTService
+from pipecat.utils.time import time_now_iso8601
+
+from repartee.providers.frames import (
+    PieceTranscribedFrame,
+    TranscribeNowFrame,
+    TurnClosedFrame,
+    VoicePausedFrame,
+    VoiceStartedFrame,
+)
+
+TRAILING_SILENCE_S = 0.2
+PREROLL_S = 0.4
+"""Audio kept from before voice was found."""
+PIECE_S = 4.0
+"""A piece at least this long is settled by the next long pause."""
+SETTLE_PAUSE_S = 0.25
+COMMIT_PAUSE_S = 0.12
+"""A realtime commit cannot be taken back, so the pause must last this much longer than it took to find."""
+RECONNECT_MIN_S, RECONNECT_MAX_S = 0.2, 2.0
+BYTES_PER_SAMPLE = 2
+
+
+class PieceBuffer:
+    """The audio of the present piece, 16-bit mono.
+
+    Args:
+        rate_hz: Its sample rate.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._audio = bytearray()
+        self._open = False
+        self.piece_id = 1
+
+    def add(self, pcm: bytes) -> None:
+        """Take audio; before voice begins only the last bit is kept."""
+        self._audio += pcm
+        keep = self._bytes(PREROLL_S)
+        if not self._open and len(self._audio) > keep:
+            del self._audio[: len(self._audio) - keep]
+
+    def begin(self, silent_s: float) -> bool:
+        """Voice has begun, after so much silence; return whether it goes on with the same piece."""
+        if not self._open:
+            self._open = True
+            return False
+        if self.seconds - silent_s >= PIECE_S and silent_s >= SETTLE_PAUSE_S:
+            self._next(keep_s=min(PREROLL_S, silent_s / 2))
+            self._open = True
+            return False
+        return True
+
+    def settle(self) -> None:
+        """What comes next is another piece."""
+        if self._open:
+            self._next(keep_s=0.0)
+
+    def _next(self, keep_s: float) -> None:
+        self._open = False
+        self.piece_id += 1
+        del self._audio[: max(0, len(self._audio) - self._bytes(keep_s))]
+
+    @property
+    def seconds(self) -> float:
+        """How much audio it holds."""
+        return len(self._audio) / self._rate_hz / BYTES_PER_SAMPLE
+
+    def audio(self) -> bytes:
+        """Return the piece so far."""
+        return bytes(self._audio)
+
+    def _bytes(self, seconds: float) -> int:
+        return int(self._rate_hz * seconds) * BYTES_PER_SAMPLE
+
+
+class PiecewiseSTT(OpenAISTTService):
+    """HTTP transcription.
+
+    Closes: 0.5 s of silence appended to every upload; a client of its own per call, with hidden retries; an empty
+    transcript never told, so that "nothing was said" cannot be known; segments transcribed one after another and
+    never cancelled, so that a false pause delays the words that follow.
+    """
+
+    def __init__(self, client: AsyncOpenAI, **kwargs: Any) -> None:
+        super().__init__(
+            api_key=client.api_key,
+            base_url=str(client.base_url),
+            push_empty_transcripts=True,
+            trailing_silence_secs=TRAILING_SILENCE_S,
+            **kwargs,
+        )
+        self._client = client
+        self._piece: PieceBuffer | None = None
+        self._attempts: dict[int, asyncio.Task[None]] = {}
+        self._paused_s = 0.0
+
+    async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:
+        """Keep the audio of the present piece."""
+        self._user_id = getattr(frame, "user_id", "")
+        self._buffer().add(frame.audio)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Besides audio and voice: what the bridge asks for."""
+        match frame:
+            case TranscribeNowFrame():
+                self._transcribe_piece(frame.segment_id)
+                return
+            case TurnClosedFrame():
+                self._buffer().settle()
+                return
+            case EndFrame() | CancelFrame():
+                await self._cancel_attempts()
+            case _:
+                pass
+        await super().process_frame(frame, direction)
+
+    async def _handle_user_started_speaking(self, frame: VADUserStartedSpeakingFrame) -> None:
+        same = self._buffer().begin(time.monotonic() - self._paused_s)
+        if same and (attempt := self._attempts.get(self._buffer().piece_id)) is not None:
+            # The connection is closed with it, and the vendor stops.
+            attempt.cancel()
+
+    async def _handle_user_stopped_speaking(self, frame: VADUserStoppedSpeakingFrame) -> None:
+        self._paused_s = time.monotonic() - frame.stop_secs
+        if isinstance(frame, VoicePausedFrame) and self.is_usable:
+            self._transcribe_piece(frame.segment_id)
+
+    def _transcribe_piece(self, segment_id: int) -> None:
+        piece = self._buffer()
+        piece_id = piece.piece_id
+        if (older := self._attempts.pop(piece_id, None)) is not None:
+            older.cancel()
+        work = self._transcribe_as(piece_id, segment_id, piece.audio() + self._trailing_silence())
+        attempt = self.create_task(work, f"{self}::piece {piece_id}")
+        self._attempts[piece_id] = attempt
+        attempt.add_done_callback(lambda done: self._forget(piece_id, done))
+
+    def _forget(self, piece_id: int, attempt: asyncio.Task[None]) -> None:
+        if self._attempts.get(piece_id) is attempt:
+            del self._attempts[piece_id]
+
+    async def _transcribe_as(self, piece_id: int, segment_id: int, pcm: bytes) -> None:
+        self._record_stt_audio_usage(pcm)
+        await self.emit_stt_usage_metrics()
+        async for frame in self.run_stt(pcm_to_wav(pcm, self.sample_rate)):
+            match frame:
+                case TranscriptionFrame():
+                    await self.push_frame(_piece(frame, piece_id, segment_id))
+                case ErrorFrame():
+                    await self.push_error_frame(frame)
+                case _:
+                    pass
+
+    async def _cancel_attempts(self) -> None:
+        for attempt in list(self._attempts.values()):
+            await self.cancel_task(attempt)
+
+    async def cleanup(self) -> None:
+        """Stop transcribing."""
+        await self._cancel_attempts()
+        await super().cleanup()
+
+    def _buffer(self) -> PieceBuffer:
+        if self._piece is None:
+            self._piece = PieceBuffer(self.sample_rate)
+        return self._piece
+
+
+class FinalizingRealtimeSTT(OpenAIRealtimeSTTService):
+    """The realtime transcription socket.
+
+    Closes: finals that are never marked final, which costs a time-out on every turn; deltas pushed as if each
+    were the whole text; no transcript at all for a commit in which nothing was said; a commit at every short dip
+    of the voice, which cuts words in two.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            reconnect_backoff_min_wait=RECONNECT_MIN_S, reconnect_backoff_max_wait=RECONNECT_MAX_S, **kwargs
+        )
+        self._so_far: dict[str, str] = {}
+        self._committed: deque[tuple[int, int]] = deque()
+        self._pieces = 0
+        self._commit: asyncio.TimerHandle | None = None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Commit at pauses that last, and when the bridge asks."""
+        match frame:
+            case VoicePausedFrame():
+                self._put_off()
+                loop = asyncio.get_running_loop()
+                self._commit = loop.call_later(COMMIT_PAUSE_S, self._commit_segment, frame.segment_id)
+                await self._without_commit(frame, direction)
+                return
+            case VoiceStartedFrame():
+                self._put_off()
+            case TranscribeNowFrame():
+                self._commit_segment(frame.segment_id)
+                return
+            case TurnClosedFrame():
+                return
+            case EndFrame() | CancelFrame():
+                self._put_off()
+            case _:
+                pass
+        await super().process_frame(frame, direction)
+
+    async def _without_commit(self, frame: Frame, direction: FrameDirection) -> None:
+        # The service would commit at once; everything else it does with the frame is wanted.
+        await super(OpenAIRealtimeSTTService, self).process_frame(frame, direction)
+
+    def _put_off(self) -> None:
+        if self._commit is not None:
+            self._commit.cancel()
+            self._commit = None
+
+    def _commit_segment(self, segment_id: int) -> None:
+        self._pieces += 1
+        self._committed.append((self._pieces, segment_id))
+        self.create_task(self._commit_audio_buffer(), f"{self}::commit")
+
+    async def _commit_audio_buffer(self) -> None:
+        self.request_finalize()
+        await super()._commit_audio_buffer()
+
+    async def _handle_transcription_delta(self, evt: dict[str, Any]) -> None:
+        item = str(evt.get("item_id", ""))
+        self._so_far[item] = text = self._so_far.get(item, "") + str(evt.get("delta", ""))
+        if text:
+            await self.push_frame(
+                InterimTranscriptionFrame(text, self._user_id, time_now_iso8601(), result=evt)
+            )
+
+    async def _handle_transcription_completed(self, evt: dict[str, Any]) -> None:
+        self._so_far.pop(str(evt.get("item_id", "")), None)
+        self.confirm_finalize()
+        text = str(evt.get("transcript", "")).strip()
+        piece_id, segment_id = self._committed.popleft() if self._committed else (self._pieces, 0)
+        frame = TranscriptionFrame(text, self._user_id, time_now_iso8601(), result=evt)
+        await self.push_frame(_piece(frame, piece_id, segment_id))
+
+    async def _handle_transcription_failed(self, evt: dict[str, Any]) -> None:
+        if self._committed:
+            self._committed.popleft()
+        await super()._handle_transcription_failed(evt)
+
+    async def cleanup(self) -> None:
+        """Stop committing."""
+        self._put_off()
+        await super().cleanup()
+
+
+def _piece(frame: TranscriptionFrame, piece_id: int, segment_id: int) -> PieceTranscribedFrame:
+    return PieceTranscribedFrame(
+        frame.text,
+        frame.user_id,
+        frame.timestamp,
+        frame.language,
+        frame.result,
+        finalized=True,
+        piece_id=piece_id,
+        segment_id=segment_id,
+    )
