@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 DeadlineName = Literal["endpoint", "transcript", "take_floor", "reply", "call"]
-"""`endpoint`: the user's silence is long enough. `transcript`: speech-to-text took too long. `take_floor`:
-voice over the agent went on long enough to ask for its words, or for too long without them. `reply`: no audio in time. `call`: the call is
-too long."""
+"""`endpoint`: the user's silence is long enough. `transcript`: speech-to-text took too long. `take_floor`: voice over
+the agent went on long enough to ask for its words, or for too long without them. `reply`: no audio in time. `call`:
+the call is too long."""
 
 Asked = Literal["open", "digits"]
 """What the agent asked for last: numbers and spelled words come in groups with pauses between them."""

@@ -21,6 +21,7 @@ from repartee.events import (
     SpeakGreeting,
     SpeakLine,
     StartReply,
+    VoiceReply,
 )
 
 
@@ -36,6 +37,7 @@ class Invariants:
     open_turn: int | None = None
     armed: dict[str, float] = field(default_factory=dict)
     finished: bool = False
+    voiced: set[int] = field(default_factory=set)
 
     def step(
         self, before: Conversation, event: Event, after: Conversation, commands: tuple[Command, ...]
@@ -67,6 +69,11 @@ class Invariants:
             case CancelReply(reply_id):
                 assert reply_id == self.live, "cancelled a reply that is not live"
                 self._end(reply_id)
+            case VoiceReply(reply_id):
+                assert reply_id == self.live
+                assert self.held, "a reply that may be heard needs no leave to be voiced"
+                assert reply_id not in self.voiced
+                self.voiced.add(reply_id)
             case LowerVoice(reply_id):
                 assert reply_id == self.live
                 assert not self.held
@@ -104,9 +111,13 @@ class Invariants:
                 assert self.live is None
                 if not turn.voice:
                     assert "endpoint" in self.armed or "transcript" in self.armed, "a pause nobody will end"
-            case Speculating():
+            case Speculating(_, reply_id, _, voiced):
+                assert self.live == reply_id
                 assert self.held
-                assert "endpoint" in self.armed
+                assert "endpoint" in self.armed or "transcript" in self.armed, (
+                    "a held reply nobody will release"
+                )
+                assert voiced == (reply_id in self.voiced)
             case Thinking(reply_id):
                 assert self.live == reply_id
                 assert not self.held

@@ -36,28 +36,34 @@ from repartee.events import (
     TextTyped,
     TranscriptReceived,
     TurnScored,
+    WordsGuessed,
 )
 from tests.conversation.model import Invariants
 
 POLICIES = Policies()
-SPEAKING = Turn(1, text="hello", voice=True, segment_id=3)
-PAUSED = Turn(1, text="hello", segment_id=3, silent_since_ms=900, probability=0.9)
-WAITING = Turn(1, segment_id=3, open_segments=1, silent_since_ms=900)
+HELLO = ((1, "hello"),)
+SPEAKING = Turn(1, HELLO, voice=True, segment_id=3, known_id=2)
+PAUSED = Turn(1, HELLO, segment_id=3, known_id=3, silent_since_ms=900, probability=0.9)
+WAITING = Turn(1, segment_id=3, known_id=2, silent_since_ms=900)
+GUESSED = Turn(1, guess="hello", segment_id=3, known_id=2, silent_since_ms=900, probability=0.9)
 STATES = (
     Idle(),
     UserTurn(SPEAKING),
     UserTurn(PAUSED),
     UserTurn(WAITING),
-    Speculating(PAUSED, 5),
+    Speculating(PAUSED, 5, "hello"),
+    Speculating(GUESSED, 5, "hello", voiced=True),
     Thinking(5, PAUSED),
     Thinking(5, None, is_line=True),
     Thinking(5, PAUSED, is_line=True),
     Speaking(5),
+    Speaking(5, noise=SPEAKING),
     Yielding(5, SPEAKING),
+    Yielding(5, SPEAKING, asked=True),
+    Yielding(5, Turn(1, voice=True, segment_id=3), audible=False),
     Yielding(5, WAITING),
     Ended("caller_left"),
 )
-DEADLINES = ("endpoint", "transcript", "take_floor", "reply", "call")
 EVENTS: tuple[Event, ...] = (
     CallerJoined(1000),
     SpeechStarted(1000, 4),
@@ -66,9 +72,14 @@ EVENTS: tuple[Event, ...] = (
     TurnScored(1000, 3, 0.95),
     TurnScored(1000, 3, 0.05),
     TurnScored(1000, 2, 0.95),
-    TranscriptReceived(1000, "book me in for tuesday"),
-    TranscriptReceived(1000, "mm-hm"),
-    TranscriptReceived(1000, ""),
+    TranscriptReceived(1000, "book me in for tuesday", 2, 3),
+    TranscriptReceived(1000, "hello", 1, 3),
+    TranscriptReceived(1000, "mm-hm", 2, 3),
+    TranscriptReceived(1000, "mm-hm", 2, 2),
+    TranscriptReceived(1000, "", 2, 3),
+    WordsGuessed(1000, "hello"),
+    WordsGuessed(1000, "and then"),
+    WordsGuessed(1000, ""),
     TextTyped(1000, "hello"),
     TextTyped(1000, "  "),
     ReplyAudible(1000, 5),
@@ -92,8 +103,11 @@ def test_every_state_takes_every_event(state: object, event: Event) -> None:
         assert (after, commands) == (before, ())
 
 
+TEXTS = ("", "yes", "mm-hm okay", "please book me in", "no and", "five five")
+
+
 def _random_event(
-    rng: random.Random, now: float, conversation: Conversation, armed: dict[str, float]
+    rng: random.Random, now: float, conversation: Conversation, armed: dict[str, float], index: int = 0
 ) -> Event:
     reply_id = max(0, conversation.last_reply_id - rng.choice((0, 0, 0, 0, 1, 2)))
     segment = rng.randint(1, 6)
@@ -101,10 +115,11 @@ def _random_event(
         SpeechStarted(now, segment),
         SpeechStopped(now, segment, now - 200, rng.choice((100.0, 900.0))),
         TurnScored(now, segment, rng.random()),
-        TranscriptReceived(now, rng.choice(("", "yes", "mm-hm okay", "please book me in", "no and"))),
+        TranscriptReceived(now, rng.choice(TEXTS), rng.randint(1, 4) + index // 40, segment),
+        WordsGuessed(now, rng.choice(TEXTS)),
         TextTyped(now, rng.choice(("", "typed words"))),
         ReplyAudible(now, reply_id),
-        ReplyFinished(now, reply_id),
+        ReplyFinished(now, reply_id, rng.choice(("open", "digits"))),
         ReplyFailed(now, reply_id),
         CallerJoined(now),
     ]
@@ -126,7 +141,7 @@ def test_random_walks_keep_every_invariant(seed: int) -> None:
             event: Event = (
                 CallEnded(now, "caller_left")
                 if index == length - 2
-                else _random_event(rng, now, conversation, checker.armed)
+                else _random_event(rng, now, conversation, checker.armed, index)
             )
             if isinstance(event, DeadlinePassed):
                 checker.deadline_passed(event.name)
@@ -151,10 +166,10 @@ def test_no_call_is_ever_wedged(seed: int) -> None:
         if isinstance(event, DeadlinePassed):
             checker.deadline_passed(event.name)
         conversation, commands = advance(conversation, event, POLICIES)
-        for command in commands:
-            checker._command(command)
         if isinstance(event, ReplyFinished) and checker.live == event.reply_id and not checker.held:
             checker.live = None
+        for command in commands:
+            checker._command(command)
     state = conversation.state
     if isinstance(state, (UserTurn, Yielding)) and state.turn.voice:
         conversation, commands = advance(

@@ -13,7 +13,6 @@ from pipecat.frames.frames import (
     FunctionCallFromLLM,
     FunctionCallResultFrame,
     FunctionCallsStartedFrame,
-    InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
@@ -33,6 +32,7 @@ from repartee.conversation import Policies, State
 from repartee.conversation.history import History
 from repartee.events import Event
 from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
 from repartee.session.tools import ToolPermits
@@ -89,24 +89,18 @@ class ScriptedModel(FrameProcessor):
 
 
 class ScriptedVoice(FrameProcessor):
-    """Speaks each response as one sentence, 60 ms a letter."""
+    """Speaks each clause, 60 ms a letter."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = ""
         self.spoken: list[str] = []
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         match frame:
-            case LLMTextFrame():
-                self.text += frame.text
+            case AggregatedTextFrame():
+                await self._speak(frame.text)
                 return
-            case InterruptionFrame():
-                self.text = ""
-            case LLMFullResponseEndFrame() if self.text.strip():
-                await self._speak(self.text.strip())
-                self.text = ""
             case TTSSpeakFrame():
                 await self._speak(frame.text)
                 return
@@ -202,10 +196,11 @@ class Call:
             Timeline(None, self.clock),
             self.permits,
             self.history,
+            clauses := Clauses(None),
         )
         self.bridge.connect(parts, None)
         self.worker = PipelineWorker(
-            Pipeline([self.bridge, self.model, tracker, self.voice, self.gate]),
+            Pipeline([self.bridge, self.model, tracker, clauses, self.voice, self.gate]),
             params=PipelineParams(),
             enable_rtvi=False,
             idle_timeout_secs=None,

@@ -16,7 +16,7 @@ from repartee.events import (
 )
 from tests.session.rig import Ask, Call
 
-NOW = Policies(endpointing=Endpointing(min_silence_ms=0, max_silence_ms=0, digits_extra_ms=0))
+NOW = Policies(endpointing=Endpointing(min_silence_ms=0, max_silence_ms=0, digits_ms=0))
 """Turns end as soon as the words are there."""
 
 
@@ -26,7 +26,7 @@ def said(call: Call, text: str, *, segment: int = 1, probability: float = 0.95) 
         SpeechStarted(now, segment),
         SpeechStopped(now, segment, now, 800),
         TurnScored(now, segment, probability),
-        TranscriptReceived(now, text),
+        TranscriptReceived(now, text, segment, segment),
     )
 
 
@@ -57,7 +57,9 @@ async def test_a_pause_starts_a_silent_reply_and_going_on_throws_it_away() -> No
         assert call.sink.queue == 0, "a held reply must not be heard"
         call.happen(SpeechStarted(0, 2))
         await call.until(lambda: isinstance(call.state, UserTurn))
-        call.happen(SpeechStopped(0, 2, 0, 500), TurnScored(0, 2, 0.95), TranscriptReceived(0, "on friday"))
+        call.happen(
+            SpeechStopped(0, 2, 0, 500), TurnScored(0, 2, 0.95), TranscriptReceived(0, "on friday", 2, 2)
+        )
         await call.until(lambda: len(call.model.asked) == 2)
         await call.until(lambda: isinstance(call.state, Speaking))
         await call.play_until(lambda: isinstance(call.state, Idle))

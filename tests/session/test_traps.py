@@ -22,7 +22,8 @@ from pydantic import SecretStr
 from repartee.agent import ToolContext, load_agent
 from repartee.providers import Ladder, Rung
 from repartee.providers.kit import ProviderKit
-from repartee.providers.services import FinalizingRealtimeSTT, SharedClientSTT, SmallChunkTTS
+from repartee.providers.services import SmallChunkTTS
+from repartee.providers.transcribers import FinalizingRealtimeSTT, PiecewiseSTT
 from repartee.session.room import RoomClient, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.session import _Session
@@ -249,7 +250,7 @@ def test_trap_15_sockets_come_back_in_a_fifth_of_a_second(stt: str, tts: str) ->
 
 
 def test_http_transcription_adds_little_silence_and_tells_when_nothing_was_said() -> None:
-    stt: Any = cast("SharedClientSTT", kit_for("openai", "openai").stt())
+    stt: Any = cast("PiecewiseSTT", kit_for("openai", "openai").stt())
     assert stt._trailing_silence_secs == 0.2
     assert stt._push_empty_transcripts
 

@@ -124,7 +124,7 @@ class PiecewiseSTT(OpenAISTTService):
         self._attempts: dict[int, asyncio.Task[None]] = {}
         self._paused_s = 0.0
 
-    async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:
+    async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:  # noqa: ARG002
         """Keep the audio of the present piece."""
         self._user_id = getattr(frame, "user_id", "")
         self._buffer().add(frame.audio)
@@ -144,7 +144,7 @@ class PiecewiseSTT(OpenAISTTService):
                 pass
         await super().process_frame(frame, direction)
 
-    async def _handle_user_started_speaking(self, frame: VADUserStartedSpeakingFrame) -> None:
+    async def _handle_user_started_speaking(self, frame: VADUserStartedSpeakingFrame) -> None:  # noqa: ARG002
         same = self._buffer().begin(time.monotonic() - self._paused_s)
         if same and (attempt := self._attempts.get(self._buffer().piece_id)) is not None:
             # The connection is closed with it, and the vendor stops.

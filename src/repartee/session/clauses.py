@@ -23,8 +23,8 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from repartee.session.frames import ReplyStartFrame
 
-_SENTENCE_END = re.compile(r"[.!?…。！？]+[\"')\]]*(?=\s)")
-_CLAUSE_END = re.compile(r"[,;:–—](?=\s)")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"')\]]*(?=\s)")
+_CLAUSE_END = re.compile(r"[,;:\u2013\u2014](?=\s)")
 _NOT_AN_END = re.compile(r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|vs|e\.g|i\.e|bzw|z\.B|Sr|Sra)|\b[A-Z])\.$")
 FIRST_CLAUSE_WORDS = 3
 """A first clause may end at a comma from this many words on; a sentence always ends one."""

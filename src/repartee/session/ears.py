@@ -35,8 +35,8 @@ IDLE_STOP_S = 1.0
 """Audio that stops arriving in the middle of speech (muted, gone) ends the stretch of voice after this."""
 
 SCORE_AT_MS = (80, 200, 320, 440, 560, 700, 860, 1060, 1300)
-"""Silence after which the end-of-turn model is asked. More silence makes an end easier to hear, so a finished sentence
-that sounded unfinished at first is found out early; one that is unfinished stays so."""
+"""Silence after which the end-of-turn model is asked. More silence makes an end easier to hear, so a finished
+sentence that sounded unfinished at first is found out early; one that is unfinished stays so."""
 SURE = 0.9
 """A probability that need not be asked for again."""
 
@@ -75,8 +75,8 @@ class Ears(FrameProcessor):
         self._on_stt_failed = on_stt_failed
         silero = SileroVADAnalyzer(sample_rate=SAMPLE_RATE_HZ)
         silero.set_sample_rate(SAMPLE_RATE_HZ)
-        # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio, and
-        # hears a pause only by Silero's probability, 100 ms late.
+        # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio,
+        # and hears a pause only by Silero's probability, 100 ms late.
         self._voice = VoiceActivity(lambda window: float(np.ravel(silero.voice_confidence(window))[0]))
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0

@@ -1,0 +1,296 @@
+"""The moves of a transition: what opening, ending and taking over a turn or a reply consist of.
+
+`advance` decides which move a fact leads to; a move changes the state and collects the commands for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from repartee.conversation.policies import Policies, same_words
+from repartee.conversation.state import (
+    Conversation,
+    Ended,
+    Idle,
+    Speaking,
+    Speculating,
+    State,
+    Thinking,
+    Turn,
+    UserTurn,
+    Yielding,
+)
+from repartee.events import (
+    ArmDeadline,
+    Asked,
+    CancelReply,
+    CloseTurn,
+    Command,
+    DeadlineName,
+    DisarmDeadline,
+    EndCall,
+    EndReason,
+    Line,
+    OpenTurn,
+    ReleaseReply,
+    RememberUser,
+    RestoreVoice,
+    SpeakLine,
+    SpeechStarted,
+    SpeechStopped,
+    StartReply,
+    TranscribeNow,
+    TranscriptReceived,
+    TurnScored,
+    VoiceReply,
+)
+
+WASTE_MEMORY = 0.15
+"""Weight of the newest held reply in the share that is thrown away."""
+
+
+@dataclass
+class Moves:
+    """One transition in the making: the conversation so far and the commands collected for it."""
+
+    conversation: Conversation
+    policies: Policies
+
+    def __post_init__(self) -> None:
+        self.commands: list[Command] = []
+        self.state: State = self.conversation.state
+        self.turn_id = self.conversation.last_turn_id
+        self.reply_id = self.conversation.last_reply_id
+        self.joined = self.conversation.joined
+        self.asked: Asked = self.conversation.asked
+        self.waste = self.conversation.waste
+        self.used_piece_id = self.conversation.used_piece_id
+
+    def result(self) -> tuple[Conversation, tuple[Command, ...]]:
+        conversation = Conversation(
+            self.state,
+            self.turn_id,
+            self.reply_id,
+            self.joined,
+            self.asked,
+            self.waste,
+            self.used_piece_id,
+        )
+        return conversation, tuple(self.commands)
+
+    # --- turns ----------------------------------------------------------------------------------------------
+
+    def words_in_turn(self, turn: Turn, at_ms: float) -> None:
+        """Go on with a user turn that just got words (or the news that there were none)."""
+        self.state = UserTurn(turn)
+        if turn.words_known:
+            self.disarm("transcript")
+        if not turn.voice:
+            self.pause_evidence(turn, at_ms)
+
+    def pause_evidence(self, turn: Turn, at_ms: float) -> None:
+        """In a pause: start a held reply when it may pay; move the end of the turn to what is known now."""
+        self.state = UserTurn(turn)
+        may_start = self.policies.speculation.may_start(turn.probability, turn.best_text, self.waste)
+        if may_start and (turn.words_known or turn.guess):
+            self.start_reply(turn.turn_id, turn.best_text, held=True)
+            self.go_on_speculating(Speculating(turn, self.reply_id, turn.best_text), turn, at_ms)
+        else:
+            self.endpoint_at(turn, at_ms)
+
+    def go_on_speculating(self, state: Speculating, turn: Turn, at_ms: float) -> None:
+        voiced = state.voiced or self.policies.speculation.may_voice(turn.probability, self.waste)
+        if voiced and not state.voiced:
+            self.do(VoiceReply(state.reply_id))
+        self.state = replace(state, turn=turn, voiced=voiced)
+        self.endpoint_at(turn, at_ms)
+
+    def reconsider(self, state: Speculating, turn: Turn, at_ms: float) -> None:
+        """Keep a held reply that answers the words as they are known now; begin anew where it does not."""
+        if same_words(turn.best_text, state.text):
+            self.go_on_speculating(state, turn, at_ms)
+        else:
+            self.throw_away(state.reply_id)
+            self.pause_evidence(turn, at_ms)
+
+    def endpoint_at(self, turn: Turn, at_ms: float) -> None:
+        # A deadline of the past comes back at once: being due is decided by the clock, in one place.
+        self.arm("endpoint", max(at_ms, turn.silent_since_ms + self.wait_ms(turn)))
+
+    def turn_may_end(self, turn: Turn, at_ms: float) -> None:
+        if not turn.words_known:
+            return  # the transcript, or its own deadline, decides
+        if turn.text:
+            self.commit(turn, at_ms)
+        else:
+            self.nothing_said(turn, at_ms)
+
+    def nothing_said(self, turn: Turn, at_ms: float) -> None:
+        self.disarm("endpoint", "transcript")
+        self.do(CloseTurn(turn.turn_id, ""))
+        self.state = Idle()
+        if turn.spoken_ms >= self.policies.patience.not_heard_min_ms:
+            self.say_line("not_heard", at_ms)
+
+    def commit(self, turn: Turn, at_ms: float) -> None:
+        """The turn is over: answer it, to be heard as soon as it can be."""
+        self.close(turn)
+        self.start_reply(turn.turn_id, turn.text, held=False)
+        self.await_reply(at_ms, turn)
+
+    def release(self, turn: Turn, reply_id: int, at_ms: float) -> None:
+        """The turn is over, and the reply that was begun in its last pause answers it."""
+        self.close(turn)
+        self.count_held(wasted=False)
+        self.do(ReleaseReply(reply_id))
+        self.await_reply(at_ms, turn, reply_id=reply_id)
+
+    def close(self, turn: Turn) -> None:
+        self.disarm("endpoint", "transcript")
+        self.do(CloseTurn(turn.turn_id, turn.text))
+        self.used_piece_id = max(self.used_piece_id, *(piece_id for piece_id, _ in turn.pieces), 0)
+        self.asked = "open"
+
+    # --- voice over the agent -------------------------------------------------------------------------------
+
+    def words_over_agent(self, state: Yielding, turn: Turn, at_ms: float) -> None:
+        if self.takes_floor(turn.text):
+            self.take_floor(state.reply_id, turn, at_ms)
+        elif not turn.voice and turn.words_known:
+            self.resume(state, at_ms)
+        elif turn.voice and state.asked and not turn.text:
+            # It sounds like a voice and says nothing: the agent goes on over it, and listens on.
+            self.resume(state, at_ms, noise=turn)
+        else:
+            self.state = replace(state, turn=turn)
+
+    def words_in_noise(self, reply_id: int, noise: Turn, at_ms: float) -> None:
+        if self.takes_floor(noise.text):
+            self.take_floor(reply_id, noise, at_ms)
+        else:
+            self.state = Speaking(reply_id, noise)
+
+    def takes_floor(self, text: str) -> bool:
+        return self.policies.interruption.enabled and self.policies.interruption.takes_floor(text)
+
+    def take_floor(self, reply_id: int, turn: Turn, at_ms: float) -> None:
+        self.disarm("take_floor")
+        self.do(CancelReply(reply_id))
+        self.hold_floor(turn)
+        self.words_in_turn(turn, at_ms)
+
+    def ask_words(self, turn: Turn, answer_by_ms: float) -> None:
+        self.do(TranscribeNow(turn.segment_id))
+        self.arm("take_floor", answer_by_ms)
+
+    def resume(self, state: Yielding, at_ms: float, noise: Turn | None = None) -> None:
+        self.disarm("take_floor", "transcript")
+        self.do(RestoreVoice(state.reply_id))
+        if not state.audible:
+            self.await_reply(at_ms, None, reply_id=state.reply_id, is_line=True)
+            return
+        if noise is not None:
+            self.arm("take_floor", at_ms + self.policies.interruption.noise_ms)
+        self.state = Speaking(state.reply_id, noise)
+
+    def hold_floor(self, turn: Turn) -> None:
+        self.do(OpenTurn(turn.turn_id))
+        self.state = UserTurn(turn)
+
+    # --- replies --------------------------------------------------------------------------------------------
+
+    def start_reply(self, turn_id: int, text: str, *, held: bool) -> None:
+        self.reply_id += 1
+        self.do(StartReply(self.reply_id, turn_id, text, held))
+
+    def throw_away(self, reply_id: int) -> None:
+        self.do(CancelReply(reply_id))
+        self.count_held(wasted=True)
+
+    def count_held(self, *, wasted: bool) -> None:
+        self.waste += WASTE_MEMORY * (float(wasted) - self.waste)
+
+    def await_reply(
+        self, at_ms: float, turn: Turn | None, *, reply_id: int | None = None, is_line: bool = False
+    ) -> None:
+        self.arm("reply", at_ms + self.policies.patience.reply_ms)
+        self.state = Thinking(reply_id or self.reply_id, turn, is_line)
+
+    def say_line(self, line: Line, at_ms: float, turn: Turn | None = None) -> None:
+        self.reply_id += 1
+        self.do(SpeakLine(self.reply_id, line))
+        self.await_reply(at_ms, turn, is_line=True)
+
+    def give_up(self, reply_id: int, turn: Turn | None, *, is_line: bool, at_ms: float) -> None:
+        """A reply cannot be made: say so once; a line that fails too leaves the floor to the user."""
+        self.do(CancelReply(reply_id))
+        self.disarm("reply")
+        if is_line:
+            if turn is not None:
+                self.do(RememberUser(turn.turn_id, turn.text))
+            self.state = Idle()
+        else:
+            self.say_line("trouble", at_ms, turn)
+
+    def end(self, reason: EndReason) -> None:
+        match self.state:
+            case UserTurn(turn):
+                self.do(CloseTurn(turn.turn_id, turn.text))
+            case Speculating(turn, reply_id):
+                self.do(CancelReply(reply_id), CloseTurn(turn.turn_id, turn.text))
+            case Thinking(reply_id) | Speaking(reply_id) | Yielding(reply_id):
+                self.do(CancelReply(reply_id))
+            case _:
+                pass
+        self.disarm("endpoint", "transcript", "take_floor", "reply", "call")
+        self.do(EndCall(reason))
+        self.state = Ended(reason)
+
+    # --- small parts ----------------------------------------------------------------------------------------
+
+    def wait_ms(self, turn: Turn) -> float:
+        return self.policies.endpointing.wait_ms(turn.probability, turn.best_text, self.asked)
+
+    def new_turn(self, event: SpeechStarted) -> Turn:
+        return voice_on(Turn(self.next_turn_id()), event.segment_id)
+
+    def late_turn(self, event: TranscriptReceived) -> Turn:
+        turn = Turn(self.next_turn_id(), segment_id=event.segment_id, silent_since_ms=event.at_ms)
+        return with_words(turn, event)
+
+    def next_turn_id(self) -> int:
+        self.turn_id += 1
+        return self.turn_id
+
+    def do(self, *commands: Command) -> None:
+        self.commands.extend(commands)
+
+    def arm(self, name: DeadlineName, at_ms: float) -> None:
+        self.do(ArmDeadline(name, at_ms))
+
+    def disarm(self, *names: DeadlineName) -> None:
+        self.do(*(DisarmDeadline(name) for name in names))
+
+
+def voice_on(turn: Turn, segment_id: int) -> Turn:
+    return replace(turn, voice=True, segment_id=segment_id, probability=None)
+
+
+def voice_off(turn: Turn, event: SpeechStopped) -> Turn:
+    spoken_ms = turn.spoken_ms + event.spoken_ms
+    return replace(turn, voice=False, silent_since_ms=event.ended_at_ms, spoken_ms=spoken_ms)
+
+
+def scored(turn: Turn, event: TurnScored) -> Turn:
+    """Take a score; one pause's best counts, as more silence only makes an end easier to hear."""
+    return replace(turn, probability=max(event.probability, turn.probability or 0.0))
+
+
+def with_words(turn: Turn, event: TranscriptReceived) -> Turn:
+    return turn.with_words(event.piece_id, event.text, event.segment_id)
+
+
+def after(spoken: Turn, typed: Turn) -> Turn:
+    """What was said and then typed is one turn."""
+    last_id = max((piece_id for piece_id, _ in spoken.pieces), default=0)
+    return replace(typed, pieces=(*spoken.pieces, *((last_id, text) for _, text in typed.pieces)))
