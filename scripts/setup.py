@@ -50,7 +50,7 @@ class SetupError(Exception):
 def python_packages() -> None:
     """Python packages, as locked."""
     uv = find_uv()
-    run([uv, "sync", "--locked", "--extra", "piper", "--compile-bytecode", "--quiet"])
+    run([uv, "sync", "--locked", "--extra", "piper", "--extra", "bench", "--compile-bytecode", "--quiet"])
 
 
 def livekit_server() -> None:

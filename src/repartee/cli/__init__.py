@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from pydantic import ValidationError
@@ -148,17 +148,48 @@ def simulate(
 
 @app.command()
 def bench(
-    turns: Annotated[int, typer.Option(help="How many turns.")] = 20,
-    profile: Annotated[str, typer.Option(help="The providers' latency.")] = "fixed:300/350/250",
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="latency, pauses, barge-in, backchannel, noise, conversation, or all; may be repeated."
+        ),
+    ] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Call the peers too; `make bench-peers` first.")
+    ] = False,
+    system: Annotated[list[str] | None, typer.Option(help="Call only these.")] = None,
+    profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
+    items: Annotated[int | None, typer.Option(help="So many of each suite; all when left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Of orders, latencies and moments.")] = 1,
+    knob: Annotated[float, typer.Option(help="Endpointing delay in seconds; 0 leaves what is usual.")] = 0.0,
+    stt: Annotated[str, typer.Option(help="Our speech-to-text.")] = "openai:gpt-4o-mini-transcribe",
     speech: Annotated[
         Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
     ] = None,
     write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep what was heard of the agent in this folder.")
+    ] = None,
 ) -> None:
-    """Measure a call on its audio: from the end of speech to the agent's first sound."""
-    from repartee.cli.bench import run_bench  # noqa: PLC0415
+    """Measure calls on their audio: response, cut-ins, interruption, noise, waste, and the same of peers."""
+    from repartee.cli.bench import OURS, BenchOptions, run_bench  # noqa: PLC0415
+    from repartee.simulator.material import SUITES  # noqa: PLC0415
+    from repartee.simulator.systems import PEERS  # noqa: PLC0415
 
-    asyncio.run(run_bench(turns, profile, speech, write, out))
+    wanted = tuple(suite or ["latency"])
+    options = BenchOptions(
+        suites=SUITES if "all" in wanted else cast("Any", wanted),
+        systems=tuple(system) if system else (OURS, *(PEERS if peers else ())),
+        profile=profile,
+        items=items,
+        seed=seed,
+        knob=knob,
+        stt=stt,
+        speech=speech or Path("../shared/speech"),
+        keep=keep,
+    )
+    asyncio.run(run_bench(options, write, html, out))
 
 
 @app.command()

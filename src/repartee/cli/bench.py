@@ -1,35 +1,226 @@
-"""A measured call: a simulator with known latency, a server of its own, a caller, and figures from the audio."""
+"""The benchmark: real calls over a real LiveKit server, to repartee and to its peers, figures from the audio."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import platform
-import statistics
+import random
 import tempfile
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
+import yaml
 from rich.console import Console
 
-from repartee.cli.instance import instance
+from repartee.cli.instance import Instance, free_ports, instance
+from repartee.cli.livekit import own_livekit
 from repartee.errors import ConfigError
-from repartee.simulator.caller import Caller, Exchange
+from repartee.settings import Settings
+from repartee.simulator.caller import Invitation
+from repartee.simulator.figures import summary
+from repartee.simulator.material import SUITES, Item, Material, SuiteName
 from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.stage import Row, call_row, hold, rows, settle
+from repartee.simulator.systems import PEERS, Ground, System, peer
 
-LONGEST_S = 7.5
-AGENT = """\
-name: Bench
-persona: You answer in one sentence.
-greeting: Hello, this is the bench.
-models:
-  stt: openai:gpt-4o-mini-transcribe
-  llm: openai:gpt-4.1-mini
-  tts: openai:gpt-4o-mini-tts
-"""
+TRANSCRIPTS = Path("benchmarks/transcripts.json")
+PROGRAMS = Path("benchmarks/peers")
+BLOCK = 12
+SETTLE_S = 1.5
+OURS = "repartee"
+AGENT: dict[str, Any] = {
+    "name": "Bench",
+    "persona": "You answer in one sentence.",
+    "greeting": "Hello, this is the bench.",
+    "models": {
+        "stt": "openai:gpt-4o-mini-transcribe",
+        "llm": "openai:gpt-4.1-mini",
+        "tts": "openai:gpt-4o-mini-tts",
+    },
+}
+LONG = ("barge-in", "backchannel", "noise")
+"""Suites in which the agent is spoken over, and so has to have something to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What to measure.
+
+    Attributes:
+        suites: Which suites.
+        systems: Whom to call.
+        profile: The vendors' latency.
+        items: So many of each suite; None takes all.
+        seed: Of orders, latencies and moments.
+        knob: The systems' endpointing delay in seconds; 0 leaves what is usual.
+        stt: Our speech-to-text; peers use the HTTP one.
+        speech: Folder of the recordings.
+        keep: Folder that recordings of the calls are kept in.
+    """
+
+    suites: tuple[SuiteName, ...] = ("latency",)
+    systems: tuple[str, ...] = (OURS,)
+    profile: str = "fixed:300/350/250"
+    items: int | None = None
+    seed: int = 1
+    knob: float = 0.0
+    stt: str = "openai:gpt-4o-mini-transcribe"
+    speech: Path = Path("../shared/speech")
+    keep: Path | None = None
+
+
+@dataclass
+class _Us:
+    """Repartee as a system."""
+
+    running: Instance
+    name: str = OURS
+    _rooms: list[str] = field(default_factory=list)
+
+    async def invite(self) -> Invitation:
+        async with httpx.AsyncClient(timeout=15) as client:
+            answer = (await client.post(f"{self.running.url}/api/token", json={})).json()
+        return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
+
+    async def hang_up(self) -> None:
+        """The session ends when the caller has left."""
+
+    def pid(self) -> int | None:
+        return self.running.process.pid
+
+    async def stop(self) -> None:
+        """Its context ends it."""
+
+
+async def run_bench(
+    options: BenchOptions, write: Path | None, html: Path | None, out: Console
+) -> dict[str, Any]:
+    """Measure, print the figures, and write them.
+
+    Raises:
+        ConfigError: The recordings, a suite or a peer is not there.
+        MediaError: A system did not start.
+    """
+    for name in options.suites:
+        if name not in SUITES:
+            raise ConfigError(f"there is no suite '{name}'; choose from: {', '.join(SUITES)}")
+    material = await asyncio.to_thread(Material, options.speech, TRANSCRIPTS, options.seed)
+    measured: list[Row] = []
+    calls: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="repartee-bench-") as temporary:
+        async with _stage(options, Path(temporary)) as (simulator, systems):
+            for suite in options.suites:
+                simulator.desk.replies.style = "long" if suite in LONG else "short"
+                items = await asyncio.to_thread(material.suite, suite, options.items)
+                for system, block in _blocks(systems, suite, items, options.seed):
+                    await _measure(options, simulator, system, suite, block, measured, calls, out)
+        steps = _steps(Path(temporary) / "ours" / "calls")
+    report = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": _command(options),
+        "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
+        "options": json.loads(json.dumps(asdict(options), default=str))
+        | {"speech": options.speech.name, "keep": None},
+        "agent": AGENT,
+        "figures": summary(measured, calls, options.seed),
+        "steps_ms": steps,
+        "calls": calls,
+        "rows": measured,
+    }
+    _print(report, out)
+    await asyncio.to_thread(_write, report, write, html)
+    return report
+
+
+async def _measure(
+    options: BenchOptions,
+    simulator: Simulator,
+    system: System,
+    suite: SuiteName,
+    block: list[Item],
+    measured: list[Row],
+    calls: list[Row],
+    out: Console,
+) -> None:
+    simulator.desk.bill.reset()
+    with out.status(f"{suite}: {system.name}") as status:
+        call = await hold(system, suite, block, lambda item: status.update(f"{suite}: {system.name}: {item}"))
+        await settle(SETTLE_S)
+    call.entries = list(simulator.desk.bill.entries)
+    found = await asyncio.to_thread(rows, call)
+    measured += found
+    calls.append(await asyncio.to_thread(call_row, call))
+    if options.keep is not None:
+        await asyncio.to_thread(_keep, options.keep, call, len(calls))
+    latencies = " ".join(f"{row['latency_ms']:.0f}" for row in found if "latency_ms" in row)
+    stops = " ".join(f"{row['silent_ms'] or 0:.0f}" for row in found if "silent_ms" in row)
+    cut_ins = sum(row.get("cut_in", False) for row in found)
+    note = "  ".join(part for part in (latencies, stops, f"{cut_ins} cut-ins" if cut_ins else "") if part)
+    out.print(f"[dim]{suite:>12}[/dim] {system.name:15} {note}", soft_wrap=True)
+
+
+@contextlib.asynccontextmanager
+async def _stage(options: BenchOptions, folder: Path) -> AsyncIterator[tuple[Simulator, list[System]]]:
+    """Start the LiveKit server, the vendors and the systems."""
+    port, udp = free_ports(2)
+    settings = Settings(state_dir=folder / "livekit", livekit_port=port, livekit_udp_port=udp)
+    settings.state_dir.mkdir(parents=True)
+    config = SimulatorConfig(
+        profile=options.profile, seed=options.seed, speech=options.speech, transcripts=TRANSCRIPTS
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        access = await stack.enter_async_context(own_livekit(settings))
+        simulator = await stack.enter_async_context(Simulator.start(config))
+        ground = Ground(access.url, access.key, access.secret, simulator.environment)
+        systems: list[System] = []
+        for name in options.systems:
+            if name == OURS:
+                system: System = await stack.enter_async_context(_ours(options, ground, folder / "ours"))
+            else:
+                environments = settings.cache_dir / "peers"
+                system = peer(name, ground, environments, PROGRAMS, options.knob)
+            stack.push_async_callback(system.stop)
+            systems.append(system)
+        yield simulator, systems
+
+
+@contextlib.asynccontextmanager
+async def _ours(options: BenchOptions, ground: Ground, state: Path) -> AsyncIterator[_Us]:
+    state.mkdir(parents=True, exist_ok=True)
+    agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}}
+    if options.knob:
+        agent["turn_taking"] = {"min_silence_ms": round(options.knob * 1000)}
+    file = state / "bench.yaml"
+    file.write_text(yaml.safe_dump(agent), encoding="utf-8")
+    livekit = {
+        "LIVEKIT_URL": ground.url,
+        "LIVEKIT_API_KEY": ground.key,
+        "LIVEKIT_API_SECRET": ground.secret,
+    }
+    async with instance(file, state, {**ground.vendors, **livekit}) as running:
+        yield _Us(running)
+
+
+def _blocks(
+    systems: list[System], suite: str, items: list[Item], seed: int
+) -> list[tuple[System, list[Item]]]:
+    """Interleave: every block of items goes to every system, in an order of its own."""
+    rng = random.Random(f"{seed}/{suite}/order")  # noqa: S311 - not for secrets
+    size = len(items) if suite == "conversation" else BLOCK
+    plan = []
+    for at in range(0, len(items), size):
+        for system in rng.sample(systems, len(systems)):
+            plan.append((system, items[at : at + size]))
+    return plan
+
+
 STEPS = (
     ("speech end to pause detected", "speech_end", "speech.stopped"),
     ("pause to end-of-turn score", "speech.stopped", "turn.scored"),
@@ -41,133 +232,74 @@ STEPS = (
 )
 
 
-async def run_bench(turns: int, profile: str, speech: Path | None, write: Path | None, out: Console) -> None:
-    """Hold a conversation of so many turns and print where the time goes.
+def _steps(folder: Path) -> dict[str, dict[str, float]]:
+    """Return how long each step of ours took, over the turns that were answered."""
+    import numpy as np  # noqa: PLC0415 - only here
 
-    Raises:
-        ConfigError: There are no recordings.
-        MediaError: The server did not start.
-    """
-    folder = speech or Path("../shared/speech")
-    files = await asyncio.to_thread(_recordings, folder, turns + 1)
-    with tempfile.TemporaryDirectory(prefix="repartee-bench-") as temporary:
-        state = Path(temporary)
-        async with Simulator.start(SimulatorConfig(profile=profile, speech=folder)) as simulator:
-            (state / "bench.yaml").write_text(AGENT, encoding="utf-8")
-            async with instance(state / "bench.yaml", state, simulator.environment) as server:
-                exchanges = await _hold(server.url, files, out)
-            bill = simulator.desk.bill.summary()
-        marks = _marks(state)
-    report = _report(profile, exchanges[1:], marks, bill)
-    _print(report, out)
-    if write is not None:
-        await asyncio.to_thread(_write, write, report)
-
-
-def _marks(state: Path) -> list[dict[str, Any]]:
-    (file,) = (state / "calls").glob("*.jsonl")
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class _Recording:
-    path: Path
-    speech_end_s: float
-
-
-def _recordings(folder: Path, count: int) -> list[_Recording]:
-    try:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"there are no recordings in {folder}; give their folder with --speech") from error
-    found = [
-        _Recording(folder / entry["file"], entry["speech"][-1]["speech_end"])
-        for entry in index
-        if entry.get("transcript") and entry["seconds"] <= LONGEST_S and not entry["file"].startswith("fsdd")
-    ]
-    if not found:
-        raise ConfigError(f"no recording in {folder} has a transcript")
-    return [found[number % len(found)] for number in range(count)]
-
-
-async def _hold(url: str, files: list[_Recording], out: Console) -> list[Exchange]:
-    caller = Caller(url)
-    exchanges = []
-    try:
-        await caller.join()
-        await caller.wait_for_answer(20.0)
-        for number, file in enumerate(files):
-            exchange = await caller.exchange(file.path, file.speech_end_s)
-            exchanges.append(exchange)
-            note = "warm-up" if number == 0 else f"{number}/{len(files) - 1}"
-            took = f"{exchange.latency_ms:.0f} ms" if exchange.latency_ms is not None else "no answer"
-            out.print(f"[dim]{note:>8}[/dim]  {took:>9}  {file.path.name}", soft_wrap=True)
-    finally:
-        await caller.leave()
-    return exchanges
-
-
-def _report(
-    profile: str, exchanges: list[Exchange], marks: list[dict[str, Any]], bill: dict[str, Any]
-) -> dict[str, Any]:
-    answered = sorted(e.latency_ms for e in exchanges if e.latency_ms is not None)
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"repartee bench --turns {len(exchanges)} --profile {profile}",
-        "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
-        "profile": profile,
-        "turns": len(exchanges),
-        "answered": len(answered),
-        "latency_ms": _quantiles(answered),
-        "steps_ms": _steps(marks),
-        "usd": round(bill["usd"], 6),
-        "exchanges": [{"audio": e.audio, "heard": e.heard, "latency_ms": e.latency_ms} for e in exchanges],
-    }
-
-
-def _quantiles(values: list[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    ordered = sorted(values)
-
-    def at(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
-
-    return {
-        "min": at(0),
-        "p50": round(statistics.median(ordered), 1),
-        "p90": at(0.9),
-        "p95": at(0.95),
-        "max": at(1),
-    }
-
-
-def _steps(marks: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return how long each step took, over the turns that were answered."""
     spent: dict[str, list[float]] = {name: [] for name, _, _ in STEPS}
-    seen: dict[str, float] = {}
-    for mark in marks:
-        seen[mark["name"]] = mark["at_ms"]
-        if mark["name"] == "speech.stopped":
-            seen["speech_end"] = mark["ended_at_ms"]
-        if mark["name"] == "reply.audible" and "speech_end" in seen:
-            for name, start, end in STEPS:
-                if start in seen and end in seen:
-                    spent[name].append(seen[end] - seen[start])
-            seen = {}
-    return {name: _quantiles(values[1:]) for name, values in spent.items() if len(values) > 1}
+    for file in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
+        seen: dict[str, float] = {}
+        for line in file.read_text(encoding="utf-8").splitlines():
+            mark = json.loads(line)
+            first = mark["name"] in {"turn.scored", "transcript"} and mark["name"] in seen
+            if not first:
+                seen[mark["name"]] = mark["at_ms"]
+            if mark["name"] == "speech.stopped":
+                seen = {"speech.stopped": mark["at_ms"], "speech_end": mark["ended_at_ms"]}
+            if mark["name"] == "reply.audible" and "speech_end" in seen:
+                for name, start, end in STEPS:
+                    if start in seen and end in seen:
+                        spent[name].append(seen[end] - seen[start])
+                seen = {}
+    return {
+        name: {f"p{share}": round(float(np.quantile(values, share / 100)), 1) for share in (50, 95)}
+        for name, values in spent.items()
+        if values
+    }
+
+
+def _command(options: BenchOptions) -> str:
+    parts = [
+        "repartee bench",
+        *(f"--suite {suite}" for suite in options.suites),
+        f"--profile {options.profile}",
+    ]
+    parts += ["--peers"] if set(PEERS) <= set(options.systems) else []
+    parts += [f"--items {options.items}"] if options.items else []
+    parts += [f"--knob {options.knob}"] if options.knob else []
+    parts += [f"--stt {options.stt}"] if options.stt != BenchOptions.stt else []
+    return " ".join([*parts, f"--seed {options.seed}"])
+
+
+def _keep(folder: Path, call: Any, number: int) -> None:
+    import soundfile as sf  # noqa: PLC0415 - only here
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sf.write(folder / f"{number:03}-{call.suite}-{call.system}.flac", call.tape, 16_000)
+
+
+def _write(report: dict[str, Any], write: Path | None, html: Path | None) -> None:
+    if write is not None:
+        write.parent.mkdir(parents=True, exist_ok=True)
+        write.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if html is not None:
+        from repartee.simulator.report import page  # noqa: PLC0415 - draws
+
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(page([report]), encoding="utf-8")
 
 
 def _print(report: dict[str, Any], out: Console) -> None:
-    latency = report["latency_ms"]
-    out.print(f"\n{report['answered']} of {report['turns']} turns answered, profile {report['profile']}")
-    if latency:
-        out.print("end of speech to first sound, on the audio: ", end="")
-        out.print("  ".join(f"{name} {value:.0f} ms" for name, value in latency.items()))
-    for name, values in report["steps_ms"].items():
-        out.print(f"  {name:32} p50 {values['p50']:7.0f}   p95 {values['p95']:7.0f}")
+    for system, suites in report["figures"].items():
+        for suite, figures in suites.items():
+            parts = []
+            for name, value in figures.items():
+                if isinstance(value, dict) and "p50" in value:
+                    parts.append(f"{name} p50 {value['p50']:.0f} p95 {value['p95']:.0f}")
+                elif isinstance(value, dict) and "share" in value:
+                    parts.append(f"{name} {value['share']:.1%}")
+                elif value is not None:
+                    parts.append(f"{name} {value}")
+            out.print(f"[bold]{system}[/bold] {suite}: " + ", ".join(parts), soft_wrap=True, highlight=False)
+    for name, step in report["steps_ms"].items():
+        out.print(f"  {name:32} p50 {step['p50']:7.0f}   p95 {step['p95']:7.0f}", highlight=False)

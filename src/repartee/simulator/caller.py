@@ -23,6 +23,8 @@ QUEUE_MS = 200
 QUIET_LEVEL = 300.0
 """RMS of a 20 ms frame of 16-bit audio; below it the agent is silent."""
 QUIET_S = 0.9
+NEIGHBOURS = 100
+"""Frames of 20 ms whose lateness is compared."""
 ANSWER_S = 20.0
 GREETING_S = 15.0
 SPEECH_LIMIT_S = 60.0
@@ -47,10 +49,20 @@ class CallReport:
     exchanges: list[Exchange] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What it takes to enter a room."""
+
+    server_url: str
+    token: str
+    room: str
+
+
 @dataclass
 class _Utterance:
     pcm: Pcm
     speech_end: int
+    began: asyncio.Future[float]
     ended: asyncio.Future[float]
 
 
@@ -58,10 +70,10 @@ class Caller:
     """A WebRTC caller of one call.
 
     Args:
-        url: The HTTP server's address; its token endpoint invites.
+        url: The HTTP server's address; its token endpoint invites. Not needed with an invitation.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str = "") -> None:
         self._url = url.rstrip("/")
         self._room = rtc.Room()
         self._source = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=QUEUE_MS)
@@ -80,12 +92,26 @@ class Caller:
         self.gone = asyncio.Event()
         """Set when the agent has left the room, or the room has ended."""
 
-    async def join(self) -> None:
-        """Ask for an invitation, enter the room, and open the microphone.
+    async def join(self, invitation: Invitation | None = None) -> None:
+        """Enter the room, by an invitation that is asked for when there is none, and open the microphone.
 
         Raises:
             MediaError: The server refuses or does not answer.
         """
+        invited = invitation or await self._invited()
+        self._room.on("track_subscribed", self._subscribed)
+        self._room.on("participant_disconnected", lambda *_: self.gone.set())
+        self._room.on("disconnected", lambda *_: self.gone.set())
+        self._room.register_text_stream_handler("lk.transcription", self._caption)
+        self.room_name = invited.room
+        await self._room.connect(invited.server_url, invited.token)
+        self._began_s = time.monotonic()
+        track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        await self._room.local_participant.publish_track(track, options)
+        self._sending = asyncio.create_task(self._send(), name="microphone")
+
+    async def _invited(self) -> Invitation:
         try:
             async with httpx.AsyncClient(timeout=15) as client:
                 response = await client.post(f"{self._url}/api/token", json={})
@@ -93,18 +119,8 @@ class Caller:
             raise MediaError(f"no server answers at {self._url}; start one with `make run`") from error
         if response.status_code != 200:
             raise MediaError(f"the server refused the call: {response.json().get('message', response.text)}")
-        self._room.on("track_subscribed", self._subscribed)
-        self._room.on("participant_disconnected", lambda *_: self.gone.set())
-        self._room.on("disconnected", lambda *_: self.gone.set())
-        self._room.register_text_stream_handler("lk.transcription", self._caption)
-        invitation = response.json()
-        self.room_name = invitation["room_name"]
-        await self._room.connect(invitation["server_url"], invitation["participant_token"])
-        self._began_s = time.monotonic()
-        track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        await self._room.local_participant.publish_track(track, options)
-        self._sending = asyncio.create_task(self._send(), name="microphone")
+        answer = response.json()
+        return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
 
     async def leave(self) -> None:
         """Hang up."""
@@ -152,11 +168,27 @@ class Caller:
     async def say(self, pcm: Pcm, speech_end_s: float | None = None) -> float:
         """Say something; return when its speech ended, on the monotonic clock."""
         end = end_of_speech(pcm, RATE_HZ) if speech_end_s is None else int(speech_end_s * RATE_HZ)
-        ended = asyncio.get_running_loop().create_future()
-        utterance = _Utterance(pcm, min(max(end, 1), len(pcm)), ended)
-        self._utterances.put_nowait(utterance)
+        utterance = self._utter(pcm, end)
         async with asyncio.timeout(len(pcm) / RATE_HZ + SPEECH_LIMIT_S):
             return await utterance.ended
+
+    async def play(self, pcm: Pcm) -> float:
+        """Begin to say something; return when it began, in seconds of the recording."""
+        utterance = self._utter(pcm, len(pcm))
+        async with asyncio.timeout(SPEECH_LIMIT_S):
+            return await utterance.began - self._began_s
+
+    def _utter(self, pcm: Pcm, speech_end: int) -> _Utterance:
+        loop = asyncio.get_running_loop()
+        utterance = _Utterance(
+            pcm, min(max(speech_end, 1), len(pcm)), loop.create_future(), loop.create_future()
+        )
+        self._utterances.put_nowait(utterance)
+        return utterance
+
+    def now_s(self) -> float:
+        """Return the time in the recording."""
+        return time.monotonic() - self._began_s
 
     def captions(self, side: Literal["user", "agent"]) -> list[str]:
         """Return what the captions of a side show, one text per turn or reply."""
@@ -176,17 +208,25 @@ class Caller:
         self._sound.clear()
         return await self._wait_quiet(limit_s)
 
+    async def wait_until(self, at_s: float) -> None:
+        """Wait until a time of the recording."""
+        await asyncio.sleep(max(0.0, at_s - self.now_s()))
+
+    async def wait_for_quiet(self, quiet_s: float, limit_s: float) -> None:
+        """Wait until the agent has been quiet for so long."""
+        deadline_s = time.monotonic() + limit_s
+        while (now_s := time.monotonic()) < deadline_s:
+            left_s = quiet_s - (now_s - (self._agent_loud_s or 0.0))
+            if left_s <= 0:
+                return
+            await asyncio.sleep(left_s)
+
     async def _wait_quiet(self, limit_s: float) -> bool:
         try:
             await asyncio.wait_for(self._sound.wait(), limit_s)
         except TimeoutError:
             return False
-        deadline_s = time.monotonic() + SPEECH_LIMIT_S
-        while (now_s := time.monotonic()) < deadline_s:
-            left_s = QUIET_S - (now_s - (self._agent_loud_s or 0.0))
-            if left_s <= 0:
-                return True
-            await asyncio.sleep(left_s)
+        await self.wait_for_quiet(QUIET_S, SPEECH_LIMIT_S)
         return True
 
     def _heard_at_s(self) -> float:
@@ -209,7 +249,9 @@ class Caller:
             at = (at + FRAME) % (len(quiet) - FRAME)
 
     async def _send_utterance(self, utterance: _Utterance) -> None:
-        self._said.append((self._plays_at_s(), utterance.pcm))
+        began_s = self._plays_at_s()
+        self._said.append((began_s, utterance.pcm))
+        utterance.began.set_result(began_s)
         for at in range(0, len(utterance.pcm), FRAME):
             if self._leaving:
                 break
@@ -265,6 +307,24 @@ class Caller:
 
     def _text(self, side: str, skip: int = 0) -> str:
         return " ".join(list(self._captions[side].values())[skip:]).strip()
+
+    def heard(self) -> Pcm:
+        """Return what was heard of the agent since the call began, at 48 kHz.
+
+        A frame's place is told by the earliest of its neighbours: the network can only make frames late.
+        """
+        if not self._agent:
+            return np.zeros(0, np.int16)
+        arrived = np.array([at for at, _ in self._agent]) - self._began_s
+        lengths = np.array([len(pcm) for _, pcm in self._agent]) / RATE_HZ
+        sounded = np.cumsum(lengths) - lengths
+        late = arrived - lengths - sounded
+        early = np.array([late[max(0, i - NEIGHBOURS) : i + NEIGHBOURS].min() for i in range(len(late))])
+        out = np.zeros(int((arrived.max() + 1.0) * RATE_HZ), np.int16)
+        for place, (_, pcm) in zip(sounded + early, self._agent, strict=True):
+            at = max(0, int(place * RATE_HZ))
+            out[at : at + len(pcm)] = pcm[: max(0, len(out) - at)]
+        return out
 
     def record(self, path: Path) -> None:
         """Write both sides: the caller left, the agent right."""

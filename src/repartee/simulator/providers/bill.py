@@ -49,6 +49,10 @@ class Entry:
     tokens_out: int = 0
     characters: int = 0
     text: str = ""
+    said: str = ""
+    """What a model was asked: the last words of the user."""
+    told: str = ""
+    """And what it was told that the user heard last."""
     outcome: str = "cancelled"
     began_s: float = field(default_factory=time.time)
     took_ms: float = 0.0

@@ -60,14 +60,16 @@ class SpeechLibrary:
 
     Args:
         folder: It holds `index.json`: a list of {file, transcript, speech: [{segments: [[start, end]]}]}.
+        transcripts: JSON with the words of recordings that have no transcript: {words: {file: [[word, start, end]]}}.
 
     Raises:
         ConfigError: The folder is not such a library.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, transcripts: Path | None = None) -> None:
         try:
             index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+            more = json.loads(transcripts.read_text(encoding="utf-8"))["words"] if transcripts else {}
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{folder} has no index.json of recordings; give its folder with --speech"
@@ -77,7 +79,8 @@ class SpeechLibrary:
         for entry in index:
             pcm = read_audio(folder / entry["file"], RATE_HZ)
             frames = _frames(np.asarray(pcm / 32768, dtype=np.float32))
-            self._recordings.append(Recording(entry["file"], _words(entry)))
+            timed = tuple((word, start, end) for word, start, end in more.get(entry["file"], ()))
+            self._recordings.append(Recording(entry["file"], timed or _words(entry)))
             starts.append(at)
             # A gap as long as the search window: no window finds the end of one and the start of the next.
             parts += [frames, np.zeros((SEARCH_FRAMES, BANDS - 1), np.float32)]

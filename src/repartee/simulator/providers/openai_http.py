@@ -82,6 +82,7 @@ class OpenAIHttp:
         reply = self._desk.replies.answer(messages)
         entry = Entry("llm", "openai", str(body.get("model") or "gpt-4.1-mini"))
         entry.tokens_in = sum(len(json.dumps(m)) for m in messages) // 4 + 1
+        entry.said, entry.told = _last(messages, "user"), _last(messages, "assistant")
         entry.text = reply.text or f"{reply.tool}({json.dumps(reply.arguments)})"
         try:
             async with self._desk.booked(entry):
@@ -150,6 +151,10 @@ class OpenAIHttp:
                 return response
         except FaultError as fault:
             return _failed(fault)
+
+
+def _last(messages: list[dict[str, Any]], role: str) -> str:
+    return next((str(m.get("content") or "") for m in reversed(messages) if m.get("role") == role), "")
 
 
 async def _pace(until_s: float) -> None:

@@ -9,7 +9,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -17,6 +17,7 @@ from repartee.errors import ConfigError
 
 OPENINGS = ("Certainly.", "Of course.", "Good question.", "Let me see.", "Sure.")
 Message = dict[str, Any]
+Style = Literal["long", "short"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,15 @@ class Replies:
     Args:
         script: YAML: a list of {when: regular expression, say: text | call: tool, with: {argument: value}}.
 
+        style: How long an answer is that no rule gives.
+
     Raises:
         ConfigError: The script cannot be used.
     """
 
-    def __init__(self, script: Path | None) -> None:
+    def __init__(self, script: Path | None, style: Style = "long") -> None:
         self._rules = _load(script) if script else []
+        self.style = style
 
     def answer(self, messages: list[Message]) -> Reply:
         """Answer a conversation."""
@@ -62,16 +66,22 @@ class Replies:
                 if rule.call is not None:
                     return Reply(tool=rule.call, arguments=_filled(rule.arguments, match))
                 return Reply((rule.say or "").format(*match.groups(), **match.groupdict()))
-        return Reply(_made(said))
+        return Reply(_made(said, self.style))
 
 
-def _made(said: str) -> str:
+def _made(said: str, style: Style) -> str:
     words = normalised(said)
-    code = zlib.crc32(words.encode())
-    opening = OPENINGS[code % len(OPENINGS)]
+    opening = OPENINGS[zlib.crc32(words.encode()) % len(OPENINGS)]
     if not words:
         return f"{opening} What can I do for you?"
-    return f"{opening} You said: {words}. That is case number {code % 900 + 100}. Is there anything else?"
+    if style == "short":
+        return f"{opening} That is case {code(words)}."
+    return f"{opening} You said: {words}. That is case number {code(words)}. Is there anything else?"
+
+
+def code(said: str) -> int:
+    """Return the number of the answer to what was said: three digits, which the made-up voice speaks as tones."""
+    return zlib.crc32(normalised(said).encode()) % 900 + 100
 
 
 def normalised(text: str) -> str:

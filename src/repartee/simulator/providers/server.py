@@ -17,7 +17,7 @@ from repartee.simulator.providers.library import SpeechLibrary
 from repartee.simulator.providers.openai_http import OpenAIHttp
 from repartee.simulator.providers.openai_realtime import OpenAIRealtime
 from repartee.simulator.providers.profiles import Draws, profile
-from repartee.simulator.providers.replies import Replies
+from repartee.simulator.providers.replies import Replies, Style
 from repartee.simulator.providers.sockets import VoiceSockets
 
 WRONG_KEY = "wrong"
@@ -37,6 +37,8 @@ class SimulatorConfig:
         speech: Folder of the recordings that can be recognised.
         bill: File that every request is appended to.
         script: What the model answers.
+        transcripts: Words of recordings that come without a transcript.
+        style: How long the model's answers are where the script has none.
     """
 
     port: int = 0
@@ -45,6 +47,8 @@ class SimulatorConfig:
     speech: Path | None = None
     bill: Path | None = None
     script: Path | None = None
+    transcripts: Path | None = None
+    style: Style = "long"
 
 
 class Simulator:
@@ -78,10 +82,9 @@ class Simulator:
         Raises:
             ConfigError: The profile, the recordings or the script cannot be used, or the port is taken.
         """
-        library = SpeechLibrary(config.speech) if config.speech else None
-        desk = Desk(
-            profile(config.profile), Draws(config.seed), Bill(config.bill), Replies(config.script), library
-        )
+        library = SpeechLibrary(config.speech, config.transcripts) if config.speech else None
+        replies = Replies(config.script, config.style)
+        desk = Desk(profile(config.profile), Draws(config.seed), Bill(config.bill), replies, library)
         app = web.Application(client_max_size=MAX_UPLOAD_BYTES, middlewares=[_front_door])
         app.add_routes(OpenAIHttp(desk).routes())
         app.add_routes(OpenAIRealtime(desk).routes())
