@@ -147,7 +147,7 @@ def simulate(
 
 
 @app.command()
-def bench(
+def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
     suite: Annotated[
         list[str] | None,
         typer.Option(

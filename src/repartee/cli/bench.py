@@ -126,8 +126,7 @@ async def run_bench(
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": _command(options),
         "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
-        "options": json.loads(json.dumps(asdict(options), default=str))
-        | {"speech": options.speech.name, "keep": None},
+        "options": _as_written(options),
         "agent": AGENT,
         "figures": summary(measured, calls, options.seed),
         "steps_ms": steps,
@@ -170,8 +169,10 @@ async def _measure(
 async def _stage(options: BenchOptions, folder: Path) -> AsyncIterator[tuple[Simulator, list[System]]]:
     """Start the LiveKit server, the vendors and the systems."""
     port, udp = free_ports(2)
-    settings = Settings(state_dir=folder / "livekit", livekit_port=port, livekit_udp_port=udp)
-    settings.state_dir.mkdir(parents=True)
+    settings = Settings().model_copy(
+        update={"state_dir": folder / "livekit", "livekit_port": port, "livekit_udp_port": udp}
+    )
+    await asyncio.to_thread(settings.state_dir.mkdir, parents=True)
     config = SimulatorConfig(
         profile=options.profile, seed=options.seed, speech=options.speech, transcripts=TRANSCRIPTS
     )
@@ -193,12 +194,11 @@ async def _stage(options: BenchOptions, folder: Path) -> AsyncIterator[tuple[Sim
 
 @contextlib.asynccontextmanager
 async def _ours(options: BenchOptions, ground: Ground, state: Path) -> AsyncIterator[_Us]:
-    state.mkdir(parents=True, exist_ok=True)
     agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}}
     if options.knob:
         agent["turn_taking"] = {"min_silence_ms": round(options.knob * 1000)}
     file = state / "bench.yaml"
-    file.write_text(yaml.safe_dump(agent), encoding="utf-8")
+    await asyncio.to_thread(_write_agent, file, agent)
     livekit = {
         "LIVEKIT_URL": ground.url,
         "LIVEKIT_API_KEY": ground.key,
@@ -208,17 +208,22 @@ async def _ours(options: BenchOptions, ground: Ground, state: Path) -> AsyncIter
         yield _Us(running)
 
 
+def _write_agent(file: Path, agent: dict[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(agent), encoding="utf-8")
+
+
 def _blocks(
     systems: list[System], suite: str, items: list[Item], seed: int
 ) -> list[tuple[System, list[Item]]]:
     """Interleave: every block of items goes to every system, in an order of its own."""
     rng = random.Random(f"{seed}/{suite}/order")  # noqa: S311 - not for secrets
     size = len(items) if suite == "conversation" else BLOCK
-    plan = []
-    for at in range(0, len(items), size):
-        for system in rng.sample(systems, len(systems)):
-            plan.append((system, items[at : at + size]))
-    return plan
+    return [
+        (system, items[at : at + size])
+        for at in range(0, len(items), size)
+        for system in rng.sample(systems, len(systems))
+    ]
 
 
 STEPS = (
@@ -258,6 +263,12 @@ def _steps(folder: Path) -> dict[str, dict[str, float]]:
     }
 
 
+def _as_written(options: BenchOptions) -> dict[str, Any]:
+    """Return the options without what is only of this machine."""
+    written = json.loads(json.dumps(asdict(options), default=str))
+    return {name: value for name, value in written.items() if name not in {"speech", "keep"}}
+
+
 def _command(options: BenchOptions) -> str:
     parts = [
         "repartee bench",
@@ -267,7 +278,7 @@ def _command(options: BenchOptions) -> str:
     parts += ["--peers"] if set(PEERS) <= set(options.systems) else []
     parts += [f"--items {options.items}"] if options.items else []
     parts += [f"--knob {options.knob}"] if options.knob else []
-    parts += [f"--stt {options.stt}"] if options.stt != BenchOptions.stt else []
+    parts += [f"--stt {options.stt}"] if options.stt != BenchOptions().stt else []
     return " ".join([*parts, f"--seed {options.seed}"])
 
 

@@ -12,7 +12,7 @@ from repartee.events import Asked
 
 _WORD = re.compile(r"[\w']+")
 _OPEN_END = re.compile(
-    r"(?:\b(?:and|or|but|so|because|the|a|an|to|of|for|with|my|your|is|are|was|at|on|in|from|um|uh|er|like|if|that"
+    r"(?:\b(?:and|or|but|so|because|the|a|an|to|of|for|with|my|your|is|are|was|at|from|um|uh|er|like|if|that"
     r"|und|oder|aber|weil|der|die|das|ein|eine|mit|y|o|pero|el|la|los|un|una|de|con)|[,:;-]|\.\.\.)$",
     re.IGNORECASE,
 )

@@ -61,7 +61,7 @@ class ClauseCutter:
         for match in _SENTENCE_END.finditer(text):
             end = match.end()
             whole = not _NOT_AN_END.search(text[:end].rstrip("\"')]"))
-            if whole and (self._first or end >= LATER_CHARACTERS):
+            if whole and (self._first or end >= LATER_CHARACTERS) and end <= LONGEST_CHARACTERS:
                 return end
         if self._first:
             for match in _CLAUSE_END.finditer(text):

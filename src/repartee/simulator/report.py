@@ -1,0 +1,150 @@
+"""A page with the plots of benchmark results: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import html
+import io
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("svg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+Report = dict[str, Any]
+COLOURS = {
+    "repartee": "#0b7a75",
+    "pipecat": "#c8553d",
+    "pipecat-tuned": "#e29578",
+    "livekit": "#3d5a80",
+    "livekit-tuned": "#98c1d9",
+}
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
+td:first-child, th:first-child { text-align: left } svg { max-width: 100%; height: auto } code { background: #f3f3f3; padding: .1rem .3rem }
+"""
+MEASURES = (
+    ("latency_ms", "first sound, ms"),
+    ("content_ms", "first content, ms"),
+    ("cut_in_turns", "cut-ins"),
+    ("missed", "missed"),
+    ("double", "double replies"),
+    ("wrong", "answered other words"),
+    ("lowered_ms", "lowered, ms"),
+    ("silent_ms", "silent, ms"),
+    ("missed_stops", "did not stop in 1 s"),
+    ("right", "new words answered"),
+    ("context_exact_to_a_word", "context as heard"),
+    ("held", "broke off"),
+    ("stopped_for_good", "stopped for good"),
+    ("dead_air_s", "dead air, s"),
+    ("false_starts", "answered a noise"),
+    ("wasted", "wasted cost"),
+    ("gaps_per_minute", "gaps per minute"),
+    ("cpu_per_call", "cores"),
+    ("memory_mb", "MB"),
+)
+
+
+def page(reports: list[Report], frontier: list[Report] | None = None) -> str:
+    """Return the page.
+
+    Args:
+        reports: Results of `repartee bench`, one section each.
+        frontier: Results of the same systems at several endpointing delays.
+    """
+    parts = ["<h1>repartee bench</h1>"]
+    for report in reports:
+        parts.append(f"<h2>{html.escape(report['options']['profile'])}</h2>")
+        parts.append(
+            f"<p><code>{html.escape(report['command'])}</code>, {report['machine']}, {report['at']}</p>"
+        )
+        parts += [_svg(_latencies(report)), *(_table(report, suite) for suite in report["options"]["suites"])]
+    if frontier:
+        parts += ["<h2>Delay against cut-ins</h2>", _svg(frontier_plot(frontier))]
+    body = "\n".join(parts)
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>repartee bench</title><style>{STYLE}</style><body>\n{body}\n</body></html>\n"
+    )
+
+
+def _table(report: Report, suite: str) -> str:
+    figures = {s: suites[suite] for s, suites in report["figures"].items() if suite in suites}
+    shown = [(key, title) for key, title in MEASURES if any(f.get(key) is not None for f in figures.values())]
+    head = "".join(f"<th>{title}</th>" for _, title in shown)
+    lines = "".join(
+        f"<tr><td>{system}</td>{''.join(f'<td>{shown_value(f.get(key))}</td>' for key, _ in shown)}</tr>"
+        for system, f in figures.items()
+    )
+    return f"<h3>{suite}</h3><table><tr><th></th>{head}</tr>{lines}</table>"
+
+
+def shown_value(value: Any) -> str:
+    """Return a figure as people read it: median / 95th percentile, or per cent."""
+    if value is None:
+        return ""
+    if isinstance(value, dict) and "p50" in value:
+        digits = 0 if value["p50"] >= 10 else 1
+        return f"{value['p50']:.{digits}f} / {value['p95']:.{digits}f}"
+    if isinstance(value, dict):
+        return f"{value['share']:.0%}"
+    if isinstance(value, float) and value < 1:
+        return f"{value:.2f}"
+    return f"{value:g}"
+
+
+def _latencies(report: Report) -> Figure:
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    for system in report["figures"]:
+        values = sorted(
+            r["latency_ms"] for r in report["rows"] if r["system"] == system and "latency_ms" in r
+        )
+        if values:
+            shares = np.arange(1, len(values) + 1) / len(values)
+            axes.step(values, shares, label=system, color=COLOURS.get(system), where="post")
+    axes.set(xlabel="end of speech to first sound, ms", ylabel="share of turns", ylim=(0, 1))
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def frontier_plot(points: list[Report]) -> Figure:
+    """Draw median latency against cut-ins, one line per system over its endpointing delays."""
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for report in points:
+        for system, suites in report["figures"].items():
+            pauses, commands = suites.get("pauses"), suites.get("latency")
+            if pauses and commands and commands["latency_ms"]:
+                point = (pauses["cut_in_turns"]["share"] * 100, commands["latency_ms"]["p50"])
+                lines.setdefault(system, []).append(point)
+    for system, line in lines.items():
+        xs, ys = zip(*sorted(line), strict=True)
+        axes.plot(xs, ys, "o-", label=system, color=COLOURS.get(system))
+    axes.set(
+        xlabel="turns with pauses that were cut into, %", ylabel="commands: end of speech to first sound, ms"
+    )
+    axes.set_xlim(left=-2)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG, the same for the same figures."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "repartee"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def _svg(figure: Figure) -> str:
+    text = svg(figure)
+    return text[text.index("<svg") :]
