@@ -1,0 +1,48 @@
+"""Phrases that come again are made once; nothing personal is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from repartee.providers.voice_cache import MAX_FILES, VoiceCache
+
+
+@pytest.mark.parametrize(
+    "text", ["Certainly.", "Of course!", "Let me see.", "Good question.", "One moment, please."]
+)
+def test_courtesies_are_kept(tmp_path: Path, text: str) -> None:
+    cache = VoiceCache(tmp_path / "voices", "alloy")
+    assert cache.get(text) is None
+    cache.put(text, b"\1\0" * 100)
+    assert cache.get(text) == b"\1\0" * 100
+    assert VoiceCache(tmp_path / "voices", "nova").get(text) is None, "another voice, other audio"
+
+
+@pytest.mark.parametrize("text", ["Sure, Jennifer.", "Your number is 5551234.", "", "...", "no " * 7])
+def test_what_may_be_personal_is_not(tmp_path: Path, text: str) -> None:
+    cache = VoiceCache(tmp_path / "voices", "alloy")
+    cache.put(text, b"\1\0")
+    assert cache.get(text) is None
+    assert not (tmp_path / "voices").exists()
+
+
+def test_fixed_texts_are_kept_whatever_their_words(tmp_path: Path) -> None:
+    cache = VoiceCache(tmp_path, "alloy", ["Hello, this is Doctor Miller's clinic."])
+    cache.put("Hello, this is Doctor Miller's clinic.", b"\1\0")
+    assert cache.get("Hello, this is Doctor Miller's clinic.") == b"\1\0"
+
+
+def test_it_does_not_grow_without_end(tmp_path: Path) -> None:
+    texts = [f"greeting {number}" for number in range(MAX_FILES + 5)]
+    cache = VoiceCache(tmp_path, "alloy", texts)
+    for text in texts:
+        cache.put(text, b"\1\0")
+    assert len(list(tmp_path.glob("*.pcm"))) == MAX_FILES
+    assert cache.get(texts[-1]) == b"\1\0"
+
+
+def test_a_folder_that_cannot_be_written_harms_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    VoiceCache(tmp_path / "file", "alloy").put("Certainly.", b"\1\0")
