@@ -15,8 +15,9 @@ DeadlineName = Literal["endpoint", "transcript", "take_floor", "reply", "call"]
 the agent went on long enough to ask for its words, or for too long without them. `reply`: no audio in time. `call`:
 the call is too long."""
 
-Asked = Literal["open", "digits"]
-"""What the agent asked for last: numbers and spelled words come in groups with pauses between them."""
+Asked = Literal["nothing", "answer", "digits"]
+"""What the agent asked for last: numbers and spelled words come in groups, and a bare "yes" is a whole answer only to
+a question."""
 
 Line = Literal["trouble", "not_heard", "goodbye"]
 """Fixed sentences spoken without asking the model; their words depend on the agent's language."""
@@ -103,7 +104,7 @@ class ReplyFinished:
 
     at_ms: float
     reply_id: int
-    asked: Asked = "open"
+    asked: Asked = "nothing"
 
 
 @dataclass(frozen=True, slots=True)

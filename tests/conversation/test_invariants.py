@@ -119,7 +119,7 @@ def _random_event(
         WordsGuessed(now, rng.choice(TEXTS)),
         TextTyped(now, rng.choice(("", "typed words"))),
         ReplyAudible(now, reply_id),
-        ReplyFinished(now, reply_id, rng.choice(("open", "digits"))),
+        ReplyFinished(now, reply_id, rng.choice(("nothing", "digits"))),
         ReplyFailed(now, reply_id),
         CallerJoined(now),
     ]

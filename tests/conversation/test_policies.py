@@ -17,9 +17,11 @@ ENDPOINTING, INTERRUPTION, SPECULATION = Endpointing(), Interruption(), Speculat
         (0.02, "I would like", 1500, 1600),
         (None, "What's the weather like?", 1600, 1600),
         (0.98, "I would like to book for Tuesday and", 1100, 1600),
-        (0.98, "my number is five five five", 1300, 1300),
+        (0.98, "my number is five five five", 1500, 1500),
         (0.98, "five five five one two three four five six seven", 300, 300),
         (0.98, "a table for four", 300, 300),
+        (0.98, "that is S M I", 1500, 1500),
+        (0.98, "sure", 1200, 1200),
     ],
 )
 def test_the_wait_is_graded_by_evidence(
@@ -34,8 +36,13 @@ def test_more_evidence_never_waits_longer() -> None:
 
 
 def test_a_number_that_was_asked_for_is_waited_for() -> None:
-    assert ENDPOINTING.wait_ms(0.98, "it is four", "open") == 300
-    assert ENDPOINTING.wait_ms(0.98, "it is four", "digits") == 1300
+    assert ENDPOINTING.wait_ms(0.98, "it is four", "answer") == 300
+    assert ENDPOINTING.wait_ms(0.98, "it is four", "digits") == 1500
+
+
+def test_a_bare_yes_is_a_whole_answer_to_a_question_only() -> None:
+    assert ENDPOINTING.wait_ms(0.98, "yes", "answer") == 300
+    assert ENDPOINTING.wait_ms(0.98, "yes", "nothing") == 1200
 
 
 @pytest.mark.parametrize(
@@ -43,9 +50,9 @@ def test_a_number_that_was_asked_for_is_waited_for() -> None:
     [
         ("Sure. What is your phone number?", "digits"),
         ("Could you spell that for me?", "digits"),
-        ("Your number is noted. Anything else?", "open"),
-        ("I have your number.", "open"),
-        ("", "open"),
+        ("Your number is noted. Anything else?", "answer"),
+        ("I have your number.", "nothing"),
+        ("", "nothing"),
     ],
 )
 def test_what_a_reply_asks_for(reply: str, asked: str) -> None:

@@ -57,6 +57,18 @@ def test_a_turn_that_is_over_settles_its_piece() -> None:
     assert piece.piece_id == 2, "nothing was said since"
 
 
+def test_a_voice_that_sounds_again_when_the_turn_is_closed_loses_nothing() -> None:
+    piece = PieceBuffer(RATE)
+    piece.begin(9.0)
+    piece.add(audio(2.0))
+    piece.begin(0.3)
+    piece.add(audio(0.5))
+    piece.settle(speaking=True)
+    assert piece.piece_id == 2
+    assert piece.seconds == pytest.approx(0.5 + PREROLL_S / 2)
+    assert piece.begin(0.1), "the same piece goes on"
+
+
 class Vendor:
     """Transcribes when told to."""
 

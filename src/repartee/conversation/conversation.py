@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from repartee.conversation.moves import Moves, after, scored, voice_off, voice_on, with_words
-from repartee.conversation.policies import Policies
+from repartee.conversation.policies import Policies, same_words
 from repartee.conversation.state import (
     Conversation,
     Ended,
@@ -33,7 +33,6 @@ from repartee.events import (
     Event,
     LowerVoice,
     OpenTurn,
-    RememberUser,
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
@@ -189,9 +188,10 @@ class _Step(Moves):
                 self.do(OpenTurn(turn.turn_id))
                 self.commit(turn, event.at_ms)
             case Thinking(reply_id, Turn() as turn, False):
-                self.do(CancelReply(reply_id), OpenTurn(turn.turn_id))
-                self.disarm("reply")
-                self.words_in_turn(with_words(turn, event), event.at_ms)
+                if not same_words(more := with_words(turn, event).text, turn.text) and more:
+                    self.do(CancelReply(reply_id), OpenTurn(turn.turn_id))
+                    self.disarm("reply")
+                    self.words_in_turn(with_words(turn, event), event.at_ms)
             case Speaking(reply_id) if self.takes_floor(event.text):
                 turn = self.late_turn(event)
                 self.do(CancelReply(reply_id), OpenTurn(turn.turn_id))
@@ -235,6 +235,10 @@ class _Step(Moves):
                 self.do(CloseTurn(old.turn_id, old.text))
                 turn = after(old, turn)
                 self.disarm("endpoint", "transcript")
+            case Thinking(reply_id, Turn() as old):
+                self.do(CancelReply(reply_id))
+                self.disarm("reply")
+                turn = after(old, turn)
             case Thinking(reply_id) | Speaking(reply_id):
                 self.do(CancelReply(reply_id))
                 self.disarm("reply", "take_floor")
@@ -250,8 +254,7 @@ class _Step(Moves):
         match self.state:
             case Thinking(reply_id, turn) if reply_id == event.reply_id:
                 self.disarm("reply")
-                if turn is not None:
-                    self.do(RememberUser(turn.turn_id, turn.text))
+                self.remember(turn)
                 self.state = Speaking(reply_id)
             case Yielding(reply_id) if reply_id == event.reply_id:
                 self.state = replace(self.state, audible=True)
@@ -263,8 +266,7 @@ class _Step(Moves):
             case Thinking(reply_id, turn) if reply_id == event.reply_id:
                 # The model had nothing to say aloud.
                 self.disarm("reply")
-                if turn is not None:
-                    self.do(RememberUser(turn.turn_id, turn.text))
+                self.remember(turn)
                 self.state = Idle()
             case Speaking(reply_id) if reply_id == event.reply_id:
                 self.disarm("take_floor")

@@ -148,8 +148,13 @@ class Moves:
     def close(self, turn: Turn) -> None:
         self.disarm("endpoint", "transcript")
         self.do(CloseTurn(turn.turn_id, turn.text))
-        self.used_piece_id = max(self.used_piece_id, *(piece_id for piece_id, _ in turn.pieces), 0)
-        self.asked = "open"
+        self.asked = "nothing"
+
+    def remember(self, turn: Turn | None) -> None:
+        """The user's words are part of the conversation now; told again, they are old."""
+        if turn is not None:
+            self.do(RememberUser(turn.turn_id, turn.text))
+            self.used_piece_id = max([self.used_piece_id, *(piece_id for piece_id, _ in turn.pieces)])
 
     # --- voice over the agent -------------------------------------------------------------------------------
 
@@ -226,8 +231,7 @@ class Moves:
         self.do(CancelReply(reply_id))
         self.disarm("reply")
         if is_line:
-            if turn is not None:
-                self.do(RememberUser(turn.turn_id, turn.text))
+            self.remember(turn)
             self.state = Idle()
         else:
             self.say_line("trouble", at_ms, turn)

@@ -49,7 +49,9 @@ def same_words(one: str, other: str) -> bool:
 def asked_for(reply: str) -> Asked:
     """Return what a reply asks for, by its last question."""
     question = next((part for part in reversed(re.split(r"(?<=[.!?])\s", reply)) if part.strip()), "")
-    return "digits" if question.rstrip().endswith("?") and _ASKS_DIGITS.search(question) else "open"
+    if not question.rstrip().endswith("?"):
+        return "nothing"
+    return "digits" if _ASKS_DIGITS.search(question) else "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,14 @@ class Endpointing:
     """End-of-turn probability from which the shortest silence is enough."""
     unsure: float = 0.1
     """And at which the longest is waited for."""
-    digits_ms: float = 1300.0
-    """Numbers are read out in groups: one that may go on is waited for this long."""
+    digits_ms: float = 1500.0
+    """Numbers and spelled words come in groups: one that may go on is waited for this long."""
+    prelude_ms: float = 1200.0
+    """And so long what is only "sure" or "okay" and answers no question: more usually follows."""
     digits_full: int = 10
     """A number of so many digits is taken for whole."""
 
-    def wait_ms(self, probability: float | None, text: str, asked: Asked = "open") -> float:
+    def wait_ms(self, probability: float | None, text: str, asked: Asked = "nothing") -> float:
         """Return the silence to wait for, counted from the end of the sound.
 
         Args:
@@ -81,12 +85,14 @@ class Endpointing:
         if _OPEN_END.search(text.strip()):
             doubt = max(doubt, 0.75)
         wait = self.min_silence_ms + doubt * (self.max_silence_ms - self.min_silence_ms)
-        if self._number_may_go_on(text, asked):
-            wait = max(wait, self.digits_ms)
+        spoken = words(text)
+        if self._number_may_go_on(spoken, asked) or _spelling(spoken):
+            return max(wait, self.digits_ms)
+        if asked == "nothing" and spoken and all(word in BACKCHANNELS for word in spoken):
+            return max(wait, self.prelude_ms)
         return wait
 
-    def _number_may_go_on(self, text: str, asked: Asked) -> bool:
-        spoken = words(text)
+    def _number_may_go_on(self, spoken: list[str], asked: Asked) -> bool:
         digits = 0
         for word in reversed(spoken):
             if not _DIGIT.fullmatch(word):
@@ -96,6 +102,11 @@ class Endpointing:
             return False
         # One digit at the end of a sentence is a count ("a table for four"), unless a number was asked for.
         return digits >= 2 or (digits == 1 and (asked == "digits" or len(spoken) == 1))
+
+
+def _spelling(spoken: list[str]) -> bool:
+    """Say whether the words end in letters: two of them, as one may be a name's ("plan B")."""
+    return len(spoken) > 1 and all(len(word) == 1 and word.isalpha() for word in spoken[-2:])
 
 
 @dataclass(frozen=True, slots=True)

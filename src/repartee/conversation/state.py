@@ -128,7 +128,7 @@ class Conversation:
     last_turn_id: int = 0
     last_reply_id: int = 0
     joined: bool = False
-    asked: Asked = "open"
+    asked: Asked = "nothing"
     """What the agent's last reply asked for."""
     waste: float = 0.0
     """Share of the latest held replies that were thrown away, newest counting most."""

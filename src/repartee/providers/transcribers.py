@@ -60,6 +60,7 @@ class PieceBuffer:
         self._rate_hz = rate_hz
         self._audio = bytearray()
         self._open = False
+        self._voice_at = 0
         self.piece_id = 1
 
     def add(self, pcm: bytes) -> None:
@@ -71,18 +72,23 @@ class PieceBuffer:
 
     def begin(self, silent_s: float) -> bool:
         """Voice has begun, after so much silence; return whether it goes on with the same piece."""
+        self._voice_at = len(self._audio)
         if not self._open:
             self._open = True
             return False
         if self.seconds - silent_s >= PIECE_S and silent_s >= SETTLE_PAUSE_S:
             self._next(keep_s=min(PREROLL_S, silent_s / 2))
-            self._open = True
+            self._open, self._voice_at = True, len(self._audio)
             return False
         return True
 
-    def settle(self) -> None:
-        """What comes next is another piece."""
-        if self._open:
+    def settle(self, *, speaking: bool = False) -> None:
+        """What comes next is another piece; a voice that already sounds again belongs to it."""
+        if speaking:
+            since_s = (len(self._audio) - self._voice_at) / self._rate_hz / BYTES_PER_SAMPLE
+            self._next(keep_s=since_s + PREROLL_S / 2)
+            self._open, self._voice_at = True, 0
+        elif self._open:
             self._next(keep_s=0.0)
 
     def _next(self, keep_s: float) -> None:
@@ -136,7 +142,7 @@ class PiecewiseSTT(OpenAISTTService):
                 self._transcribe_piece(frame.segment_id)
                 return
             case TurnClosedFrame():
-                self._buffer().settle()
+                self._buffer().settle(speaking=self._user_speaking)
                 return
             case EndFrame() | CancelFrame():
                 await self._cancel_attempts()
@@ -145,12 +151,14 @@ class PiecewiseSTT(OpenAISTTService):
         await super().process_frame(frame, direction)
 
     async def _handle_user_started_speaking(self, frame: VADUserStartedSpeakingFrame) -> None:  # noqa: ARG002
+        self._user_speaking = True
         same = self._buffer().begin(time.monotonic() - self._paused_s)
         if same and (attempt := self._attempts.get(self._buffer().piece_id)) is not None:
             # The connection is closed with it, and the vendor stops.
             attempt.cancel()
 
     async def _handle_user_stopped_speaking(self, frame: VADUserStoppedSpeakingFrame) -> None:
+        self._user_speaking = False
         self._paused_s = time.monotonic() - frame.stop_secs
         if isinstance(frame, VoicePausedFrame) and self.is_usable:
             self._transcribe_piece(frame.segment_id)

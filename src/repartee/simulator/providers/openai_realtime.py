@@ -16,7 +16,9 @@ from repartee.simulator.providers.bill import Entry
 from repartee.simulator.providers.desk import Desk, FaultError
 
 RATE_HZ = 24_000
-PARTIAL_S = 0.25
+PARTIAL_S = 0.15
+PARTIAL_LAG_S = 0.15
+"""Words are told 0.15 to 0.3 s after they were spoken, as streaming recognisers do."""
 MIN_COMMIT_S = 0.1
 MAX_BUFFER_S = 300
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -104,7 +106,9 @@ class _Session:
             self._looking = self._own(self._look())
 
     async def _look(self) -> None:
-        item, heard = self._item, await self._desk.recognise(_sound(self._buffer), RATE_HZ)
+        item, told_at_s = self._item, time.monotonic() + PARTIAL_LAG_S
+        heard = await self._desk.recognise(_sound(self._buffer), RATE_HZ)
+        await asyncio.sleep(max(0.0, told_at_s - time.monotonic()))
         if item == self._item:
             await self._tell(item, heard.text)
 
