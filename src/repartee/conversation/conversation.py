@@ -238,7 +238,7 @@ class _Step(Moves):
             case Thinking(reply_id, Turn() as old):
                 self.do(CancelReply(reply_id))
                 self.disarm("reply")
-                turn = after(old, turn)
+                self.remember(old)  # it was not answered, but it was said
             case Thinking(reply_id) | Speaking(reply_id):
                 self.do(CancelReply(reply_id))
                 self.disarm("reply", "take_floor")
