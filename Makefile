@@ -1,11 +1,11 @@
 # Two commands: `make run` talks, `make test` checks. Both set up whatever they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint clean
+.PHONY: help setup run test lint clean bench-peers
 
 PYTHON ?= python3
 
 help: ## Show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: ## Install everything the product needs
 	@$(PYTHON) scripts/setup.py
@@ -27,3 +27,6 @@ lint: ## Format, lint, types and layers, of Python and of the page
 
 clean: ## Remove what setup made in this folder
 	@rm -rf .venv web/node_modules src/repartee/server/static
+
+bench-peers: setup ## Measure repartee against its peers (about an hour); writes benchmarks/results
+	@$(PYTHON) scripts/bench_peers.py

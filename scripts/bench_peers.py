@@ -1,0 +1,73 @@
+"""Measure repartee against its peers, each in a Python environment of its own, and write benchmarks/results.
+
+With `--sweep` the systems are also measured at several endpointing delays: the frontier of delay against cut-ins.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("REPARTEE_CACHE_DIR", Path.home() / ".cache" / "repartee"))
+RESULTS = Path("benchmarks/results")
+FIXED = "fixed:300/350/250"
+RUNS = {
+    "peers-fixed-300-350-250": ["--suite", "latency", "--suite", "pauses", "--peers", "--profile", FIXED],
+    "peers-interruption": [
+        *("--suite", "barge-in", "--suite", "backchannel", "--suite", "noise", "--peers", "--profile", FIXED),
+        *("--items", "12"),
+    ],
+}
+SWEEP = {
+    "repartee": (0.1, 0.6, 1.0),
+    "pipecat-tuned": (0.4, 2.0),
+    "livekit-tuned": (0.6, 1.0),
+}
+
+
+def main() -> int:
+    """Install the peers and run the benchmarks."""
+    for name in ("pipecat", "livekit-agents"):
+        install(name)
+    runs = dict(RUNS)
+    if "--sweep" in sys.argv[1:]:
+        for system, knobs in SWEEP.items():
+            for knob in knobs:
+                runs[f"sweep-{system}-{knob}"] = [
+                    *("--suite", "latency", "--suite", "pauses", "--items", "16", "--profile", FIXED),
+                    *("--system", system, "--knob", str(knob)),
+                ]
+    wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    for name, arguments in runs.items():
+        if wanted and not any(name.startswith(prefix) for prefix in wanted):
+            continue
+        began = time.monotonic()
+        command = [str(ROOT / ".venv" / "bin" / "repartee"), "bench", *arguments]
+        subprocess.run([*command, "--write", str(RESULTS / f"{name}.json")], cwd=ROOT, check=True)
+        sys.stdout.write(f"{name}: {time.monotonic() - began:.0f} s\n")
+    return subprocess.run(
+        [str(ROOT / ".venv" / "bin" / "python"), "scripts/figures.py"], cwd=ROOT, check=False
+    ).returncode
+
+
+def install(name: str) -> None:
+    """Make a peer's environment."""
+    folder = CACHE / "peers" / name
+    if (folder / "installed").is_file():
+        return
+    sys.stdout.write(f"installing {name} in {folder}\n")
+    requirements = ROOT / "benchmarks" / "peers" / f"requirements-{name}.txt"
+    subprocess.run(["uv", "venv", "--clear", "--quiet", str(folder)], check=True)
+    python = str(folder / "bin" / "python")
+    subprocess.run(
+        ["uv", "pip", "install", "--quiet", "--python", python, "-r", str(requirements)], check=True
+    )
+    (folder / "installed").touch()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
