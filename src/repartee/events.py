@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-DeadlineName = Literal["endpoint", "transcript", "take_floor", "reply", "call"]
-"""`endpoint`: the user's silence is long enough. `transcript`: speech-to-text took too long. `take_floor`: voice over
-the agent went on long enough to ask for its words, or for too long without them. `reply`: no audio in time. `call`:
-the call is too long."""
+DeadlineName = Literal["endpoint", "speculate", "transcript", "take_floor", "reply", "call"]
+"""`endpoint`: the user's silence is long enough. `speculate`: it soon will be. `transcript`: speech-to-text took too
+long. `take_floor`: voice over the agent went on long enough to ask for its words, or for too long without them.
+`reply`: no audio in time. `call`: the call is too long."""
 
 Asked = Literal["nothing", "answer", "digits"]
 """What the agent asked for last: numbers and spelled words come in groups, and a bare "yes" is a whole answer only to

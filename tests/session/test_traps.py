@@ -53,6 +53,7 @@ def hooks(said: list[Any] | None = None) -> RoomHooks:
         call_over=lambda why: events.append(("over", why)),
         chat=lambda text: events.append(("chat", text)),
         network=lambda what: events.append(("network", what)),
+        sensitivity=lambda to: events.append(("sensitivity", to)),
     )
 
 
@@ -100,6 +101,22 @@ async def test_trap_2_and_16_we_watch_the_caller_leave_ourselves() -> None:
     client._on_left(cast("rtc.RemoteParticipant", Participant()))
     client._on_room_closed()
     assert said == [("over", "caller_left"), ("over", "room_closed")]
+
+
+async def test_only_the_caller_sets_the_sensitivity_and_only_to_what_there_is() -> None:
+    said: list[Any] = []
+    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
+    client._caller = "ann"
+
+    def call(who: str, payload: str) -> rtc.RpcInvocationData:
+        return rtc.RpcInvocationData("1", who, payload, 5.0)
+
+    assert await client._on_sensitivity(call("ann", "low")) == "low"
+    assert await client._on_sensitivity(call("ann", '"high"')) == "high"
+    for who, payload in (("bob", "low"), ("ann", "lowest"), ("ann", "x" * 10_000)):
+        with pytest.raises(rtc.RpcError):
+            await client._on_sensitivity(call(who, payload))
+    assert said == [("sensitivity", "low"), ("sensitivity", "high")]
 
 
 async def test_trap_2_a_lost_connection_gets_time_to_come_back() -> None:

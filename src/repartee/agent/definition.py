@@ -101,8 +101,11 @@ class TurnTaking(_Strict):
     sensitivity: Literal["low", "medium", "high"] = "medium"
     min_silence_ms: int = Field(default=300, ge=100, le=3000)
     max_silence_ms: int = Field(default=1600, ge=200, le=10_000)
+    digits_silence_ms: int = Field(default=1500, ge=200, le=10_000)
     speculate: bool = True
     barge_in: bool = True
+    take_floor_ms: int | None = Field(default=None, ge=100, le=5000)
+    backchannel_max_words: int | None = Field(default=None, ge=0, le=20)
 
     @model_validator(mode="after")
     def _ordered(self) -> TurnTaking:

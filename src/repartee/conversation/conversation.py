@@ -302,6 +302,9 @@ class _Step(Moves):
                 self.end("max_duration")
             case "endpoint":
                 self._silent_long_enough(event.at_ms)
+            case "speculate":
+                if isinstance(self.state, UserTurn) and not self.state.turn.voice:
+                    self.pause_evidence(self.state.turn, event.at_ms)
             case "transcript":
                 self._transcript_missing(event.at_ms)
             case "take_floor":

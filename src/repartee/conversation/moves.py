@@ -92,11 +92,16 @@ class Moves:
         """In a pause: start a held reply when it may pay; move the end of the turn to what is known now."""
         self.state = UserTurn(turn)
         may_start = self.policies.speculation.may_start(turn.probability, turn.best_text, self.waste)
-        if may_start and (turn.words_known or turn.guess):
+        if not may_start or not (turn.words_known or turn.guess):
+            self.endpoint_at(turn, at_ms)
+            return
+        start_ms = turn.silent_since_ms + self.wait_ms(turn) - self.policies.speculation.lead_ms
+        if turn.probability is not None and at_ms < start_ms:
+            self.arm("speculate", start_ms)
+            self.endpoint_at(turn, at_ms)
+        else:
             self.start_reply(turn.turn_id, turn.best_text, held=True)
             self.go_on_speculating(Speculating(turn, self.reply_id, turn.best_text), turn, at_ms)
-        else:
-            self.endpoint_at(turn, at_ms)
 
     def go_on_speculating(self, state: Speculating, turn: Turn, at_ms: float) -> None:
         voiced = state.voiced or self.policies.speculation.may_voice(turn.probability, self.waste)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from repartee.events import Asked
 
+Sensitivity = Literal["low", "medium", "high"]
 _WORD = re.compile(r"[\w']+")
 _OPEN_END = re.compile(
-    r"(?:\b(?:and|or|but|so|because|the|a|an|to|of|for|with|my|your|is|are|was|at|from|um|uh|er|like|if|that"
+    r"(?:\b(?:and|or|but|so|because|the|a|an|to|of|for|with|my|your|is|are|was|at|from|um|uh|er|if|that"
     r"|und|oder|aber|weil|der|die|das|ein|eine|mit|y|o|pero|el|la|los|un|una|de|con)|[,:;-]|\.\.\.)$",
     re.IGNORECASE,
 )
@@ -130,6 +132,14 @@ class Interruption:
         return len(spoken) > self.backchannel_max_words or any(word not in BACKCHANNELS for word in spoken)
 
 
+SENSITIVITY: dict[Sensitivity, Interruption] = {
+    "low": Interruption(take_floor_ms=800.0, words_ms=2000.0, backchannel_max_words=5),
+    "medium": Interruption(),
+    "high": Interruption(take_floor_ms=250.0, words_ms=600.0, backchannel_max_words=1),
+}
+"""How easily the agent gives way, in one word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Speculation:
     """Whether a reply may be produced while the user might still go on, and whether its audio may."""
@@ -139,6 +149,8 @@ class Speculation:
     """Below this end-of-turn probability a false start is likelier than a gain."""
     voice_probability: float = 0.5
     """Model text is cheap, synthesis is dear: it needs better evidence."""
+    lead_ms: float = 700.0
+    """A reply is begun this long before it may be heard; where the wait is long, beginning at once is for nothing."""
     waste_budget: float = 0.25
     """Share of held replies that may be thrown away before more evidence is asked for."""
 

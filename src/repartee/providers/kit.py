@@ -31,6 +31,7 @@ log = structlog.get_logger()
 CONNECT_S, READ_S = 2.0, 10.0
 PREWARM_S = 3.0
 OUT_SAMPLE_RATE_HZ = 24_000
+ON_DEVICE_PAUSE_S = 0.1
 TOOL_GRACE_S = 30.0
 """Beyond a tool's own limit: the time it may wait for its permit."""
 
@@ -81,6 +82,7 @@ class ProviderKit:
             )
         return transcribers.PiecewiseSTT(
             self._client(rung.provider),
+            after_pause_s=ON_DEVICE_PAUSE_S if rung.provider == "on-device" else 0.0,
             settings=transcribers.PiecewiseSTT.Settings(model=rung.model, language=language),
         )
 

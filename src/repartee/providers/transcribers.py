@@ -115,9 +115,14 @@ class PiecewiseSTT(OpenAISTTService):
     Closes: 0.5 s of silence appended to every upload; a client of its own per call, with hidden retries; an empty
     transcript never told, so that "nothing was said" cannot be known; segments transcribed one after another and
     never cancelled, so that a false pause delays the words that follow.
+
+    Args:
+        client: The client every call of this process shares.
+        after_pause_s: A pause must last this much longer than it took to find. More where a wrong start costs
+            processor time that the right one then lacks.
     """
 
-    def __init__(self, client: AsyncOpenAI, **kwargs: Any) -> None:
+    def __init__(self, client: AsyncOpenAI, *, after_pause_s: float = 0.0, **kwargs: Any) -> None:
         super().__init__(
             api_key=client.api_key,
             base_url=str(client.base_url),
@@ -126,6 +131,7 @@ class PiecewiseSTT(OpenAISTTService):
             **kwargs,
         )
         self._client = client
+        self._after_pause_s = after_pause_s
         self._piece: PieceBuffer | None = None
         self._attempts: dict[int, asyncio.Task[None]] = {}
         self._paused_s = 0.0
@@ -161,14 +167,14 @@ class PiecewiseSTT(OpenAISTTService):
         self._user_speaking = False
         self._paused_s = time.monotonic() - frame.stop_secs
         if isinstance(frame, VoicePausedFrame) and self.is_usable:
-            self._transcribe_piece(frame.segment_id)
+            self._transcribe_piece(frame.segment_id, self._after_pause_s)
 
-    def _transcribe_piece(self, segment_id: int) -> None:
+    def _transcribe_piece(self, segment_id: int, after_s: float = 0.0) -> None:
         piece = self._buffer()
         piece_id = piece.piece_id
         if (older := self._attempts.pop(piece_id, None)) is not None:
             older.cancel()
-        work = self._transcribe_as(piece_id, segment_id, piece.audio() + self._trailing_silence())
+        work = self._transcribe_as(piece_id, segment_id, piece.audio() + self._trailing_silence(), after_s)
         attempt = self.create_task(work, f"{self}::piece {piece_id}")
         self._attempts[piece_id] = attempt
         attempt.add_done_callback(lambda done: self._forget(piece_id, done))
@@ -177,7 +183,8 @@ class PiecewiseSTT(OpenAISTTService):
         if self._attempts.get(piece_id) is attempt:
             del self._attempts[piece_id]
 
-    async def _transcribe_as(self, piece_id: int, segment_id: int, pcm: bytes) -> None:
+    async def _transcribe_as(self, piece_id: int, segment_id: int, pcm: bytes, after_s: float) -> None:
+        await asyncio.sleep(after_s)  # cancelled when the voice goes on
         self._record_stt_audio_usage(pcm)
         await self.emit_stt_usage_metrics()
         async for frame in self.run_stt(pcm_to_wav(pcm, self.sample_rate)):

@@ -14,6 +14,7 @@ from typing import Any, cast
 from livekit import rtc
 from pipecat.transports.livekit.transport import LiveKitParams, LiveKitTransport, LiveKitTransportClient
 
+from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.errors import MediaError
 from repartee.events import EndReason
 from repartee.session.limits import ChatLimiter
@@ -29,6 +30,11 @@ CALLER_GRACE_S = 20.0
 NO_CALLER_S = 45.0
 """The agent is in the room before the caller; it leaves again when nobody comes."""
 
+SENSITIVITY_METHOD = "repartee.sensitivity"
+"""RPC: how easily the agent gives way, from now on."""
+RPC_REFUSED = 1500
+"""LiveKit's code for an application's own errors."""
+
 _STANDARD_KINDS = (rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD, rtc.ParticipantKind.PARTICIPANT_KIND_SIP)
 
 
@@ -43,6 +49,8 @@ class RoomHooks:
     """The caller typed something."""
     network: Callable[[str], None]
     """"reconnecting" or "reconnected"."""
+    sensitivity: Callable[[Sensitivity], None]
+    """The caller wants the agent to give way more or less easily."""
 
 
 class RoomClient(LiveKitTransportClient):
@@ -100,6 +108,7 @@ class RoomClient(LiveKitTransportClient):
                         "LIVEKIT_URL and that the server is up"
                     ) from error
                 await asyncio.sleep(0.2 * 2**attempt)
+        self.room.local_participant.register_rpc_method(SENSITIVITY_METHOD, self._on_sensitivity)
         for participant in self.room.remote_participants.values():
             self._on_joined(participant)
         if self._caller is None and self._lobby is None:
@@ -166,6 +175,18 @@ class RoomClient(LiveKitTransportClient):
 
     def _on_room_closed(self, *_: object) -> None:
         self._hooks.call_over("room_closed")
+
+    async def _on_sensitivity(self, call: rtc.RpcInvocationData) -> str:
+        """Take "low", "medium" or "high" from the caller."""
+        if not self.is_caller(call.caller_identity):
+            raise rtc.RpcError(RPC_REFUSED, "only the caller may set the sensitivity")
+        wanted = call.payload.strip().strip('"')
+        if wanted not in SENSITIVITY or not self._limiter.admit():
+            raise rtc.RpcError(
+                RPC_REFUSED, "the sensitivity is one of low, medium, high, and set now and then"
+            )
+        self._hooks.sensitivity(wanted)
+        return wanted
 
     # --- media and text ---------------------------------------------------------------------------------------
 

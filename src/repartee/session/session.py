@@ -17,8 +17,9 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext, load_agent
-from repartee.conversation import Endpointing, Interruption, Patience, Policies, Speculation
+from repartee.conversation import Endpointing, Patience, Policies, Speculation
 from repartee.conversation.history import History
+from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
 from repartee.providers import choose_ladder
 from repartee.providers.kit import ProviderKit
@@ -218,25 +219,36 @@ class _Session:
             call_over=lambda reason: submit(CallEnded(now(), reason)),
             chat=lambda text: submit(TextTyped(now(), text)),
             network=lambda what: self._timeline.mark(f"network.{what}"),
+            sensitivity=self._set_sensitivity,
         )
+
+    def _set_sensitivity(self, sensitivity: Sensitivity) -> None:
+        enabled = self._bridge.interruption.enabled
+        self._bridge.interruption = replace(SENSITIVITY[sensitivity], enabled=enabled)
+        self._timeline.mark("sensitivity", to=sensitivity)
 
     def _end(self, reason: EndReason) -> None:
         if not self._ended.done():
             self._ended.set_result(reason)
 
 
-_SENSITIVITY = {
-    "low": Interruption(take_floor_ms=800.0, words_ms=2000.0, backchannel_max_words=5),
-    "medium": Interruption(),
-    "high": Interruption(take_floor_ms=250.0, words_ms=600.0, backchannel_max_words=1),
-}
-
-
 def _policies(agent: Agent) -> Policies:
     taking, limits = agent.turn_taking, agent.limits
+    numbers = {
+        name: value
+        for name, value in (
+            ("take_floor_ms", taking.take_floor_ms),
+            ("backchannel_max_words", taking.backchannel_max_words),
+        )
+        if value is not None
+    }
     return Policies(
-        endpointing=Endpointing(float(taking.min_silence_ms), float(taking.max_silence_ms)),
-        interruption=replace(_SENSITIVITY[taking.sensitivity], enabled=taking.barge_in),
+        endpointing=Endpointing(
+            float(taking.min_silence_ms),
+            float(taking.max_silence_ms),
+            digits_ms=float(taking.digits_silence_ms),
+        ),
+        interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
         speculation=Speculation(taking.speculate),
         patience=Patience(call_ms=limits.max_call_s * 1000.0),
     )

@@ -15,7 +15,7 @@ async def _serve(port: int) -> None:
     # After the environment is set: BLAS threads of numpy and ONNX starve each other on few cores.
     from repartee.providers.ondevice.host import Host  # noqa: PLC0415
 
-    runner = web.AppRunner(Host().app(), access_log=None)
+    runner = web.AppRunner(Host().app(), access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()

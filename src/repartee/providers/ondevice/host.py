@@ -27,6 +27,8 @@ MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 MAX_TEXT_CHARACTERS = 4096
 MAX_WAITING = 16
 WHISPER_THREADS = 2
+WHISPER_WORKERS = 2
+"""An inference cannot be stopped half way; one whose caller has gone on speaking must not hold up the next."""
 
 
 class Host:
@@ -34,11 +36,15 @@ class Host:
 
     def __init__(self) -> None:
         self._whisper = WhisperModel(
-            str(registry.whisper_folder()), device="cpu", compute_type="int8", cpu_threads=WHISPER_THREADS
+            str(registry.whisper_folder()),
+            device="cpu",
+            compute_type="int8",
+            cpu_threads=WHISPER_THREADS,
+            num_workers=WHISPER_WORKERS,
         )
         self._sentences = SentenceModel(*registry.minilm_files())
         self._voice = Voice(*registry.piper_voice())
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="whisper")
+        self._executor = ThreadPoolExecutor(max_workers=WHISPER_WORKERS, thread_name_prefix="whisper")
         self._small = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sentences")
         self._waiting = 0
 

@@ -90,7 +90,7 @@ class Simulator:
         app.add_routes(OpenAIRealtime(desk).routes())
         app.add_routes(VoiceSockets(desk).routes())
         app.add_routes(_control(desk))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await runner.setup()
         try:
             try:

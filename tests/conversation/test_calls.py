@@ -1,0 +1,281 @@
+"""Whole calls on a virtual clock: what is decided when, kept as text to be read.
+
+`REPARTEE_SNAPSHOTS=1 pytest tests/conversation/test_calls.py` writes them anew; read what changed before keeping it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import pytest
+
+from repartee.conversation import Conversation, Policies, advance
+from repartee.events import (
+    ArmDeadline,
+    CallEnded,
+    CallerJoined,
+    CancelReply,
+    Command,
+    DeadlinePassed,
+    DisarmDeadline,
+    Event,
+    LowerVoice,
+    ReleaseReply,
+    ReplyAudible,
+    ReplyFinished,
+    RestoreVoice,
+    SpeakGreeting,
+    SpeakLine,
+    SpeechStarted,
+    SpeechStopped,
+    StartReply,
+    TextTyped,
+    TranscriptReceived,
+    TurnScored,
+    VoiceReply,
+    WordsGuessed,
+)
+from tests.conversation.model import Invariants
+
+FOLDER = Path(__file__).parent / "calls"
+STT_MS, LLM_MS, TTS_MS, PAUSE_MS, SCORE_MS = 300, 350, 250, 80, 60
+SPOKEN_MS = 3000
+
+
+@dataclass
+class Reply:
+    """A reply in the making."""
+
+    text_at: float
+    voiced_at: float | None
+    released_at: float | None
+    left_ms: float = SPOKEN_MS
+    audible_at: float | None = None
+
+
+@dataclass
+class VirtualCall:
+    """A caller, vendors of fixed latency, and a clock that jumps from event to event."""
+
+    policies: Policies = field(default_factory=Policies)
+
+    def __post_init__(self) -> None:
+        self.conversation = Conversation()
+        self.checker = Invariants()
+        self.log: list[str] = []
+        self._queue: list[tuple[float, int, Event]] = []
+        self._count = 0
+        self._armed: dict[str, float] = {}
+        self._replies: dict[int, Reply] = {}
+        self._pending: dict[int, float] = {}
+        self._segment = self._piece = 0
+        self._speaking = False
+
+    def at(self, at_ms: float, event: Event) -> None:
+        self._count += 1
+        heapq.heappush(self._queue, (at_ms, self._count, event))
+
+    def says(
+        self, start_ms: float, end_ms: float, text: str, *, scores: dict[int, float], piece: int = 0
+    ) -> None:
+        """The caller speaks; `scores` are the end-of-turn model's, by silence."""
+        self._segment += 1
+        self._piece = piece or self._piece + 1
+        segment, stopped = self._segment, end_ms + PAUSE_MS
+        self.at(start_ms, SpeechStarted(start_ms, segment))
+        self.at(stopped, SpeechStopped(stopped, segment, end_ms, end_ms - start_ms))
+        for silent_ms, score in scores.items():
+            told = end_ms + silent_ms + SCORE_MS
+            self.at(told, TurnScored(told, segment, score))
+        self.at(stopped + STT_MS, TranscriptReceived(stopped + STT_MS, text, self._piece, segment))
+
+    def run(self, until_ms: float) -> str:
+        while self._queue and self._queue[0][0] <= until_ms:
+            at_ms, _, event = heapq.heappop(self._queue)
+            if self._stale(event, at_ms):
+                continue
+            if isinstance(event, DeadlinePassed):
+                self._armed.pop(event.name)
+                self.checker.deadline_passed(event.name)
+            before = self.conversation
+            self.conversation, commands = advance(before, event, self.policies)
+            self.checker.step(before, event, self.conversation, commands)
+            for command in commands:
+                self._perform(command, at_ms)
+            self._note(at_ms, event, commands)
+        return "\n".join(self.log) + "\n"
+
+    def _stale(self, event: Event, at_ms: float) -> bool:
+        """What would not have happened: a deadline disarmed, audio of a reply that was held or thrown away."""
+        match event:
+            case DeadlinePassed(_, name):
+                return self._armed.get(name) != at_ms
+            case ReplyAudible(_, reply_id) | ReplyFinished(_, reply_id):
+                return self._pending.get(reply_id) != at_ms
+            case _:
+                return False
+
+    def _perform(self, command: Command, now: float) -> None:
+        match command:
+            case ArmDeadline(name, at_ms):
+                self._armed[name] = at_ms
+                self.at(at_ms, DeadlinePassed(at_ms, name))
+            case DisarmDeadline(name):
+                self._armed.pop(name, None)
+            case StartReply(reply_id, held=held):
+                self._replies[reply_id] = Reply(now + LLM_MS, None if held else now, None if held else now)
+                self._plan(reply_id)
+            case SpeakGreeting(reply_id) | SpeakLine(reply_id):
+                self._replies[reply_id] = Reply(now, now, now)
+                self._plan(reply_id)
+            case VoiceReply(reply_id):
+                self._replies[reply_id].voiced_at = now
+            case ReleaseReply(reply_id):
+                reply = self._replies[reply_id]
+                reply.released_at, reply.voiced_at = now, reply.voiced_at or now
+                self._plan(reply_id)
+            case CancelReply(reply_id):
+                self._replies.pop(reply_id)
+                self._pending.pop(reply_id, None)
+            case LowerVoice(reply_id):
+                reply = self._replies[reply_id]
+                reply.left_ms -= now - reply.audible_at if reply.audible_at is not None else 0
+                self._pending.pop(reply_id, None)
+            case RestoreVoice(reply_id):
+                self._sound(reply_id, now)
+            case _:
+                pass
+
+    def _plan(self, reply_id: int) -> None:
+        reply = self._replies[reply_id]
+        if reply.released_at is not None and reply.voiced_at is not None:
+            self._sound(reply_id, max(reply.released_at, max(reply.text_at, reply.voiced_at) + TTS_MS))
+
+    def _sound(self, reply_id: int, at_ms: float) -> None:
+        reply = self._replies[reply_id]
+        reply.audible_at = at_ms
+        self._pending[reply_id] = at_ms
+        self.at(at_ms, ReplyAudible(at_ms, reply_id))
+
+    def _note(self, at_ms: float, event: Event, commands: tuple[Command, ...]) -> None:
+        if isinstance(event, ReplyAudible):
+            end = at_ms + self._replies[event.reply_id].left_ms
+            self._pending[event.reply_id] = end
+            self.at(end, ReplyFinished(end, event.reply_id))
+        told = [shown(c) for c in commands if not isinstance(c, (ArmDeadline, DisarmDeadline))]
+        state = type(self.conversation.state).__name__
+        self.log.append(f"{at_ms:7.0f}  {shown(event):58} {state:12} {', '.join(told)}".rstrip())
+
+
+def shown(what: Event | Command) -> str:
+    parts = []
+    for item in fields(what):
+        value = getattr(what, item.name)
+        if item.name in {"at_ms", "ended_at_ms", "spoken_ms"}:
+            continue
+        parts.append(
+            repr(value)
+            if isinstance(value, str)
+            else f"{value:g}"
+            if isinstance(value, float)
+            else str(value)
+        )
+    return f"{type(what).__name__}({', '.join(parts)})"
+
+
+SURE = {80: 0.95}
+
+
+def question(call: VirtualCall) -> None:
+    call.at(0, CallerJoined(0))
+    call.says(4000, 5000, "when are you open", scores=SURE)
+
+
+def pause_in_the_middle(call: VirtualCall) -> None:
+    call.says(0, 900, "I need an appointment", scores=SURE)
+    call.says(1150, 2000, "I need an appointment on friday", scores=SURE, piece=1)
+
+
+def sounds_unfinished_at_first(call: VirtualCall) -> None:
+    call.says(
+        0, 1000, "what's the weather like", scores={80: 0.01, 200: 0.02, 320: 0.08, 440: 0.4, 560: 0.95}
+    )
+
+
+def phone_number(call: VirtualCall) -> None:
+    call.says(0, 800, "five five five", scores=SURE)
+    call.says(1900, 2700, "five five five one two three", scores=SURE, piece=1)
+    call.says(3800, 4800, "five five five one two three four five six seven", scores=SURE, piece=1)
+
+
+def interruption(call: VirtualCall) -> None:
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.says(3000, 4000, "no is there parking", scores=SURE)
+
+
+def backchannel(call: VirtualCall) -> None:
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.says(3000, 3300, "mm-hm", scores={80: 0.4})
+
+
+def noise_that_lasts(call: VirtualCall) -> None:
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.at(3000, SpeechStarted(3000, 9))
+    call.at(3750, TranscriptReceived(3750, "", 9, 9))
+    call.at(7000, SpeechStopped(7000, 9, 6900, 3900))
+
+
+def talking_over_the_greeting(call: VirtualCall) -> None:
+    call.at(0, CallerJoined(0))
+    call.says(100, 1100, "when are you open", scores=SURE)
+
+
+def guesses(call: VirtualCall) -> None:
+    call.at(0, SpeechStarted(0, 1))
+    call.at(900, WordsGuessed(900, "when are"))
+    call.at(1080, SpeechStopped(1080, 1, 1000, 1000))
+    call.at(1140, TurnScored(1140, 1, 0.95))
+    call.at(1200, WordsGuessed(1200, "when are you open"))
+    call.at(1400, TranscriptReceived(1400, "When are you open?", 1, 1))
+
+
+def lost_transcript(call: VirtualCall) -> None:
+    call.at(0, SpeechStarted(0, 1))
+    call.at(1080, SpeechStopped(1080, 1, 1000, 1000))
+    call.at(1140, TurnScored(1140, 1, 0.95))
+
+
+def typed_over_speech(call: VirtualCall) -> None:
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.at(3000, TextTyped(3000, "never mind"))
+    call.at(3500, CallEnded(3500, "caller_left"))
+
+
+CALLS: tuple[Callable[[VirtualCall], None], ...] = (
+    question,
+    pause_in_the_middle,
+    sounds_unfinished_at_first,
+    phone_number,
+    interruption,
+    backchannel,
+    noise_that_lasts,
+    talking_over_the_greeting,
+    guesses,
+    lost_transcript,
+    typed_over_speech,
+)
+
+
+@pytest.mark.parametrize("scene", CALLS, ids=lambda scene: scene.__name__)
+def test_a_call_goes_as_it_is_written_down(scene: Callable[[VirtualCall], None]) -> None:
+    call = VirtualCall()
+    scene(call)
+    text = call.run(until_ms=15_000)
+    file = FOLDER / f"{scene.__name__}.txt"
+    if os.environ.get("REPARTEE_SNAPSHOTS"):
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
