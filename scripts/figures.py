@@ -1,6 +1,6 @@
-"""Write the README's figures from benchmarks/results, so that no number is typed by hand.
+"""Write the documents' figures from benchmarks/results, so that no number is typed by hand.
 
-`python scripts/figures.py` rewrites the part between the markers; `--check` only says whether it would change.
+`python scripts/figures.py` rewrites what is between the markers; `--check` only says whether it would change.
 """
 
 from __future__ import annotations
@@ -10,42 +10,124 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from repartee.simulator.report import frontier_plot, shown_value, svg
+
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
-RESULT = ROOT / "benchmarks" / "results" / "turns-fixed-300-350-250.json"
+RESULTS = ROOT / "benchmarks" / "results"
+FRONTIER = ROOT / "docs" / "images" / "frontier.svg"
 START, END = "<!-- figures -->\n", "<!-- /figures -->\n"
+NAMES = {
+    "repartee": "**repartee**",
+    "pipecat": "Pipecat 1.14",
+    "pipecat-tuned": "Pipecat 1.14, tuned",
+    "livekit": "LiveKit Agents 1.8.9",
+    "livekit-tuned": "LiveKit Agents 1.8.9, tuned",
+}
+Figures = dict[str, Any]
 
 
 def main() -> int:
     """Rewrite or check; return the exit code."""
-    text = README.read_text(encoding="utf-8")
-    head, _, rest = text.partition(START)
-    _, _, tail = rest.partition(END)
-    wanted = head + START + table(json.loads(RESULT.read_text(encoding="utf-8"))) + END + tail
+    changed = False
+    for path, figures in (
+        (ROOT / "README.md", readme()),
+        (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
+    ):
+        text = path.read_text(encoding="utf-8")
+        head, _, rest = text.partition(START)
+        _, _, tail = rest.partition(END)
+        wanted = head + START + figures + END + tail
+        changed |= text != wanted
+        if "--check" not in sys.argv[1:]:
+            path.write_text(wanted, encoding="utf-8")
     if "--check" in sys.argv[1:]:
-        return 0 if text == wanted else 1
-    README.write_text(wanted, encoding="utf-8")
+        return int(changed)
+    FRONTIER.write_text(svg(frontier_plot(frontier())), encoding="utf-8")
     return 0
 
 
-def table(result: dict[str, Any]) -> str:
-    """Return the figures as Markdown."""
-    stt, llm, tts = result["profile"].removeprefix("fixed:").split("/")
-    latency = result["latency_ms"]
-    rows = "".join(
-        f"| {name} | {values['p50']:.0f} | {values['p95']:.0f} |\n"
-        for name, values in result["steps_ms"].items()
-    )
+def load(name: str) -> Figures:
+    """Return a result."""
+    return dict(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def frontier() -> list[Figures]:
+    """Return the results that make up the frontier."""
+    return [
+        load("peers-fixed-300-350-250"),
+        *(load(path.stem) for path in sorted(RESULTS.glob("sweep-*.json"))),
+    ]
+
+
+def readme() -> str:
+    """Return the README's figures."""
+    peers, stops, fast = load("peers-fixed-300-350-250"), load("peers-interruption"), load("fast")
+    mine = fast["figures"]["repartee"]["latency"]
+    stt, llm, tts = peers["options"]["profile"].removeprefix("fixed:").split("/")
     return f"""
-From the end of speech to the agent's first sound, on the audio, over a real LiveKit server: **{latency["p50"]:.0f} ms**
-in the median, {latency["p95"]:.0f} ms at the 95th percentile ({result["answered"]} of {result["turns"]} turns answered), with simulated vendors that take
-{stt} ms to transcribe, {llm} ms to the first token and {tts} ms to the first audio. `{result["command"]}`, {result["machine"]}.
+With streaming vendors (profile *fast*: words 0.15-0.3 s after they are spoken, first token in 350 ms, first audio in 188 ms) the
+agent is heard **{mine["latency_ms"]["p50"]:.0f} ms** after the caller's last sound in the median, {mine["latency_ms"]["p95"]:.0f} ms at the 95th percentile, over WebRTC.
+
+Against its peers, in one run, with simulated vendors that take {stt} ms to transcribe, {llm} ms to the first token and {tts} ms to the
+first audio; median / 95th percentile:
+
+{table(peers, stops)}
+`make bench-peers`, {peers["machine"]}. [How it is measured](docs/measuring.md), [what it does and how to tune
+it](docs/tuning-turn-taking.md); every turn is in [benchmarks/results](benchmarks/results).
+"""
+
+
+def table(peers: Figures, stops: Figures) -> str:
+    """Return the table of all systems."""
+    columns = (
+        ("first sound, ms", peers, "latency", "latency_ms"),
+        ("first content, ms", peers, "latency", "content_ms"),
+        ("cuts into pauses", peers, "pauses", "cut_in_turns"),
+        ("interrupted: silent, ms", stops, "barge-in", "silent_ms"),
+        ('stopped for good by a "mm-hm"', stops, "backchannel", "stopped_for_good"),
+    )
+    head = "| | " + " | ".join(title for title, *_ in columns) + " |\n|---|" + "---|" * len(columns) + "\n"
+    lines = ""
+    for system in peers["figures"]:
+        cells = [
+            shown_value(source["figures"].get(system, {}).get(suite, {}).get(key))
+            for _, source, suite, key in columns
+        ]
+        lines += f"| {NAMES.get(system, system)} | {' | '.join(cells)} |\n"
+    return head + lines
+
+
+def tuning() -> str:
+    """Return the figures of the page on turn-taking."""
+    peers, stops, fast = load("peers-fixed-300-350-250"), load("peers-interruption"), load("fast")
+    mine = {**peers["figures"]["repartee"], **stops["figures"]["repartee"]}
+    quick = fast["figures"]["repartee"]
+    steps = "".join(
+        f"| {name} | {step['p50']:.0f} | {step['p95']:.0f} |\n" for name, step in peers["steps_ms"].items()
+    )
+    over = mine["barge-in"]
+    return f"""
+![Median delay against cut-ins](images/frontier.svg)
+
+Each line is a system over its endpointing delays; down and left is better. `python scripts/bench_peers.py --sweep`, {peers["machine"]}.
+
+| | profile fast | fixed {peers["options"]["profile"].removeprefix("fixed:")} |
+|---|---|---|
+| commands: first sound, ms, median / 95 % | {shown_value(quick["latency"]["latency_ms"])} | {shown_value(mine["latency"]["latency_ms"])} |
+| commands: first content | {shown_value(quick["latency"]["content_ms"])} | {shown_value(mine["latency"]["content_ms"])} |
+| commands cut into | {shown_value(quick["latency"]["cut_in_turns"])} | {shown_value(mine["latency"]["cut_in_turns"])} |
+| turns with pauses cut into | {shown_value(quick["pauses"]["cut_in_turns"])} | {shown_value(mine["pauses"]["cut_in_turns"])} |
+| wasted cost: commands, turns with pauses | {shown_value(quick["latency"]["wasted"])}, {shown_value(quick["pauses"]["wasted"])} | {shown_value(mine["latency"]["wasted"])}, {shown_value(mine["pauses"]["wasted"])} |
+
+Interrupted, at the caller's ear from the onset of their voice: 20 dB down after {shown_value(over["lowered_ms"])} ms, silent after
+{shown_value(over["silent_ms"])} ms; the model was told what was heard, to a word, in {shown_value(over["context_exact_to_a_word"])} of {over["interruptions"]} interruptions.
+A "mm-hm" stopped the agent for good in {shown_value(mine["backchannel"]["stopped_for_good"])}, a noise in {shown_value(mine["noise"]["stopped_for_good"])}.
+
+Where the time goes (fixed vendors):
 
 | step | median ms | p95 ms |
 |---|---|---|
-{rows}
-Every turn is in [benchmarks/results](benchmarks/results/{RESULT.name}).
-"""
+{steps}"""
 
 
 if __name__ == "__main__":
