@@ -127,7 +127,7 @@ async def test_a_pause_is_transcribed_at_once_and_cancelled_when_the_voice_goes_
     await service._handle_user_started_speaking(VoiceStartedFrame(segment_id=1))
     await hear(service, 1.0)
     await service._handle_user_stopped_speaking(VoicePausedFrame(segment_id=1))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
     await service._handle_user_started_speaking(VoiceStartedFrame(segment_id=2))
     await asyncio.sleep(0.01)
     assert vendor.cancelled == 1, "the vendor is told to stop"

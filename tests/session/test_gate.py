@@ -13,7 +13,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from repartee.events import Event, ReplyAudible, ReplyFinished
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
-from repartee.session.gate import ReplyGate
+from repartee.session.gate import FADE_MS, ReplyGate
 from repartee.session.spoken import Sentence, SpokenReply
 
 RATE = 24_000
@@ -168,7 +168,7 @@ async def test_a_lowered_reply_goes_on_where_it_was_held() -> None:
         before = len(rig.sink.played)
         await rig.play(200)
         faded = np.frombuffer(bytes(rig.sink.played[before:]), dtype=np.int16)
-        assert len(faded) == RATE * 40 // 1000, "only the fade is heard"
+        assert len(faded) == RATE * FADE_MS // 1000, "only the fade is heard"
         assert faded[-1] == 0
         rig.gate.restore(1)
         await rig.play(2000)

@@ -132,7 +132,9 @@ async def test_typing_is_answered(speech: Path, tmp_path: Path) -> None:
         assert "stt" not in simulator.desk.bill.summary()["stages"]
 
 
-async def test_a_model_that_fails_once_does_not_end_the_call(speech: Path, tmp_path: Path) -> None:
+async def test_a_model_that_fails_while_it_is_held_is_asked_again_and_then_said_to_have_failed(
+    speech: Path, tmp_path: Path
+) -> None:
     async with (
         simulate(speech) as simulator,
         server(write_agent(tmp_path), tmp_path, simulator) as running,
@@ -140,9 +142,12 @@ async def test_a_model_that_fails_once_does_not_end_the_call(speech: Path, tmp_p
     ):
         simulator.desk.faults.append(Fault("llm", "error", 1))
         first = await caller.exchange(speech / "aiewf" / "turn_001.flac")
+        simulator.desk.faults.append(Fault("llm", "error", 2))
         second = await caller.exchange(speech / "aiewf" / "turn_003.flac")
-    assert "technical problem" in first.reply
-    assert "is there a track about mcp" in second.reply
+        third = await caller.exchange(speech / "aiewf" / "turn_001.flac")
+    assert "are there any workshops" in first.reply, "nobody heard that it failed"
+    assert "technical problem" in second.reply
+    assert "are there any workshops" in third.reply
 
 
 async def test_the_agent_leaves_with_the_caller(speech: Path, tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ class _Step(Moves):
         match self.state:
             case Speculating(turn, reply_id) if reply_id == event.reply_id:
                 self.do(CancelReply(reply_id))
-                self.state = UserTurn(turn)
+                self.state = UserTurn(replace(turn, failed=True))
             case Thinking(reply_id, turn, is_line) if reply_id == event.reply_id:
                 self.give_up(reply_id, turn, is_line=is_line, at_ms=event.at_ms)
             case Speaking(reply_id) if reply_id == event.reply_id:

@@ -27,6 +27,8 @@ class Turn:
     spoken_ms: float = 0.0
     probability: float | None = None
     """End-of-turn probability of the present pause."""
+    failed: bool = False
+    """A held reply failed in the present pause; the next attempt waits for the end of the turn."""
 
     @property
     def text(self) -> str:

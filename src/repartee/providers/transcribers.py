@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from openai import AsyncOpenAI
@@ -216,7 +217,7 @@ class FinalizingRealtimeSTT(OpenAIRealtimeSTTService):
 
     Closes: finals that are never marked final, which costs a time-out on every turn; deltas pushed as if each
     were the whole text; no transcript at all for a commit in which nothing was said; a commit at every short dip
-    of the voice, which cuts words in two.
+    of the voice, which cuts words in two; silence sent, and billed, for the whole of a call.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -227,6 +228,18 @@ class FinalizingRealtimeSTT(OpenAIRealtimeSTTService):
         self._committed: deque[tuple[int, int]] = deque()
         self._pieces = 0
         self._commit: asyncio.TimerHandle | None = None
+        self._sending = False
+        self._preroll = b""
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
+        """Send audio from a little before voice begins until it is committed."""
+        if self._sending:
+            await self._send_audio(self._preroll + audio)
+            self._preroll = b""
+        else:
+            keep = int(self.sample_rate * PREROLL_S) * BYTES_PER_SAMPLE
+            self._preroll = (self._preroll + audio)[-keep:]
+        yield None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Commit at pauses that last, and when the bridge asks."""
@@ -239,8 +252,9 @@ class FinalizingRealtimeSTT(OpenAIRealtimeSTTService):
                 return
             case VoiceStartedFrame():
                 self._put_off()
+                self._sending = True
             case TranscribeNowFrame():
-                self._commit_segment(frame.segment_id)
+                self._commit_segment(frame.segment_id, speaking=True)
                 return
             case TurnClosedFrame():
                 return
@@ -259,7 +273,8 @@ class FinalizingRealtimeSTT(OpenAIRealtimeSTTService):
             self._commit.cancel()
             self._commit = None
 
-    def _commit_segment(self, segment_id: int) -> None:
+    def _commit_segment(self, segment_id: int, *, speaking: bool = False) -> None:
+        self._sending = speaking
         self._pieces += 1
         self._committed.append((self._pieces, segment_id))
         self.create_task(self._commit_audio_buffer(), f"{self}::commit")

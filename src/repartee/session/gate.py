@@ -32,7 +32,7 @@ from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
 CHUNK_MS = 20
-FADE_MS = 40
+FADE_MS = 20
 SILENT_LEVEL = 200
 ATTACK_MS = 5
 """Kept before the first sound: the attack of a consonant."""

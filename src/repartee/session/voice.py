@@ -42,9 +42,9 @@ class VoiceParams:
         above_noise_db: Or within this much of the noise.
     """
 
-    start_probability: float = 0.6
+    start_probability: float = 0.7
     stop_probability: float = 0.35
-    start_ms: float = 64.0
+    start_ms: float = 32.0
     quiet_ms: float = 80.0
     still_ms: float = 64.0
     below_peak_db: float = 32.0

@@ -102,6 +102,8 @@ async def _talk_over(caller: Caller, item: Item, call: Call) -> None:
     at_s = await caller.play(item.pcm)
     call.said.append(Said(item, at_s, over=True, prompt_at_s=prompt_at_s))
     await caller.wait_until(at_s + item.end_s + 0.3)
+    if call.suite == "barge-in":
+        await caller.wait_for_sound(MISSED_S)
     await caller.wait_for_quiet(RESUME_S, LONGEST_REPLY_S)
 
 
