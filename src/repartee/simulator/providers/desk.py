@@ -58,6 +58,8 @@ class Desk:
         self.bill = bill
         self.replies = replies
         self.faults: list[Fault] = []
+        self.waiting = 0
+        """Requests that are being waited upon."""
         self._draws = draws
         self._library = library
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recognise")
@@ -105,7 +107,11 @@ class Desk:
         spread = {"stt": self.profile.stt, "llm": self.profile.llm, "tts": self.profile.tts}[stage]
         latency_s = (spread.at(self._draws.quantile(stage, key)) + extra_ms) / 1000
         latency_s += STALL_S if stall else 0.0
-        await asyncio.sleep(max(0.0, since_s + latency_s - time.monotonic()))
+        self.waiting += 1
+        try:
+            await asyncio.sleep(max(0.0, since_s + latency_s - time.monotonic()))
+        finally:
+            self.waiting -= 1
         return cut
 
     async def recognise(self, pcm: npt.NDArray[np.float32], rate_hz: int) -> Heard:

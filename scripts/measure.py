@@ -1,0 +1,153 @@
+"""Measure what needs no call, and write it to benchmarks/results.
+
+`pieces`: long turns transcribed by the piece, as a call does it, against one pass over the whole: word error.
+`core`: how long one decision of the conversation core takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+SPEECH = Path(os.environ.get("REPARTEE_SPEECH", ROOT.parent / "shared" / "speech"))
+RESULTS = ROOT / "benchmarks" / "results"
+RATE_HZ = 16_000
+STEP = 320
+PAUSE_S = 0.6
+"""Between sentences that are said as one turn."""
+
+
+def main() -> int:
+    """Run what is asked for, or all."""
+    wanted = sys.argv[1:] or ["pieces", "core"]
+    for name in wanted:
+        result = {"pieces": pieces, "core": core}[name]()
+        result["command"] = f"python scripts/measure.py {name}"
+        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
+    return 0
+
+
+def pieces() -> dict[str, Any]:
+    """Transcribe long turns both ways."""
+    import jiwer  # noqa: PLC0415
+    from faster_whisper import WhisperModel  # noqa: PLC0415
+
+    from repartee.providers.ondevice import registry  # noqa: PLC0415
+
+    whisper = WhisperModel(str(registry.whisper_folder()), device="cpu", compute_type="int8", cpu_threads=2)
+
+    def hear(pcm: np.ndarray) -> str:
+        sound = pcm.astype(np.float32) / 32768
+        found, _ = whisper.transcribe(
+            sound, language="en", beam_size=1, temperature=0.0, without_timestamps=True
+        )
+        return " ".join(segment.text.strip() for segment in found)
+
+    rows, truths, wholes, joined = [], [], [], []
+    for name, pcm, text in long_turns():
+        parts = cut(pcm)
+        whole, by_piece = hear(pcm), " ".join(hear(part) for part in parts)
+        truths.append(plain(text))
+        wholes.append(plain(whole))
+        joined.append(plain(by_piece))
+        tail_s = len(parts[-1]) / RATE_HZ
+        rows.append(
+            {
+                "turn": name,
+                "seconds": round(len(pcm) / RATE_HZ, 1),
+                "pieces": len(parts),
+                "tail_s": round(tail_s, 1),
+            }
+        )
+    return {
+        "turns": rows,
+        "count": len(rows),
+        "words": sum(len(text.split()) for text in truths),
+        "word_error_one_pass": round(jiwer.wer(truths, wholes), 4),
+        "word_error_by_piece": round(jiwer.wer(truths, joined), 4),
+        "seconds_left_at_the_end_one_pass": round(float(np.mean([row["seconds"] for row in rows])), 2),
+        "seconds_left_at_the_end_by_piece": round(float(np.mean([row["tail_s"] for row in rows])), 2),
+    }
+
+
+def long_turns() -> list[tuple[str, np.ndarray, str]]:
+    """Return recordings of long turns, and sentences joined to such, with their words."""
+    from repartee.simulator.audio import read_audio  # noqa: PLC0415
+
+    index = json.loads((SPEECH / "index.json").read_text(encoding="utf-8"))
+    known = [e for e in index if e.get("transcript") and not e["file"].startswith("fsdd/")]
+    turns = [(e["file"], read_audio(SPEECH / e["file"], RATE_HZ), e["transcript"]) for e in known]
+    whole = [turn for turn in turns if len(turn[1]) > 6 * RATE_HZ and not turn[0].startswith("aiewf")]
+    rng, sentences = random.Random(1), [turn for turn in turns if turn[0].startswith("aiewf")]  # noqa: S311
+    rng.shuffle(sentences)
+    quiet = np.random.default_rng(0).normal(0, 12, int(PAUSE_S * RATE_HZ)).astype(np.int16)
+    for at in range(0, len(sentences) - 2, 3):
+        trio = sentences[at : at + 3]
+        sound = np.concatenate([part for _, pcm, _ in trio for part in (pcm, quiet)])
+        whole.append((" + ".join(name for name, _, _ in trio), sound, " ".join(text for _, _, text in trio)))
+    return whole
+
+
+def cut(pcm: np.ndarray) -> list[np.ndarray]:
+    """Return the pieces a call would transcribe."""
+    from pipecat.audio.vad.silero import SileroVADAnalyzer  # noqa: PLC0415
+
+    from repartee.providers.transcribers import PieceBuffer  # noqa: PLC0415
+    from repartee.session.voice import VoiceActivity  # noqa: PLC0415
+
+    silero = SileroVADAnalyzer(sample_rate=RATE_HZ)
+    silero.set_sample_rate(RATE_HZ)
+    voice = VoiceActivity(lambda window: float(np.ravel(silero.voice_confidence(window))[0]))
+    buffer, last, paused_at = PieceBuffer(RATE_HZ), {}, 0.0
+    quiet = np.random.default_rng(0).normal(0, 12, RATE_HZ).astype(np.int16)
+    sound = np.concatenate([quiet, pcm, quiet])
+    for at in range(0, len(sound) - STEP, STEP):
+        frame = sound[at : at + STEP].tobytes()
+        change, now = voice.hear(frame), at / RATE_HZ
+        if change == "started":
+            buffer.begin(now - paused_at)
+        buffer.add(frame)
+        if change == "stopped":
+            paused_at = now - voice.silent_ms / 1000
+            last[buffer.piece_id] = np.frombuffer(buffer.audio(), dtype=np.int16)
+    return [last[piece_id] for piece_id in sorted(last)]
+
+
+def plain(text: str) -> str:
+    """Return the words alone."""
+    return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
+
+
+def core() -> dict[str, Any]:
+    """Time the core over a random walk."""
+    from tests.conversation import test_invariants as walk  # noqa: PLC0415
+
+    from repartee.conversation import Conversation, advance  # noqa: PLC0415
+
+    rng = random.Random(7)  # noqa: S311
+    events = [
+        walk._random_event(rng, float(i), Conversation(last_reply_id=i // 50), {}, i)  # noqa: SLF001
+        for i in range(20_000)
+    ]
+    best = float("inf")
+    for _ in range(5):
+        conversation, began = Conversation(), time.process_time()
+        for event in events:
+            conversation, _ = advance(conversation, event, walk.POLICIES)
+        best = min(best, (time.process_time() - began) / len(events))
+    return {"events": len(events), "microseconds_per_event": round(best * 1e6, 2)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
