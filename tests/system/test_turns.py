@@ -67,10 +67,11 @@ async def test_what_is_remembered_is_what_was_heard_to_a_word(
         server(write_agent(tmp_path, models), tmp_path, simulator) as running,
         calling(running.url) as caller,
     ):
-        for talk_s in (0.7, 1.6, 2.9):
-            asked_s = await ask(caller, known[QUESTION], talk_s)
-            call.said.append(Said(known[QUESTION], asked_s))
-            at_s = await caller.play(known[INTERRUPTION].pcm)
+        for question, interruption, talk_s in PAIRS:
+            asked_s = await ask(caller, known[question], talk_s)
+            call.said.append(Said(known[question], asked_s))
+            over = known[interruption]
+            at_s = await caller.play(over.pcm)
             call.said.append(Said(over, at_s, over=True, prompt_at_s=asked_s))
             await caller.wait_until(at_s + over.end_s)
             assert await caller.wait_for_sound(10)
