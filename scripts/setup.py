@@ -76,19 +76,22 @@ def web_page() -> None:
     sources = [*web.glob("*.*"), *(web / "src").rglob("*.*")]
     if built.is_file() and built.stat().st_mtime > max(file.stat().st_mtime for file in sources):
         return
-    npm = find_npm()
-    env = {**os.environ, "PATH": f"{Path(npm).parent}{os.pathsep}{os.environ['PATH']}"}
-    run([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=web, env=env)
-    run([npm, "run", "build", "--silent"], cwd=web, env=env)
+    npm("ci", "--no-audit", "--no-fund", "--silent")
+    npm("run", "build", "--silent")
 
 
 def web_checks() -> None:
     """The web page's types, lint and tests."""
-    npm = find_npm()
-    env = {**os.environ, "PATH": f"{Path(npm).parent}{os.pathsep}{os.environ['PATH']}"}
     if not (ROOT / "web" / "node_modules").is_dir():
-        run([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=ROOT / "web", env=env)
-    run([npm, "run", "check", "--silent"], cwd=ROOT / "web", env=env)
+        npm("ci", "--no-audit", "--no-fund", "--silent")
+    npm("run", "check", "--silent")
+
+
+def npm(*arguments: str) -> None:
+    """Run npm in the page's folder, with its own Node on the path."""
+    program = find_npm()
+    env = {**os.environ, "PATH": f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}"}
+    run([program, *arguments], cwd=ROOT / "web", env=env)
 
 
 def models() -> None:

@@ -20,6 +20,7 @@ from livekit import api
 
 from repartee.errors import ConfigError, MediaError
 from repartee.settings import Settings
+from repartee.urls import http_url
 from repartee.worker import LiveKitAccess
 
 log = structlog.get_logger()
@@ -51,9 +52,8 @@ async def check_access(access: LiveKitAccess, *, must_answer: bool) -> None:
         ConfigError: It does not.
         MediaError: It does not answer, and `must_answer`.
     """
-    url = access.url.replace("wss://", "https://").replace("ws://", "http://")
     try:
-        async with api.LiveKitAPI(url, access.key, access.secret) as livekit:
+        async with api.LiveKitAPI(http_url(access.url), access.key, access.secret) as livekit:
             await livekit.room.list_rooms(api.ListRoomsRequest(names=["-"]))
     except api.TwirpError as error:
         if error.status in (401, 403):

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from repartee.errors import ConfigError
 from repartee.providers.ladder import Ladder
 from repartee.settings import Settings
+from repartee.urls import http_url
 
 log = structlog.get_logger()
 CHECK_S = 3.0
@@ -45,17 +46,19 @@ def _question(settings: Settings, vendor: str) -> _Question | None:
     match vendor:
         case "openai":
             key = _value(settings.openai_api_key)
-            url = f"{_http(settings.openai_base_url)}/models"
+            url = f"{http_url(settings.openai_base_url)}/models"
             return _Question("OPENAI_API_KEY", url, {"Authorization": f"Bearer {key}"})
         case "elevenlabs":
             key = _value(settings.elevenlabs_api_key)
             return _Question(
-                "ELEVENLABS_API_KEY", f"{_http(settings.elevenlabs_base_url)}/v1/models", {"xi-api-key": key}
+                "ELEVENLABS_API_KEY",
+                f"{http_url(settings.elevenlabs_base_url)}/v1/models",
+                {"xi-api-key": key},
             )
         case "cartesia":
             headers = {"X-API-Key": _value(settings.cartesia_api_key), "Cartesia-Version": CARTESIA_VERSION}
             return _Question(
-                "CARTESIA_API_KEY", f"{_http(settings.cartesia_base_url)}/voices?limit=1", headers
+                "CARTESIA_API_KEY", f"{http_url(settings.cartesia_base_url)}/voices?limit=1", headers
             )
         case _:
             return None
@@ -77,7 +80,3 @@ async def _ask(client: httpx.AsyncClient, question: _Question) -> None:
 
 def _value(key: SecretStr | None) -> str:
     return key.get_secret_value() if key is not None else ""
-
-
-def _http(url: str) -> str:
-    return url.rstrip("/").replace("wss://", "https://").replace("ws://", "http://")

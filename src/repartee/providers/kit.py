@@ -26,6 +26,7 @@ from repartee.providers.answers import AnswersLLM, Meaning
 from repartee.providers.ladder import Ladder
 from repartee.providers.voice_cache import VoiceCache
 from repartee.settings import Settings
+from repartee.urls import socket_url
 
 log = structlog.get_logger()
 CONNECT_S, READ_S = 2.0, 10.0
@@ -77,7 +78,7 @@ class ProviderKit:
         if rung.provider == "openai-realtime":
             return transcribers.FinalizingRealtimeSTT(
                 api_key=self._openai_key(),
-                base_url=_socket(self._settings.openai_base_url, "/realtime"),
+                base_url=socket_url(self._settings.openai_base_url, "/realtime"),
                 settings=transcribers.FinalizingRealtimeSTT.Settings(model=rung.model, language=language),
             )
         return transcribers.PiecewiseSTT(
@@ -93,7 +94,7 @@ class ProviderKit:
             assert settings.elevenlabs_api_key is not None  # noqa: S101 - the ladder checked
             return services.elevenlabs(
                 api_key=settings.elevenlabs_api_key.get_secret_value(),
-                url=_socket(settings.elevenlabs_base_url, ""),
+                url=socket_url(settings.elevenlabs_base_url),
                 sample_rate=OUT_SAMPLE_RATE_HZ,
                 settings=services.ElevenLabsTTSService.Settings(
                     model=rung.model, voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
@@ -103,7 +104,7 @@ class ProviderKit:
             assert settings.cartesia_api_key is not None  # noqa: S101 - the ladder checked
             return services.cartesia(
                 api_key=settings.cartesia_api_key.get_secret_value(),
-                url=_socket(settings.cartesia_base_url, "/tts/websocket"),
+                url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
                 sample_rate=OUT_SAMPLE_RATE_HZ,
                 settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
             )
@@ -211,11 +212,6 @@ def _schema(tools: tuple[Tool, ...]) -> ToolsSchema | None:
             for tool in tools
         ]
     )
-
-
-def _socket(base_url: str, path: str) -> str:
-    """Return the WebSocket address for a vendor's base URL, given with http, https, ws or wss."""
-    return base_url.rstrip("/").replace("https://", "wss://").replace("http://", "ws://") + path
 
 
 async def _touch(client: AsyncOpenAI) -> None:

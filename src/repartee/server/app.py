@@ -21,6 +21,8 @@ from livekit import api
 from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest
 
 from repartee.settings import Settings
+from repartee.urls import http_url
+from repartee.version import VERSION
 
 log = structlog.get_logger()
 TOKEN_TTL = timedelta(minutes=10)
@@ -87,7 +89,7 @@ def create_app(settings: Settings, site: Site) -> FastAPI:
 
     @app.get("/api/config")
     async def config() -> dict[str, Any]:
-        return {"agent": {"name": site.agent_title}, "ladder": site.ladder, "version": "0.1.0"}
+        return {"agent": {"name": site.agent_title}, "ladder": site.ladder, "version": VERSION}
 
     @app.get("/healthz")
     async def health() -> dict[str, str]:
@@ -145,7 +147,7 @@ async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONR
     identity = f"caller-{secrets.token_hex(6)}"
     try:
         # Prejoin: the agent enters the room while the client is still connecting to it.
-        async with api.LiveKitAPI(_http(site.livekit_url), site.key, site.secret) as livekit:
+        async with api.LiveKitAPI(http_url(site.livekit_url), site.key, site.secret) as livekit:
             await livekit.agent_dispatch.create_dispatch(
                 CreateAgentDispatchRequest(agent_name=settings.agent_name, room=room)
             )
@@ -188,7 +190,3 @@ def _error(status: int, code: str, message: str, retry_after: int | None = None)
         headers["Retry-After"] = str(retry_after)
         body["retry_after"] = retry_after
     return JSONResponse(body, status_code=status, headers=headers)
-
-
-def _http(url: str) -> str:
-    return url.replace("wss://", "https://").replace("ws://", "http://")

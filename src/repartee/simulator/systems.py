@@ -16,6 +16,7 @@ from livekit import api
 
 from repartee.errors import ConfigError, MediaError
 from repartee.simulator.caller import Invitation
+from repartee.urls import http_url
 
 READY_S = 60.0
 STOP_S = 8.0
@@ -161,8 +162,9 @@ class LiveKitPeer:
         if self._process is None:
             await self._start()
         room = f"bench-{secrets.token_hex(6)}"
-        url = self._ground.url.replace("ws://", "http://").replace("wss://", "https://")
-        async with api.LiveKitAPI(url, self._ground.key, self._ground.secret) as livekit:
+        async with api.LiveKitAPI(
+            http_url(self._ground.url), self._ground.key, self._ground.secret
+        ) as livekit:
             await livekit.agent_dispatch.create_dispatch(
                 api.CreateAgentDispatchRequest(agent_name=self.name, room=room)
             )

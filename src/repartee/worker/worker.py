@@ -18,6 +18,7 @@ from livekit.protocol import models
 from repartee.errors import CapacityError, MediaError
 from repartee.session import SessionSpec
 from repartee.settings import Settings
+from repartee.version import VERSION
 from repartee.worker.metrics import WorkerMetrics
 from repartee.worker.pool import Child, Pool
 from repartee.worker.tokens import LiveKitAccess
@@ -144,7 +145,7 @@ class Worker:
             register=proto.RegisterWorkerRequest(
                 type=proto.JT_ROOM,
                 agent_name=self._config.settings.agent_name,
-                version="0.1.0",
+                version=VERSION,
                 allowed_permissions=permissions,
             )
         )
