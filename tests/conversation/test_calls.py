@@ -26,6 +26,7 @@ from repartee.events import (
     LowerVoice,
     ReleaseReply,
     ReplyAudible,
+    ReplyFailed,
     ReplyFinished,
     RestoreVoice,
     SpeakGreeting,
@@ -255,6 +256,23 @@ def typed_over_speech(call: VirtualCall) -> None:
     call.at(3500, CallEnded(3500, "caller_left"))
 
 
+def goes_on_after_the_release(call: VirtualCall) -> None:
+    """The silence was long enough, but nothing was heard yet: it is one turn, and no word is lost."""
+    call.says(0, 1000, "eight of spades", scores=SURE)
+    call.says(1450, 2500, "four of clubs", scores=SURE, piece=2)
+
+
+def goes_on_and_is_told_again(call: VirtualCall) -> None:
+    """The same, where speech-to-text tells the whole piece again."""
+    call.says(0, 1000, "eight of spades", scores=SURE)
+    call.says(1450, 2500, "eight of spades four of clubs", scores=SURE, piece=1)
+
+
+def held_reply_fails(call: VirtualCall) -> None:
+    call.says(0, 1000, "when are you open", scores={80: 0.5, 200: 0.6, 320: 0.6, 440: 0.6})
+    call.at(1500, ReplyFailed(1500, 1))
+
+
 CALLS: tuple[Callable[[VirtualCall], None], ...] = (
     question,
     pause_in_the_middle,
@@ -267,6 +285,9 @@ CALLS: tuple[Callable[[VirtualCall], None], ...] = (
     guesses,
     lost_transcript,
     typed_over_speech,
+    goes_on_after_the_release,
+    goes_on_and_is_told_again,
+    held_reply_fails,
 )
 
 

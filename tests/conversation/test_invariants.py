@@ -45,7 +45,7 @@ HELLO = ((1, "hello"),)
 SPEAKING = Turn(1, HELLO, voice=True, segment_id=3, known_id=2)
 PAUSED = Turn(1, HELLO, segment_id=3, known_id=3, silent_since_ms=900, probability=0.9)
 WAITING = Turn(1, segment_id=3, known_id=2, silent_since_ms=900)
-GUESSED = Turn(1, guess="hello", segment_id=3, known_id=2, silent_since_ms=900, probability=0.9)
+GUESSED = Turn(1, guess="hello", guess_id=3, segment_id=3, known_id=2, silent_since_ms=900, probability=0.9)
 STATES = (
     Idle(),
     UserTurn(SPEAKING),

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
-from repartee.conversation import Endpointing, Idle, Policies, Speaking, Speculating, Thinking, UserTurn
+from pipecat.frames.frames import EagerEndOfTurnCancelFrame, EagerTranscriptionFrame
+from pipecat.processors.frame_processor import FrameDirection
+
+from repartee.conversation import (
+    Endpointing,
+    Idle,
+    Policies,
+    Speaking,
+    Speculating,
+    Thinking,
+    UserTurn,
+    Yielding,
+)
+from repartee.conversation.policies import SENSITIVITY
 from repartee.events import (
     CallEnded,
     CallerJoined,
@@ -14,6 +27,7 @@ from repartee.events import (
     TranscriptReceived,
     TurnScored,
 )
+from repartee.providers.frames import VoiceStartedFrame
 from tests.session.rig import Ask, Call
 
 NOW = Policies(endpointing=Endpointing(min_silence_ms=0, max_silence_ms=0, digits_ms=0))
@@ -152,3 +166,36 @@ async def test_the_end_of_a_call_is_told_once() -> None:
         await call.until(lambda: call.ended)
         await call.settle()
     assert call.ended == ["caller_left"]
+
+
+async def test_a_vendor_s_early_word_that_the_turn_is_over_starts_a_held_reply() -> None:
+    """Some streaming recognisers tell the end of a turn themselves, and may take it back."""
+    down = FrameDirection.DOWNSTREAM
+    async with Call(Ask("Wrong."), Ask("Right.")) as call:
+        call.happen(SpeechStarted(0, 1), SpeechStopped(0, 1, 0, 800))
+        await call.bridge.process_frame(VoiceStartedFrame(segment_id=1), down)
+        await call.bridge.process_frame(EagerTranscriptionFrame("I need an appointment", "ann", "now"), down)
+        await call.until(lambda: isinstance(call.state, Speculating))
+        await call.until(lambda: call.gate.has_audio(1))
+        assert call.sink.queue == 0, "a held reply must not be heard"
+        await call.bridge.process_frame(EagerEndOfTurnCancelFrame(), down)
+        call.happen(SpeechStarted(0, 2), SpeechStopped(0, 2, 0, 500), TurnScored(0, 2, 0.95))
+        call.happen(TranscriptReceived(0, "I need an appointment on friday", 1, 2))
+        await call.until(lambda: isinstance(call.state, Speaking))
+        await call.play_until(lambda: isinstance(call.state, Idle))
+    assert call.history.entries == [
+        {"role": "user", "content": "I need an appointment on friday"},
+        {"role": "assistant", "content": "Right."},
+    ]
+
+
+async def test_how_easily_the_agent_gives_way_may_change_in_the_call() -> None:
+    async with Call(Ask("From eight to six, every day but Sunday."), policies=NOW) as call:
+        call.bridge.interruption = SENSITIVITY["high"]
+        said(call, "When are you open?")
+        await call.until(lambda: isinstance(call.state, Speaking))
+        await call.play(1000)
+        said(call, "mm-hm okay right", segment=2)
+        await call.until(lambda: len(call.model.script) == 0 and not isinstance(call.state, Yielding))
+    assert call.bridge.interruption.take_floor_ms == SENSITIVITY["high"].take_floor_ms
+    assert any(text == "mm-hm okay right" for text, _ in call.captions.user)

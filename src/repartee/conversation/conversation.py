@@ -202,21 +202,21 @@ class _Step(Moves):
     def _guessed(self, event: WordsGuessed) -> None:
         match self.state:
             case UserTurn(turn):
-                turn = replace(turn, guess=event.text.strip())
+                turn = turn.with_guess(event.text)
                 if turn.voice:
                     self.state = UserTurn(turn)
                 else:
                     self.pause_evidence(turn, event.at_ms)
             case Speculating(turn):
-                self.reconsider(self.state, replace(turn, guess=event.text.strip()), event.at_ms)
+                self.reconsider(self.state, turn.with_guess(event.text), event.at_ms)
             case Yielding(reply_id, turn):
-                turn = replace(turn, guess=event.text.strip())
+                turn = turn.with_guess(event.text)
                 if self.takes_floor(turn.best_text):
                     self.take_floor(reply_id, turn, event.at_ms)
                 else:
                     self.state = replace(self.state, turn=turn)
             case Speaking(reply_id, Turn() as noise) if self.takes_floor(event.text):
-                self.take_floor(reply_id, replace(noise, guess=event.text.strip()), event.at_ms)
+                self.take_floor(reply_id, noise.with_guess(event.text), event.at_ms)
             case _:
                 pass
 

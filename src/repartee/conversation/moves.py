@@ -92,7 +92,7 @@ class Moves:
         """In a pause: start a held reply when it may pay; move the end of the turn to what is known now."""
         self.state = UserTurn(turn)
         may_start = self.policies.speculation.may_start(turn.probability, turn.best_text, self.waste)
-        if not may_start or turn.failed or not (turn.words_known or turn.guess):
+        if not may_start or turn.failed or not turn.words_likely:
             self.endpoint_at(turn, at_ms)
             return
         start_ms = turn.silent_since_ms + self.wait_ms(turn) - self.policies.speculation.lead_ms

@@ -17,6 +17,8 @@ class Turn:
     """Transcribed words by piece, in order."""
     guess: str = ""
     """Words after the pieces that speech-to-text is not yet sure of."""
+    guess_id: int = 0
+    """The stretch of voice the guess is of, or was told in."""
     voice: bool = False
     """Voice is sounding now."""
     segment_id: int = 0
@@ -44,6 +46,15 @@ class Turn:
     def words_known(self) -> bool:
         """Whether every stretch of voice has been transcribed."""
         return self.known_id >= self.segment_id
+
+    @property
+    def words_likely(self) -> bool:
+        """Whether the words are known, or guessed with the newest stretch of voice in them."""
+        return self.words_known or bool(self.guess and self.guess_id == self.segment_id)
+
+    def with_guess(self, text: str) -> Turn:
+        """Take what the words since the last transcript are taken for."""
+        return replace(self, guess=text.strip(), guess_id=self.segment_id)
 
     def with_words(self, piece_id: int, text: str, segment_id: int) -> Turn:
         """Take the transcript of one piece; one that found nothing takes nothing back."""

@@ -78,11 +78,15 @@ def _per_pause(turns: list[Row]) -> float | None:
 def _calls(calls: list[Row]) -> Row:
     billed, needed = sum(c["usd"] for c in calls), sum(c["usd_needed"] for c in calls)
     voice_s = sum(c["voice_s"] for c in calls)
+    # Where the agent is spoken over, it breaks off for a moment on purpose.
+    whole = {c["suite"] for c in calls} <= {"latency", "pauses", "conversation"}
     return {
         "calls": len(calls),
         "cpu_per_call": round(float(np.mean([c["cpu"] for c in calls])), 3) if calls else None,
         "memory_mb": round(float(np.mean([c["memory_mb"] for c in calls]))) if calls else None,
-        "gaps_per_minute": round(sum(c["gaps"] for c in calls) / voice_s * 60, 2) if voice_s else None,
+        "gaps_per_minute": round(sum(c["gaps"] for c in calls) / voice_s * 60, 2)
+        if voice_s and whole
+        else None,
         "usd": round(billed, 5),
         "wasted": round(1 - needed / billed, 3) if billed else None,
     }
