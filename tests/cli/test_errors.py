@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from repartee.cli.instance import clean_environment, free_ports
+from repartee.cli.instance import own_environment
 from repartee.cli.up import _check_state_dir
 from repartee.errors import ConfigError
 from repartee.settings import Settings
@@ -19,19 +19,9 @@ from tests.conftest import FRONT_DESK
 
 
 def repartee(*arguments: str, folder: Path, **variables: str) -> tuple[int, str]:
-    port, livekit, udp = free_ports(3)
-    environment = clean_environment() | {
-        "REPARTEE_AGENT": str(FRONT_DESK),
-        "REPARTEE_STATE_DIR": str(folder / "state"),
-        "REPARTEE_PORT": str(port),
-        "REPARTEE_LIVEKIT_PORT": str(livekit),
-        "REPARTEE_LIVEKIT_UDP_PORT": str(udp),
-        "LLM_BASE_URL": "http://127.0.0.1:9/v1",
-        **variables,
-    }
     done = subprocess.run(
         [sys.executable, "-m", "repartee.cli", *arguments],
-        env=environment,
+        env=own_environment(FRONT_DESK, folder / "state", variables),
         cwd=folder,
         capture_output=True,
         text=True,

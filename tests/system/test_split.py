@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from repartee.cli.instance import answers, clean_environment, free_ports, spawn
+from repartee.cli.instance import answers, free_ports, own_environment, spawn
 from repartee.cli.livekit import own_livekit
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
@@ -21,24 +21,22 @@ def metric(url: str, name: str) -> float:
 
 
 async def test_serve_and_worker_are_separate(speech: Path, tmp_path: Path, plain_settings: Settings) -> None:
-    livekit, udp, port, health = free_ports(4)
+    livekit, udp, health = free_ports(3)
     settings = plain_settings.model_copy(update={"livekit_port": livekit, "livekit_udp_port": udp})
     agent = write_agent(tmp_path)
     config = SimulatorConfig(profile="fixed:60/60/60", speech=speech)
     async with own_livekit(settings) as access, Simulator.start(config) as simulator:
-        environment = clean_environment() | {
+        variables = {
             **simulator.environment,
             "LIVEKIT_URL": access.url,
             "LIVEKIT_API_KEY": access.key,
             "LIVEKIT_API_SECRET": access.secret,
-            "REPARTEE_AGENT": str(agent),
-            "REPARTEE_PORT": str(port),
             "REPARTEE_WORKER_PORT": str(health),
-            "REPARTEE_STATE_DIR": str(tmp_path / "split"),
         }
+        environment = own_environment(agent, tmp_path / "split", variables)
         serve = await spawn(["serve"], environment, tmp_path / "serve.log")
         worker = await spawn(["worker"], environment, tmp_path / "worker.log")
-        url, health_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{health}"
+        url, health_url = f"http://127.0.0.1:{environment['REPARTEE_PORT']}", f"http://127.0.0.1:{health}"
         try:
             await answers(f"{url}/healthz", serve, tmp_path / "serve.log")
             await answers(f"{health_url}/readyz", worker, tmp_path / "worker.log")
@@ -59,20 +57,17 @@ async def test_serve_and_worker_are_separate(speech: Path, tmp_path: Path, plain
 
 
 async def test_a_wrong_livekit_key_is_said(tmp_path: Path, plain_settings: Settings) -> None:
-    livekit, udp, port = free_ports(3)
+    livekit, udp = free_ports(2)
     settings = plain_settings.model_copy(update={"livekit_port": livekit, "livekit_udp_port": udp})
     async with own_livekit(settings) as access:
         secret = (settings.state_dir / "livekit.json").stat().st_mode & 0o777
-        environment = clean_environment() | {
+        variables = {
             "LIVEKIT_URL": access.url,
             "LIVEKIT_API_KEY": access.key,
             "LIVEKIT_API_SECRET": "x" * 40,
-            "REPARTEE_AGENT": str(write_agent(tmp_path)),
-            "REPARTEE_PORT": str(port),
-            "REPARTEE_STATE_DIR": str(tmp_path / "state"),
             "REPARTEE_WORKER_PORT": "0",
-            "LLM_BASE_URL": "http://127.0.0.1:9/v1",
         }
+        environment = own_environment(write_agent(tmp_path), tmp_path / "state", variables)
         for command in ("serve", "worker", "up"):
             log = tmp_path / f"{command}.log"
             process = await spawn([command], environment, log)

@@ -57,8 +57,24 @@ async def instance(
     Raises:
         MediaError: It did not start; says what it printed.
     """
+    environment = own_environment(agent, state_dir, variables)
+    await asyncio.to_thread(state_dir.mkdir, parents=True, exist_ok=True)
+    output = state_dir / "output.log"
+    process = await spawn(["up"], environment, output)
+    running = Instance(f"http://127.0.0.1:{environment['REPARTEE_PORT']}", state_dir, output, process)
+    try:
+        await answers(f"{running.url}/healthz", process, output)
+        yield running
+    finally:
+        await running.stop()
+
+
+def own_environment(
+    agent: Path, state_dir: Path, variables: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the environment of a repartee on free ports, with nothing of this process's own configuration."""
     port, livekit, udp = free_ports(3)
-    environment = clean_environment() | {
+    return clean_environment() | {
         "REPARTEE_AGENT": str(agent),
         "REPARTEE_STATE_DIR": str(state_dir),
         "REPARTEE_PORT": str(port),
@@ -68,15 +84,6 @@ async def instance(
         "LLM_BASE_URL": "http://127.0.0.1:9/v1",
         **(variables or {}),
     }
-    await asyncio.to_thread(state_dir.mkdir, parents=True, exist_ok=True)
-    output = state_dir / "output.log"
-    process = await spawn(["up"], environment, output)
-    running = Instance(f"http://127.0.0.1:{port}", state_dir, output, process)
-    try:
-        await answers(f"{running.url}/healthz", process, output)
-        yield running
-    finally:
-        await running.stop()
 
 
 async def spawn(
