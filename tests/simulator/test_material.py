@@ -73,5 +73,5 @@ def test_peers_that_are_not_there_are_said(tmp_path: Path) -> None:
     ground = Ground("ws://x", "key", "secret", {})
     with pytest.raises(ConfigError, match="no peer 'vapi'; choose from: pipecat, pipecat-tuned"):
         peer("vapi", ground, tmp_path, tmp_path)
-    with pytest.raises(ConfigError, match="not installed .*run `make bench-peers`"):
+    with pytest.raises(ConfigError, match=r"not installed .*run `make bench-peers`"):
         peer("livekit", ground, tmp_path, tmp_path)
