@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import soxr
 import yaml
 from rich.console import Console
 
@@ -25,8 +27,11 @@ from repartee.errors import ConfigError
 from repartee.settings import Settings
 from repartee.simulator.caller import Invitation
 from repartee.simulator.figures import summary
+from repartee.simulator.material import RATE_HZ as SAY_HZ
 from repartee.simulator.material import SUITES, Item, Material, SuiteName
 from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.providers.library import RATE_HZ as RECOGNISE_HZ
+from repartee.simulator.providers.library import Composed
 from repartee.simulator.stage import Row, call_row, hold, rows, settle
 from repartee.simulator.systems import PEERS, Ground, System, peer
 
@@ -115,11 +120,12 @@ async def run_bench(
     measured: list[Row] = []
     calls: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="repartee-bench-") as temporary:
-        async with _stage(options, Path(temporary)) as (simulator, systems):
+        said = {name: await asyncio.to_thread(material.suite, name, options.items) for name in options.suites}
+        composed = await asyncio.to_thread(_composed, [item for items in said.values() for item in items])
+        async with _stage(options, Path(temporary), composed) as (simulator, systems):
             for suite in options.suites:
                 simulator.desk.replies.style = "long" if suite in LONG else "short"
-                items = await asyncio.to_thread(material.suite, suite, options.items)
-                for system, block in _blocks(systems, suite, items, options.seed):
+                for system, block in _blocks(systems, suite, said[suite], options.seed):
                     await _measure(options, simulator, system, suite, block, measured, calls, out)
         steps = _steps(Path(temporary) / "ours" / "calls")
     report = {
@@ -166,7 +172,9 @@ async def _measure(
 
 
 @contextlib.asynccontextmanager
-async def _stage(options: BenchOptions, folder: Path) -> AsyncIterator[tuple[Simulator, list[System]]]:
+async def _stage(
+    options: BenchOptions, folder: Path, composed: tuple[Composed, ...]
+) -> AsyncIterator[tuple[Simulator, list[System]]]:
     """Start the LiveKit server, the vendors and the systems."""
     port, udp = free_ports(2)
     settings = Settings().model_copy(
@@ -174,7 +182,11 @@ async def _stage(options: BenchOptions, folder: Path) -> AsyncIterator[tuple[Sim
     )
     await asyncio.to_thread(settings.state_dir.mkdir, parents=True)
     config = SimulatorConfig(
-        profile=options.profile, seed=options.seed, speech=options.speech, transcripts=TRANSCRIPTS
+        profile=options.profile,
+        seed=options.seed,
+        speech=options.speech,
+        transcripts=TRANSCRIPTS,
+        composed=composed,
     )
     async with contextlib.AsyncExitStack() as stack:
         access = await stack.enter_async_context(own_livekit(settings))
@@ -208,6 +220,15 @@ async def _ours(options: BenchOptions, ground: Ground, state: Path) -> AsyncIter
         yield _Us(running)
 
 
+def _composed(items: list[Item]) -> tuple[Composed, ...]:
+    """Return what the simulator cannot know from the recordings' folder."""
+    return tuple(
+        Composed(item.name, np.asarray(soxr.resample(item.pcm, SAY_HZ, RECOGNISE_HZ)), item.words)
+        for item in items
+        if item.words
+    )
+
+
 def _write_agent(file: Path, agent: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(agent), encoding="utf-8")
@@ -239,8 +260,6 @@ STEPS = (
 
 def _steps(folder: Path) -> dict[str, dict[str, float]]:
     """Return how long each step of ours took, over the turns that were answered."""
-    import numpy as np  # noqa: PLC0415 - only here
-
     spent: dict[str, list[float]] = {name: [] for name, _, _ in STEPS}
     for file in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
         seen: dict[str, float] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ class Item:
         pcm: 48 kHz mono.
         segments: Where speech is in it, in seconds.
         text: Its words, where they are known.
+        words: The words with their times, of an item that was put together.
         prompt: Said first, so that the agent speaks; the item is said over its answer.
         over_at_s: So long after the answer began.
     """
@@ -41,6 +42,7 @@ class Item:
     pcm: Pcm = field(repr=False)
     segments: Segments
     text: str = ""
+    words: tuple[tuple[str, float, float], ...] = ()
     prompt: Item | None = None
     over_at_s: float = 0.0
 
@@ -149,7 +151,7 @@ class Material:
         return turns + turns
 
     def _over(self, rng: random.Random, item: Item, prompt: Item) -> Item:
-        return Item(item.name, item.pcm, item.segments, item.text, prompt, rng.uniform(1.0, 3.0))
+        return replace(item, prompt=prompt, over_at_s=rng.uniform(1.0, 3.0))
 
     def _phone_turns(self) -> list[Item]:
         """Turns of a phone caller: stretches of speech with pauses of up to 1.5 s in them."""
@@ -196,11 +198,11 @@ class Material:
                 segments.append((at, at + len(clip) / RATE_HZ))
                 parts += [clip, _quiet(0.06)]
                 at += len(clip) / RATE_HZ + 0.06
-                words.append(entry["transcript"])
+                words.append((str(entry["transcript"]), *segments[-1]))
         joined = _joined(segments)
-        return Item(
-            f"phone number {which}, {voice}", np.concatenate([*parts, _quiet(0.2)]), joined, " ".join(words)
-        )
+        text = " ".join(word for word, _, _ in words)
+        pcm = np.concatenate([*parts, _quiet(0.2)])
+        return Item(f"phone number {which}, {voice}", pcm, joined, text, tuple(words))
 
     def _entries(self, *sources: str) -> list[dict[str, Any]]:
         return [

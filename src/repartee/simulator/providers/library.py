@@ -8,6 +8,7 @@ resampling, gain and noise, and does not take other speech for speech it knows.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,19 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Composed:
+    """Sound that is in no folder, put together from recordings, and its words.
+
+    Attributes:
+        pcm: 16 kHz mono, 16 bit.
+    """
+
+    name: str
+    pcm: npt.NDArray[np.int16]
+    words: tuple[tuple[str, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """What an upload holds."""
 
@@ -60,13 +74,16 @@ class SpeechLibrary:
 
     Args:
         folder: It holds `index.json`: a list of {file, transcript, speech: [{segments: [[start, end]]}]}.
+        composed: Sounds put together from recordings, too short each to be recognised alone.
         transcripts: JSON with the words of recordings that have no transcript: {words: {file: [[word, start, end]]}}.
 
     Raises:
         ConfigError: The folder is not such a library.
     """
 
-    def __init__(self, folder: Path, transcripts: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, transcripts: Path | None = None, composed: Sequence[Composed] = ()
+    ) -> None:
         try:
             index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
             more = json.loads(transcripts.read_text(encoding="utf-8"))["words"] if transcripts else {}
@@ -76,11 +93,14 @@ class SpeechLibrary:
             ) from error
         self._recordings: list[Recording] = []
         starts, parts, at = [], [], 0
-        for entry in index:
-            pcm = read_audio(folder / entry["file"], RATE_HZ)
-            frames = _frames(np.asarray(pcm / 32768, dtype=np.float32))
-            timed = tuple((word, start, end) for word, start, end in more.get(entry["file"], ()))
-            self._recordings.append(Recording(entry["file"], timed or _words(entry)))
+        whole = [
+            Composed(entry["file"], read_audio(folder / entry["file"], RATE_HZ), _timed(entry, more))
+            for entry in index
+        ]
+        # What is composed comes first: it is found before the recordings it consists of, where both fit equally.
+        for sound in (*composed, *whole):
+            frames = _frames(np.asarray(sound.pcm / 32768, dtype=np.float32))
+            self._recordings.append(Recording(sound.name, sound.words))
             starts.append(at)
             # A gap as long as the search window: no window finds the end of one and the start of the next.
             parts += [frames, np.zeros((SEARCH_FRAMES, BANDS - 1), np.float32)]
@@ -214,6 +234,13 @@ def _mel_filters() -> npt.NDArray[np.float64]:
 
 
 _MEL = _mel_filters()
+
+
+def _timed(
+    entry: dict[str, Any], more: dict[str, list[tuple[str, float, float]]]
+) -> tuple[tuple[str, float, float], ...]:
+    known = tuple((word, start, end) for word, start, end in more.get(entry["file"], ()))
+    return known or _words(entry)
 
 
 def _words(entry: dict[str, Any]) -> tuple[tuple[str, float, float], ...]:

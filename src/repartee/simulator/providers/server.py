@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 from repartee.errors import ConfigError
 from repartee.simulator.providers.bill import Bill
 from repartee.simulator.providers.desk import FAULTS, Desk, Fault
-from repartee.simulator.providers.library import SpeechLibrary
+from repartee.simulator.providers.library import Composed, SpeechLibrary
 from repartee.simulator.providers.openai_http import OpenAIHttp
 from repartee.simulator.providers.openai_realtime import OpenAIRealtime
 from repartee.simulator.providers.profiles import Draws, profile
@@ -38,6 +38,7 @@ class SimulatorConfig:
         bill: File that every request is appended to.
         script: What the model answers.
         transcripts: Words of recordings that come without a transcript.
+        composed: Sounds put together from recordings.
         style: How long the model's answers are where the script has none.
     """
 
@@ -48,6 +49,7 @@ class SimulatorConfig:
     bill: Path | None = None
     script: Path | None = None
     transcripts: Path | None = None
+    composed: tuple[Composed, ...] = ()
     style: Style = "long"
 
 
@@ -82,7 +84,7 @@ class Simulator:
         Raises:
             ConfigError: The profile, the recordings or the script cannot be used, or the port is taken.
         """
-        library = SpeechLibrary(config.speech, config.transcripts) if config.speech else None
+        library = SpeechLibrary(config.speech, config.transcripts, config.composed) if config.speech else None
         replies = Replies(config.script, config.style)
         desk = Desk(profile(config.profile), Draws(config.seed), Bill(config.bill), replies, library)
         app = web.Application(client_max_size=MAX_UPLOAD_BYTES, middlewares=[_front_door])
