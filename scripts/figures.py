@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from repartee.simulator.report import frontier_plot, shown_value, svg
+from repartee.simulator.report import Point, frontier_plot, shown_value, svg
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -51,17 +51,26 @@ def load(name: str) -> Figures:
     return dict(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
 
 
-def frontier() -> list[Figures]:
-    """Return the results that make up the frontier."""
-    return [
-        load("peers-fixed-300-350-250"),
-        *(load(path.stem) for path in sorted(RESULTS.glob("sweep-*.json"))),
-    ]
+def frontier() -> list[Point]:
+    """Return the points of the frontier: every system as it comes, and those that were swept."""
+    points = []
+    runs = [(load("peers-fixed-300-350-250"), load("peers-pauses"))]
+    runs += [(sweep, sweep) for sweep in (load(path.stem) for path in sorted(RESULTS.glob("sweep-*.json")))]
+    for commands, pauses in runs:
+        knob = commands["options"]["knob"]
+        for system in commands["figures"]:
+            setting = f"{knob:g} s" if knob else ("tuned" if system.endswith("-tuned") else "default")
+            cut_ins = pauses["figures"][system]["pauses"]["cut_in_turns"]["share"]
+            points.append(
+                Point(system, setting, cut_ins, commands["figures"][system]["latency"]["latency_ms"]["p50"])
+            )
+    return points
 
 
 def readme() -> str:
     """Return the README's figures."""
-    peers, stops, fast = load("peers-fixed-300-350-250"), load("peers-interruption"), load("fast")
+    peers, pauses = load("peers-fixed-300-350-250"), load("peers-pauses")
+    stops, fast = load("peers-interruption"), load("fast")
     mine = fast["figures"]["repartee"]["latency"]
     stt, llm, tts = peers["options"]["profile"].removeprefix("fixed:").split("/")
     return f"""
@@ -71,18 +80,19 @@ agent is heard **{mine["latency_ms"]["p50"]:.0f} ms** after the caller's last so
 Against its peers, in one run, with simulated vendors that take {stt} ms to transcribe, {llm} ms to the first token and {tts} ms to the
 first audio; median / 95th percentile:
 
-{table(peers, stops)}
+{table(peers, pauses, stops)}
 `make bench-peers`, {peers["machine"]}. [How it is measured](docs/measuring.md), [what it does and how to tune
 it](docs/tuning-turn-taking.md); every turn is in [benchmarks/results](benchmarks/results).
 """
 
 
-def table(peers: Figures, stops: Figures) -> str:
+def table(peers: Figures, pauses: Figures, stops: Figures) -> str:
     """Return the table of all systems."""
     columns = (
         ("first sound, ms", peers, "latency", "latency_ms"),
         ("first content, ms", peers, "latency", "content_ms"),
-        ("cuts into pauses", peers, "pauses", "cut_in_turns"),
+        ("cuts into pauses", pauses, "pauses", "cut_in_turns"),
+        ("sound after pauses, ms", pauses, "pauses", "latency_ms"),
         ("interrupted: silent, ms", stops, "barge-in", "silent_ms"),
         ('stopped for good by a "mm-hm"', stops, "backchannel", "stopped_for_good"),
     )
@@ -99,9 +109,10 @@ def table(peers: Figures, stops: Figures) -> str:
 
 def tuning() -> str:
     """Return the figures of the page on turn-taking."""
-    peers, stops, fast = load("peers-fixed-300-350-250"), load("peers-interruption"), load("fast")
-    mine = {**peers["figures"]["repartee"], **stops["figures"]["repartee"]}
-    quick = fast["figures"]["repartee"]
+    peers, pauses = load("peers-fixed-300-350-250"), load("peers-pauses")
+    stops, fast, pieces, core = load("peers-interruption"), load("fast"), load("pieces"), load("core")
+    mine = {**stops["figures"]["repartee"], **pauses["figures"]["repartee"], **peers["figures"]["repartee"]}
+    quick = fast["figures"]["repartee"]["latency"]
     steps = "".join(
         f"| {name} | {step['p50']:.0f} | {step['p95']:.0f} |\n" for name, step in peers["steps_ms"].items()
     )
@@ -109,19 +120,23 @@ def tuning() -> str:
     return f"""
 ![Median delay against cut-ins](images/frontier.svg)
 
-Each line is a system over its endpointing delays; down and left is better. `python scripts/bench_peers.py --sweep`, {peers["machine"]}.
+Down and left is better. Fixed vendors ({peers["options"]["profile"].removeprefix("fixed:")} ms), {peers["machine"]}.
 
-| | profile fast | fixed {peers["options"]["profile"].removeprefix("fixed:")} |
+| commands | streaming vendors, profile fast | fixed vendors |
 |---|---|---|
-| commands: first sound, ms, median / 95 % | {shown_value(quick["latency"]["latency_ms"])} | {shown_value(mine["latency"]["latency_ms"])} |
-| commands: first content | {shown_value(quick["latency"]["content_ms"])} | {shown_value(mine["latency"]["content_ms"])} |
-| commands cut into | {shown_value(quick["latency"]["cut_in_turns"])} | {shown_value(mine["latency"]["cut_in_turns"])} |
-| turns with pauses cut into | {shown_value(quick["pauses"]["cut_in_turns"])} | {shown_value(mine["pauses"]["cut_in_turns"])} |
-| wasted cost: commands, turns with pauses | {shown_value(quick["latency"]["wasted"])}, {shown_value(quick["pauses"]["wasted"])} | {shown_value(mine["latency"]["wasted"])}, {shown_value(mine["pauses"]["wasted"])} |
+| first sound, ms, median / 95 % | {shown_value(quick["latency_ms"])} | {shown_value(mine["latency"]["latency_ms"])} |
+| first content, ms | {shown_value(quick["content_ms"])} | {shown_value(mine["latency"]["content_ms"])} |
+| cut into | {shown_value(quick["cut_in_turns"])} | {shown_value(mine["latency"]["cut_in_turns"])} |
+| wasted cost | {quick["wasted"]:.0%} | {mine["latency"]["wasted"]:.0%} |
+
+Turns with pauses: {shown_value(mine["pauses"]["cut_in_turns"])} cut into, {mine["pauses"]["wasted"]:.0%} of the cost wasted.
 
 Interrupted, at the caller's ear from the onset of their voice: 20 dB down after {shown_value(over["lowered_ms"])} ms, silent after
-{shown_value(over["silent_ms"])} ms; the model was told what was heard, to a word, in {shown_value(over["context_exact_to_a_word"])} of {over["interruptions"]} interruptions.
-A "mm-hm" stopped the agent for good in {shown_value(mine["backchannel"]["stopped_for_good"])}, a noise in {shown_value(mine["noise"]["stopped_for_good"])}.
+{shown_value(over["silent_ms"])} ms (median / 95 %); the model was told what was heard, to a word, in
+{shown_value(over["context_exact_to_a_word"])} of {over["interruptions"]} interruptions. A "mm-hm" stopped the agent for good in {shown_value(mine["backchannel"]["stopped_for_good"])}, a noise in {shown_value(mine["noise"]["stopped_for_good"])}.
+
+Long turns in pieces: {pieces["word_error_by_piece"]:.1%} word error against {pieces["word_error_one_pass"]:.1%} in one pass ({pieces["words"]} words), with {pieces["seconds_left_at_the_end_by_piece"]:.1f} s
+of audio left at the end instead of {pieces["seconds_left_at_the_end_one_pass"]:.1f} s. One decision of the core takes {core["microseconds_per_event"]:.0f} microseconds.
 
 Where the time goes (fixed vendors):
 

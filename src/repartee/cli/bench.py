@@ -67,6 +67,7 @@ class BenchOptions:
         knob: The systems' endpointing delay in seconds; 0 leaves what is usual.
         stt: Our speech-to-text; peers use the HTTP one.
         speech: Folder of the recordings.
+        warm_up: Turns of a first call to each system that is not counted.
         keep: Folder that recordings of the calls are kept in.
     """
 
@@ -78,6 +79,7 @@ class BenchOptions:
     knob: float = 0.0
     stt: str = "openai:gpt-4o-mini-transcribe"
     speech: Path = Path("../shared/speech")
+    warm_up: int = 6
     keep: Path | None = None
 
 
@@ -123,6 +125,7 @@ async def run_bench(
         said = {name: await asyncio.to_thread(material.suite, name, options.items) for name in options.suites}
         composed = await asyncio.to_thread(_composed, [item for items in said.values() for item in items])
         async with _stage(options, Path(temporary), composed) as (simulator, systems):
+            await _warm_up(systems, simulator, material, options.warm_up, out)
             for suite in options.suites:
                 simulator.desk.replies.style = "long" if suite in LONG else "short"
                 for system, block in _blocks(systems, suite, said[suite], options.seed):
@@ -142,6 +145,18 @@ async def run_bench(
     _print(report, out)
     await asyncio.to_thread(_write, report, write, html)
     return report
+
+
+async def _warm_up(
+    systems: list[System], simulator: Simulator, material: Material, turns: int, out: Console
+) -> None:
+    """Hold a call with each system that is not counted: caches are filled, connections have been made before."""
+    simulator.desk.replies.style = "short"
+    commands = await asyncio.to_thread(material.suite, "latency")
+    for system in systems if turns else ():
+        with out.status(f"warming up {system.name}"):
+            await hold(system, "warm-up", commands[-turns:], lambda _: None)
+            await settle(SETTLE_S)
 
 
 async def _measure(
@@ -296,6 +311,7 @@ def _command(options: BenchOptions) -> str:
     ]
     parts += ["--peers"] if set(PEERS) <= set(options.systems) else []
     parts += [f"--items {options.items}"] if options.items else []
+    parts += [f"--warm-up {options.warm_up}"] if options.warm_up != BenchOptions().warm_up else []
     parts += [f"--knob {options.knob}"] if options.knob else []
     parts += [f"--stt {options.stt}"] if options.stt != BenchOptions().stt else []
     return " ".join([*parts, f"--seed {options.seed}"])

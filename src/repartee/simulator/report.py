@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -49,13 +50,18 @@ MEASURES = (
 )
 
 
-def page(reports: list[Report], frontier: list[Report] | None = None) -> str:
-    """Return the page.
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A system at one setting: how often it cuts in, and how soon it answers."""
 
-    Args:
-        reports: Results of `repartee bench`, one section each.
-        frontier: Results of the same systems at several endpointing delays.
-    """
+    system: str
+    setting: str
+    cut_ins: float
+    latency_ms: float
+
+
+def page(reports: list[Report]) -> str:
+    """Return the page: a section for each result of `repartee bench`."""
     parts = ["<h1>repartee bench</h1>"]
     for report in reports:
         parts.append(f"<h2>{html.escape(report['options']['profile'])}</h2>")
@@ -63,8 +69,6 @@ def page(reports: list[Report], frontier: list[Report] | None = None) -> str:
             f"<p><code>{html.escape(report['command'])}</code>, {report['machine']}, {report['at']}</p>"
         )
         parts += [_svg(_latencies(report)), *(_table(report, suite) for suite in report["options"]["suites"])]
-    if frontier:
-        parts += ["<h2>Delay against cut-ins</h2>", _svg(frontier_plot(frontier))]
     body = "\n".join(parts)
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -113,23 +117,22 @@ def _latencies(report: Report) -> Figure:
     return figure
 
 
-def frontier_plot(points: list[Report]) -> Figure:
-    """Draw median latency against cut-ins, one line per system over its endpointing delays."""
+def frontier_plot(points: list[Point]) -> Figure:
+    """Draw median latency against cut-ins, one line per framework over its settings."""
     figure, axes = plt.subplots(figsize=(8, 4.2))
-    lines: dict[str, list[tuple[float, float]]] = {}
-    for report in points:
-        for system, suites in report["figures"].items():
-            pauses, commands = suites.get("pauses"), suites.get("latency")
-            if pauses and commands and commands["latency_ms"]:
-                point = (pauses["cut_in_turns"]["share"] * 100, commands["latency_ms"]["p50"])
-                lines.setdefault(system, []).append(point)
+    lines: dict[str, list[Point]] = {}
+    for point in points:
+        lines.setdefault(point.system.removesuffix("-tuned"), []).append(point)
     for system, line in lines.items():
-        xs, ys = zip(*sorted(line), strict=True)
+        ordered = sorted(line, key=lambda point: point.cut_ins)
+        xs, ys = [100 * point.cut_ins for point in ordered], [point.latency_ms for point in ordered]
         axes.plot(xs, ys, "o-", label=system, color=COLOURS.get(system))
+        for x, y, point in zip(xs, ys, ordered, strict=True):
+            axes.annotate(point.setting, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=8)
     axes.set(
-        xlabel="turns with pauses that were cut into, %", ylabel="commands: end of speech to first sound, ms"
+        xlabel="turns with pauses that were cut into, %", ylabel="first sound after a command, median ms"
     )
-    axes.set_xlim(left=-2)
+    axes.set_xlim(left=-1)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
