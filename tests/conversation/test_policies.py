@@ -15,6 +15,7 @@ ENDPOINTING, INTERRUPTION, SPECULATION = Endpointing(), Interruption(), Speculat
         (0.98, "What's the weather like?", 300, 300),
         (0.5, "What's the weather like?", 600, 1300),
         (0.02, "I would like", 1500, 1600),
+        (0.02, "What's the weather like?", 800, 900),
         (None, "What's the weather like?", 1600, 1600),
         (0.98, "I would like to book for Tuesday and", 1100, 1600),
         (0.98, "my number is five five five", 1500, 1500),

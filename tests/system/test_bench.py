@@ -19,6 +19,7 @@ async def test_a_benchmark_of_one_turn_and_one_interruption(
     options = BenchOptions(
         suites=("latency", "barge-in"),
         items=1,
+        warm_up=1,
         profile="fixed:60/60/60",
         speech=speech,
         keep=tmp_path / "kept",

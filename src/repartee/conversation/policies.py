@@ -66,6 +66,8 @@ class Endpointing:
     """End-of-turn probability from which the shortest silence is enough."""
     unsure: float = 0.1
     """And at which the longest is waited for."""
+    question_doubt: float = 0.45
+    """A question that is whole by its words is never waited for longer than this share of the range."""
     digits_ms: float = 1500.0
     """Numbers and spelled words come in groups: one that may go on is waited for this long."""
     prelude_ms: float = 1200.0
@@ -86,6 +88,9 @@ class Endpointing:
         doubt = min(1.0, max(0.0, (self.sure - probability) / (self.sure - self.unsure)))
         if _OPEN_END.search(text.strip()):
             doubt = max(doubt, 0.75)
+        elif text.rstrip().endswith("?"):
+            # A recogniser writes a question mark where the words make a whole question, however it sounded.
+            doubt = min(doubt, self.question_doubt)
         wait = self.min_silence_ms + doubt * (self.max_silence_ms - self.min_silence_ms)
         spoken = words(text)
         if self._number_may_go_on(spoken, asked) or _spelling(spoken):

@@ -44,7 +44,7 @@ PREROLL_S = 0.4
 PIECE_S = 4.0
 """A piece at least this long is settled by the next long pause."""
 SETTLE_PAUSE_S = 0.25
-COMMIT_PAUSE_S = 0.12
+COMMIT_PAUSE_S = 0.08
 """A realtime commit cannot be taken back, so the pause must last this much longer than it took to find."""
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.2, 2.0
 BYTES_PER_SAMPLE = 2
