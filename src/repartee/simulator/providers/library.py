@@ -26,6 +26,7 @@ LAG = 3
 BANDS = 24
 FFT_SIZE = 1024
 SEARCH_FRAMES = 45
+BLOCK = 1024
 SEARCH_STEP = 20
 MIN_FRAMES = 14
 NEAR_FRAMES = 3
@@ -109,8 +110,11 @@ class SpeechLibrary:
             raise ConfigError(f"{folder} holds no recordings")
         self._starts = np.array(starts)
         self._all = np.concatenate(parts)
-        self._size = 1 << int(np.ceil(np.log2(len(self._all) + SEARCH_FRAMES)))
-        self._spectrum = np.fft.rfft(self._all, self._size, axis=0)
+        # Searched in overlapping blocks: the transform of a window is then short, and a search takes milliseconds.
+        step = BLOCK - SEARCH_FRAMES + 1
+        padded = np.pad(self._all, ((0, BLOCK + step), (0, 0)))
+        blocks = [padded[at : at + BLOCK] for at in range(0, len(self._all), step)]
+        self._blocks = np.fft.rfft(np.stack(blocks), axis=1).astype(np.complex64)
         self._energy = np.concatenate([[0.0], np.cumsum((self._all.astype(np.float64) ** 2).sum(axis=1))])
 
     @property
@@ -183,8 +187,10 @@ class SpeechLibrary:
     def _find(self, window: Frames) -> int | None:
         """Return where in the whole library the window is."""
         size = len(window)
-        spectrum = np.fft.rfft(window[::-1], self._size, axis=0)
-        dot = np.fft.irfft((self._spectrum * spectrum).sum(axis=1), self._size)[size - 1 : len(self._all)]
+        spectrum = np.fft.rfft(window[::-1], BLOCK, axis=0).astype(np.complex64)
+        parts = np.fft.irfft(np.einsum("bfk,fk->bf", self._blocks, spectrum), BLOCK, axis=1)
+        step = BLOCK - SEARCH_FRAMES + 1
+        dot = parts[:, size - 1 : size - 1 + step].reshape(-1)[: len(self._all) - size + 1]
         energy = self._energy[size:] - self._energy[:-size]
         norm = np.sqrt(np.maximum(energy[: len(dot)], 1e-6) * max(1e-6, float((window**2).sum())))
         score = dot / np.maximum(norm, 0.3 * norm.max())
