@@ -21,7 +21,8 @@ ENDPOINTING, INTERRUPTION, SPECULATION = Endpointing(), Interruption(), Speculat
         (0.98, "my number is five five five", 1500, 1500),
         (0.98, "five five five one two three four five six seven", 300, 300),
         (0.98, "a table for four", 300, 300),
-        (0.98, "that is S M I", 1500, 1500),
+        (0.98, "that is S M T", 1500, 1500),
+        (0.98, "my name starts with T", 1500, 1500),
         (0.98, "sure", 1200, 1200),
     ],
 )

@@ -112,8 +112,10 @@ class Endpointing:
 
 
 def _spelling(spoken: list[str]) -> bool:
-    """Say whether the words end in letters: two of them, as one may be a name's ("plan B")."""
-    return len(spoken) > 1 and all(len(word) == 1 and word.isalpha() for word in spoken[-2:])
+    """Say whether the words end in a letter that is no word: a name or a code is being spelled."""
+    return (
+        bool(spoken) and len(spoken[-1]) == 1 and spoken[-1].isalpha() and spoken[-1] not in {"a", "i", "o"}
+    )
 
 
 @dataclass(frozen=True, slots=True)
