@@ -47,6 +47,19 @@ def test_a_bare_yes_is_a_whole_answer_to_a_question_only() -> None:
     assert ENDPOINTING.wait_ms(0.98, "yes", "nothing") == 1200
 
 
+def test_who_has_paused_and_gone_on_is_waited_for_longer() -> None:
+    assert ENDPOINTING.wait_ms(0.98, "and then we went home", pauses=(90, 600)) == pytest.approx(930)
+    assert ENDPOINTING.wait_ms(0.98, "and then we went home", pauses=(90, 200)) == 300, "gaps between words"
+    assert ENDPOINTING.wait_ms(0.98, "and then we went home", pauses=(5000,)) == 1000, "within reason"
+
+
+def test_the_groups_of_a_number_tell_how_long_its_gaps_are() -> None:
+    number = "five five five one two three four"
+    assert ENDPOINTING.wait_ms(0.98, number, pauses=(80, 400)) == 1500, "one gap says little"
+    assert ENDPOINTING.wait_ms(0.98, number, pauses=(500, 80, 400)) == pytest.approx(800)
+    assert ENDPOINTING.wait_ms(0.98, number, pauses=(1200, 1200)) == 1500
+
+
 @pytest.mark.parametrize(
     ("reply", "asked"),
     [

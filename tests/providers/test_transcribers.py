@@ -11,6 +11,7 @@ from pipecat.frames.frames import Frame, InputAudioRawFrame, TranscriptionFrame
 from pipecat.processors.frame_processor import FrameDirection
 
 from repartee.providers.frames import (
+    PauseScoredFrame,
     PieceTranscribedFrame,
     TranscribeNowFrame,
     TurnClosedFrame,
@@ -44,7 +45,7 @@ def test_a_short_pause_goes_on_with_the_piece_and_a_long_turn_settles_it() -> No
     piece.add(audio(0.5))
     assert not piece.begin(0.4)
     assert piece.piece_id == 2
-    assert piece.seconds == pytest.approx(0.2), "the second half of the pause"
+    assert piece.seconds == pytest.approx(0.35), "the pause, but for its beginning"
 
 
 def test_a_turn_that_is_over_settles_its_piece() -> None:
@@ -133,11 +134,40 @@ async def test_a_pause_is_transcribed_at_once_and_cancelled_when_the_voice_goes_
     assert vendor.cancelled == 1, "the vendor is told to stop"
     await hear(service, 1.0)
     await service._handle_user_stopped_speaking(VoicePausedFrame(segment_id=2))
+    await service.process_frame(PauseScoredFrame(probability=0.9), DOWN)
     vendor.answer.set()
     await asyncio.sleep(0.01)
     assert vendor.asked == [1.2, 2.2], "the piece as a whole, with 0.2 s of silence"
     (frame,) = pushed
     assert (frame.piece_id, frame.segment_id, frame.text) == (1, 2, "2.2 seconds")
+
+
+async def test_a_caller_who_went_on_may_again_so_the_next_pause_waits_for_evidence(stt: Any) -> None:
+    service, vendor, pushed = stt
+    vendor.answer.set()
+    for segment in (1, 2):
+        await service._handle_user_started_speaking(VoiceStartedFrame(segment_id=segment))
+        await hear(service, 0.5)
+        await service._handle_user_stopped_speaking(VoicePausedFrame(segment_id=segment))
+        await service.process_frame(PauseScoredFrame(probability=0.2), DOWN)
+        await asyncio.sleep(0.01)
+    assert vendor.asked == [0.7], "the first pause is transcribed at once, the second is doubtful"
+    await service.process_frame(PauseScoredFrame(probability=0.6), DOWN)
+    await asyncio.sleep(0.01)
+    assert vendor.asked == [0.7, 1.2]
+    assert [f.segment_id for f in pushed] == [1, 2]
+
+
+async def test_a_doubtful_pause_is_transcribed_when_it_lasts(stt: Any, monkeypatch: Any) -> None:
+    service, vendor, pushed = stt
+    monkeypatch.setattr("repartee.providers.transcribers.DOUBT_S", 0.0)
+    vendor.answer.set()
+    for segment in (1, 2):
+        await service._handle_user_started_speaking(VoiceStartedFrame(segment_id=segment))
+        await hear(service, 0.5)
+        await service._handle_user_stopped_speaking(VoicePausedFrame(segment_id=segment))
+        await asyncio.sleep(0.01)
+    assert [f.segment_id for f in pushed] == [1, 2]
 
 
 async def test_a_settled_piece_is_not_cancelled_and_the_next_has_its_own_number(stt: Any) -> None:

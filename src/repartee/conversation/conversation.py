@@ -108,16 +108,16 @@ class _Step(Moves):
                 self.hold_floor(self.new_turn(event))
             case UserTurn(turn):
                 self.disarm("endpoint")
-                self.state = UserTurn(voice_on(turn, event.segment_id))
+                self.state = UserTurn(voice_on(turn, event))
             case Speculating(turn, reply_id):
                 self.throw_away(reply_id)
                 self.disarm("endpoint")
-                self.state = UserTurn(voice_on(turn, event.segment_id))
+                self.state = UserTurn(voice_on(turn, event))
             case Thinking(reply_id, Turn() as turn, False):
                 # Nothing was heard yet, so the turn simply goes on.
                 self.do(CancelReply(reply_id))
                 self.disarm("reply")
-                self.hold_floor(voice_on(turn, event.segment_id))
+                self.hold_floor(voice_on(turn, event))
             case Thinking(reply_id) | Speaking(reply_id):
                 if self.policies.interruption.enabled:
                     audible = isinstance(self.state, Speaking)
@@ -127,7 +127,7 @@ class _Step(Moves):
                     self.state = Yielding(reply_id, self.new_turn(event), audible)
             case Yielding(turn=turn):
                 self.arm("take_floor", event.at_ms + self.policies.interruption.take_floor_ms)
-                self.state = replace(self.state, turn=voice_on(turn, event.segment_id), asked=False)
+                self.state = replace(self.state, turn=voice_on(turn, event), asked=False)
             case Ended():
                 pass
             case _:

@@ -45,6 +45,7 @@ from repartee.events import (
     VoiceReply,
 )
 
+PAUSES_KEPT = 16
 WASTE_MEMORY = 0.15
 """Weight of the newest held reply in the share that is thrown away."""
 
@@ -258,10 +259,10 @@ class Moves:
     # --- small parts ----------------------------------------------------------------------------------------
 
     def wait_ms(self, turn: Turn) -> float:
-        return self.policies.endpointing.wait_ms(turn.probability, turn.best_text, self.asked)
+        return self.policies.endpointing.wait_ms(turn.probability, turn.best_text, self.asked, turn.pauses)
 
     def new_turn(self, event: SpeechStarted) -> Turn:
-        return voice_on(Turn(self.next_turn_id()), event.segment_id)
+        return voice_on(Turn(self.next_turn_id()), event)
 
     def late_turn(self, event: TranscriptReceived) -> Turn:
         turn = Turn(self.next_turn_id(), segment_id=event.segment_id, silent_since_ms=event.at_ms)
@@ -281,8 +282,13 @@ class Moves:
         self.do(*(DisarmDeadline(name) for name in names))
 
 
-def voice_on(turn: Turn, segment_id: int) -> Turn:
-    return replace(turn, voice=True, segment_id=segment_id, probability=None, failed=False)
+def voice_on(turn: Turn, event: SpeechStarted) -> Turn:
+    pauses = turn.pauses
+    if turn.spoken_ms > 0 and not turn.voice:
+        pauses = (*pauses[1 - PAUSES_KEPT :], max(0.0, event.at_ms - turn.silent_since_ms))
+    return replace(
+        turn, voice=True, segment_id=event.segment_id, probability=None, pauses=pauses, failed=False
+    )
 
 
 def voice_off(turn: Turn, event: SpeechStopped) -> Turn:

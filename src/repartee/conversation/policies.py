@@ -6,6 +6,7 @@ Each policy is a small frozen dataclass with one pure method or two, so that a b
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,17 +75,32 @@ class Endpointing:
     """And so long what is only "sure" or "okay" and answers no question: more usually follows."""
     digits_full: int = 10
     """A number of so many digits is taken for whole."""
+    pause_ms: float = 250.0
+    """A silence from which it counts as a pause of the speaker's, not as a gap between words."""
+    habit: float = 1.3
+    """Who has paused and gone on in a turn is waited for so many times their longest pause, and a little."""
+    habit_more_ms: float = 150.0
+    habit_max_ms: float = 1000.0
 
-    def wait_ms(self, probability: float | None, text: str, asked: Asked = "nothing") -> float:
+    def wait_ms(
+        self,
+        probability: float | None,
+        text: str,
+        asked: Asked = "nothing",
+        pauses: Sequence[float] = (),
+    ) -> float:
         """Return the silence to wait for, counted from the end of the sound.
 
         Args:
             probability: The end-of-turn model's, None while unknown.
             text: What was understood so far.
             asked: What the agent asked for.
+            pauses: The silences in this turn after which the user went on, in ms.
         """
         if probability is None:
             return self.max_silence_ms
+        paused = [pause for pause in pauses if pause >= self.pause_ms]
+        habit_ms = self.habit * max(paused, default=0.0) + self.habit_more_ms if paused else 0.0
         doubt = min(1.0, max(0.0, (self.sure - probability) / (self.sure - self.unsure)))
         if _OPEN_END.search(text.strip()):
             doubt = max(doubt, 0.75)
@@ -93,13 +109,20 @@ class Endpointing:
             doubt = min(doubt, self.question_doubt)
         wait = self.min_silence_ms + doubt * (self.max_silence_ms - self.min_silence_ms)
         spoken = words(text)
-        if self._number_may_go_on(spoken, asked) or _spelling(spoken):
-            return max(wait, self.digits_ms)
+        if self.number_may_go_on(text, asked):
+            # The gaps between groups are alike: after two of them it is known how long they are.
+            groups_ms = max(habit_ms, self.pause_ms * 3) if len(paused) >= 2 else self.digits_ms
+            return max(wait, min(self.digits_ms, groups_ms))
+        wait = max(wait, min(habit_ms, self.habit_max_ms, self.max_silence_ms))
         if asked == "nothing" and spoken and all(word in BACKCHANNELS for word in spoken):
             return max(wait, self.prelude_ms)
         return wait
 
-    def _number_may_go_on(self, spoken: list[str], asked: Asked) -> bool:
+    def number_may_go_on(self, text: str, asked: Asked = "nothing") -> bool:
+        """Say whether a text ends in a number, or a spelled word, that is not whole."""
+        spoken = words(text)
+        if _spelling(spoken):
+            return True
         digits = 0
         for word in reversed(spoken):
             if not _DIGIT.fullmatch(word):

@@ -29,6 +29,8 @@ class Turn:
     spoken_ms: float = 0.0
     probability: float | None = None
     """End-of-turn probability of the present pause."""
+    pauses: tuple[float, ...] = ()
+    """How long the user was silent, in ms, each time they went on in this turn."""
     failed: bool = False
     """A held reply failed in the present pause; the next attempt waits for the end of the turn."""
 

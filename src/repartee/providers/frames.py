@@ -27,6 +27,13 @@ class VoicePausedFrame(VADUserStoppedSpeakingFrame):
 
 
 @dataclass
+class PauseScoredFrame(SystemFrame):
+    """How likely the turn is over with the present pause, 0..1."""
+
+    probability: float = 0.0
+
+
+@dataclass
 class TranscribeNowFrame(SystemFrame):
     """Sent upstream: transcribe the voice that still sounds."""
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from openai import AsyncOpenAI
@@ -30,7 +31,9 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.stt import OpenAIRealtimeSTTService, OpenAISTTService
 from pipecat.utils.time import time_now_iso8601
 
+from repartee.conversation import Endpointing
 from repartee.providers.frames import (
+    PauseScoredFrame,
     PieceTranscribedFrame,
     TranscribeNowFrame,
     TurnClosedFrame,
@@ -44,10 +47,21 @@ PREROLL_S = 0.4
 PIECE_S = 4.0
 """A piece at least this long is settled by the next long pause."""
 SETTLE_PAUSE_S = 0.25
+LIKELY = 0.5
+"""End-of-turn probability from which a pause is transcribed at once."""
+DOUBT_S = 0.3
+"""A caller who has gone on after a pause of a piece may do so again: without better evidence, the next is
+transcribed when it has lasted this much longer. Each attempt is of the whole piece, and billed."""
+NUMBER_S = 0.6
+"""A number that may go on is waited for anyway, so its words are not wanted sooner than this, however it sounds."""
+JOINT_GAP_S = 0.05
+JOINT_S = 1.0
+"""So much of the pause before a piece belongs to it at the most: a soft first sound is found late."""
 COMMIT_PAUSE_S = 0.08
 """A realtime commit cannot be taken back, so the pause must last this much longer than it took to find."""
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.2, 2.0
 BYTES_PER_SAMPLE = 2
+_ENDPOINTING = Endpointing()
 
 
 class PieceBuffer:
@@ -78,7 +92,7 @@ class PieceBuffer:
             self._open = True
             return False
         if self.seconds - silent_s >= PIECE_S and silent_s >= SETTLE_PAUSE_S:
-            self._next(keep_s=min(PREROLL_S, silent_s / 2))
+            self._next(keep_s=min(JOINT_S, silent_s - JOINT_GAP_S))
             self._open, self._voice_at = True, len(self._audio)
             return False
         return True
@@ -136,6 +150,10 @@ class PiecewiseSTT(OpenAISTTService):
         self._piece: PieceBuffer | None = None
         self._attempts: dict[int, asyncio.Task[None]] = {}
         self._paused_s = 0.0
+        self._tried = 0
+        """The newest piece that was transcribed in a pause."""
+        self._number_open = False
+        self._likely = asyncio.Event()
 
     async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:  # noqa: ARG002
         """Keep the audio of the present piece."""
@@ -150,6 +168,10 @@ class PiecewiseSTT(OpenAISTTService):
                 return
             case TurnClosedFrame():
                 self._buffer().settle(speaking=self._user_speaking)
+                return
+            case PauseScoredFrame():
+                if frame.probability >= LIKELY:
+                    self._likely.set()
                 return
             case EndFrame() | CancelFrame():
                 await self._cancel_attempts()
@@ -167,15 +189,22 @@ class PiecewiseSTT(OpenAISTTService):
     async def _handle_user_stopped_speaking(self, frame: VADUserStoppedSpeakingFrame) -> None:
         self._user_speaking = False
         self._paused_s = time.monotonic() - frame.stop_secs
+        self._likely.clear()
         if isinstance(frame, VoicePausedFrame) and self.is_usable:
-            self._transcribe_piece(frame.segment_id, self._after_pause_s)
+            again = self._tried == self._buffer().piece_id
+            self._tried = self._buffer().piece_id
+            if again and self._number_open:
+                self._transcribe_piece(frame.segment_id, NUMBER_S)
+            else:
+                self._transcribe_piece(frame.segment_id, self._after_pause_s, DOUBT_S if again else 0.0)
 
-    def _transcribe_piece(self, segment_id: int, after_s: float = 0.0) -> None:
+    def _transcribe_piece(self, segment_id: int, after_s: float = 0.0, doubt_s: float = 0.0) -> None:
         piece = self._buffer()
         piece_id = piece.piece_id
         if (older := self._attempts.pop(piece_id, None)) is not None:
             older.cancel()
-        work = self._transcribe_as(piece_id, segment_id, piece.audio() + self._trailing_silence(), after_s)
+        pcm = piece.audio() + self._trailing_silence()
+        work = self._when_likely(after_s, doubt_s, self._transcribe_as(piece_id, segment_id, pcm))
         attempt = self.create_task(work, f"{self}::piece {piece_id}")
         self._attempts[piece_id] = attempt
         attempt.add_done_callback(lambda done: self._forget(piece_id, done))
@@ -184,13 +213,24 @@ class PiecewiseSTT(OpenAISTTService):
         if self._attempts.get(piece_id) is attempt:
             del self._attempts[piece_id]
 
-    async def _transcribe_as(self, piece_id: int, segment_id: int, pcm: bytes, after_s: float) -> None:
-        await asyncio.sleep(after_s)  # cancelled when the voice goes on
+    async def _when_likely(self, after_s: float, doubt_s: float, work: Coroutine[Any, Any, None]) -> None:
+        """Do it when the pause has lasted, or sounds like the end; cancelled when the voice goes on."""
+        try:
+            await asyncio.sleep(after_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._likely.wait(), doubt_s)
+        except asyncio.CancelledError:
+            work.close()
+            raise
+        await work
+
+    async def _transcribe_as(self, piece_id: int, segment_id: int, pcm: bytes) -> None:
         self._record_stt_audio_usage(pcm)
         await self.emit_stt_usage_metrics()
         async for frame in self.run_stt(pcm_to_wav(pcm, self.sample_rate)):
             match frame:
                 case TranscriptionFrame():
+                    self._number_open = _ENDPOINTING.number_may_go_on(frame.text)
                     await self.push_frame(_piece(frame, piece_id, segment_id))
                 case ErrorFrame():
                     await self.push_error_frame(frame)

@@ -78,6 +78,7 @@ from repartee.events import (
     WordsGuessed,
 )
 from repartee.providers.frames import (
+    PauseScoredFrame,
     PieceTranscribedFrame,
     TranscribeNowFrame,
     TurnClosedFrame,
@@ -191,7 +192,7 @@ class Bridge(FrameProcessor):
                 await self.push_frame(frame, direction)
             case VoiceStartedFrame():
                 self._segment_id = frame.segment_id
-            case VoicePausedFrame():
+            case VoicePausedFrame() | PauseScoredFrame():
                 pass
             case PieceTranscribedFrame():
                 piece = TranscriptReceived(self._clock_ms(), frame.text, frame.piece_id, frame.segment_id)

@@ -26,7 +26,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.events import Event, SpeechStarted, SpeechStopped, TurnScored
-from repartee.providers.frames import VoicePausedFrame, VoiceStartedFrame
+from repartee.providers.frames import PauseScoredFrame, VoicePausedFrame, VoiceStartedFrame
 from repartee.session.voice import SAMPLE_RATE_HZ, VoiceActivity
 
 WINDOW_S = 8
@@ -149,6 +149,7 @@ class Ears(FrameProcessor):
             pcm = np.frombuffer(b"".join(self._recent), dtype=np.int16).astype(np.float32) / 32768.0
             probability = await loop.run_in_executor(self._executor, self._score_turn, pcm)
             self._submit(TurnScored(self._clock_ms(), segment_id, probability))
+            await self.push_frame(PauseScoredFrame(probability=probability))
             if probability >= SURE:
                 return
 

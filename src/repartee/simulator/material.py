@@ -17,6 +17,7 @@ RATE_HZ = 48_000
 PAUSE_S = 0.2
 TURN_JOIN_S = 1.5
 MARGIN_S = 0.15
+MIN_TAIL_S = 0.3
 LEVEL_RMS = 2500.0
 """All speech is brought to about this level, so that a noise of so many decibels below is that."""
 SuiteName = Literal["latency", "pauses", "barge-in", "backchannel", "noise", "conversation"]
@@ -170,10 +171,15 @@ class Material:
             words = self._words.get(entry["file"], ())
             for turn in turns:
                 start, end = turn[0][0], turn[-1][1]
-                text = " ".join(w for w, s, _ in words if start - 0.3 <= s < end)
+                inside = [(s, e, w) for w, s, e in words if start - 0.3 <= s < end]
+                text = " ".join(w for _, _, w in inside)
                 segments = tuple((s - start + MARGIN_S, e - start + MARGIN_S) for s, e in turn)
                 item = Item(f"{entry['file']} {start:.1f} s", _cut(pcm, start, end), segments, text)
-                if item.pauses and 1.5 <= end - start <= 15 and len(text.split()) > 2:
+                # A last word that the stretch of speech cuts off, or a grunt, is nothing to measure an answer by.
+                whole = (
+                    bool(inside) and inside[-1][1] <= end + 0.1 and turn[-1][1] - turn[-1][0] >= MIN_TAIL_S
+                )
+                if item.pauses and whole and 1.5 <= end - start <= 15 and len(inside) > 2:
                     items.append(item)
         return items
 

@@ -165,6 +165,15 @@ def _turn_row(call: Call, said: Said, heard: list[meter.Span], until_s: float) -
     row["replies"] = len({c.number for c in spoken})
     if spoken:
         row["right"] = spoken[-1].number == code(said.item.text)
+        if not row["right"]:
+            row["understood"] = next(
+                (
+                    e.said
+                    for e in reversed(call.entries)
+                    if str(spoken[-1].number) in e.text and e.stage == "llm"
+                ),
+                "",
+            )
         content_s = spoken[-1].at_s - len(CONTENT_BEFORE_CODE) * MS_PER_CHARACTER / 1000
         if "latency_ms" in row:
             row["content_ms"] = round((content_s - end_s) * 1000, 1)
