@@ -103,10 +103,13 @@ def test_waste_asks_for_more_evidence() -> None:
 
 def test_audio_needs_more_evidence_than_text() -> None:
     assert SPECULATION.may_start(0.4, "book me in", waste=0.0)
-    assert not SPECULATION.may_voice(0.4, waste=0.0)
-    assert not SPECULATION.may_voice(None, waste=0.0)
-    assert SPECULATION.may_voice(0.6, waste=0.0)
-    assert not SPECULATION.may_voice(0.6, waste=0.5)
+    assert not SPECULATION.may_voice(0.4, "book me in", waste=0.0)
+    assert not SPECULATION.may_voice(None, "book me in", waste=0.0)
+    assert SPECULATION.may_voice(0.6, "book me in", waste=0.0)
+    assert not SPECULATION.may_voice(0.6, "book me in", waste=0.5)
+    assert SPECULATION.may_voice(0.1, "What's the weather like?", waste=0.0), "whole by its words"
+    assert SPECULATION.may_start(0.1, "What's the weather like?", waste=0.0)
+    assert not SPECULATION.may_voice(0.1, "What's the weather like?", waste=0.5), "not while much is wasted"
 
 
 def test_signs_and_capitals_make_no_other_words() -> None:

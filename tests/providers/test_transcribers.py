@@ -145,29 +145,29 @@ async def test_a_pause_is_transcribed_at_once_and_cancelled_when_the_voice_goes_
 async def test_a_caller_who_went_on_may_again_so_the_next_pause_waits_for_evidence(stt: Any) -> None:
     service, vendor, pushed = stt
     vendor.answer.set()
-    for segment in (1, 2):
+    for segment in (1, 2, 3):
         await service._handle_user_started_speaking(VoiceStartedFrame(segment_id=segment))
-        await hear(service, 0.5)
+        await hear(service, 1.0)
         await service._handle_user_stopped_speaking(VoicePausedFrame(segment_id=segment))
         await service.process_frame(PauseScoredFrame(probability=0.2), DOWN)
         await asyncio.sleep(0.01)
-    assert vendor.asked == [0.7], "the first pause is transcribed at once, the second is doubtful"
+    assert vendor.asked == [1.2, 2.2], "the first pauses are transcribed at once, the next is doubtful"
     await service.process_frame(PauseScoredFrame(probability=0.6), DOWN)
     await asyncio.sleep(0.01)
-    assert vendor.asked == [0.7, 1.2]
-    assert [f.segment_id for f in pushed] == [1, 2]
+    assert vendor.asked == [1.2, 2.2, 3.2]
+    assert [f.segment_id for f in pushed] == [1, 2, 3]
 
 
 async def test_a_doubtful_pause_is_transcribed_when_it_lasts(stt: Any, monkeypatch: Any) -> None:
     service, vendor, pushed = stt
     monkeypatch.setattr("repartee.providers.transcribers.DOUBT_S", 0.0)
     vendor.answer.set()
-    for segment in (1, 2):
+    for segment in (1, 2, 3):
         await service._handle_user_started_speaking(VoiceStartedFrame(segment_id=segment))
-        await hear(service, 0.5)
+        await hear(service, 1.0)
         await service._handle_user_stopped_speaking(VoicePausedFrame(segment_id=segment))
         await asyncio.sleep(0.01)
-    assert [f.segment_id for f in pushed] == [1, 2]
+    assert [f.segment_id for f in pushed] == [1, 2, 3]
 
 
 async def test_a_settled_piece_is_not_cancelled_and_the_next_has_its_own_number(stt: Any) -> None:

@@ -79,7 +79,7 @@ class BenchOptions:
     knob: float = 0.0
     stt: str = "openai:gpt-4o-mini-transcribe"
     speech: Path = Path("../shared/speech")
-    warm_up: int = 6
+    warm_up: int = 12
     keep: Path | None = None
 
 

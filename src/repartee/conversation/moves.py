@@ -105,7 +105,7 @@ class Moves:
             self.go_on_speculating(Speculating(turn, self.reply_id, turn.best_text), turn, at_ms)
 
     def go_on_speculating(self, state: Speculating, turn: Turn, at_ms: float) -> None:
-        voiced = state.voiced or self.policies.speculation.may_voice(turn.probability, self.waste)
+        voiced = state.voiced or self.policies.speculation.may_voice(turn.probability, state.text, self.waste)
         if voiced and not state.voiced:
             self.do(VoiceReply(state.reply_id))
         self.state = replace(state, turn=turn, voiced=voiced)

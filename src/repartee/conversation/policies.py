@@ -179,6 +179,8 @@ class Speculation:
     """Below this end-of-turn probability a false start is likelier than a gain."""
     voice_probability: float = 0.5
     """Model text is cheap, synthesis is dear: it needs better evidence."""
+    question_evidence: float = 0.55
+    """What a question that is whole by its words is worth, however it sounded."""
     lead_ms: float = 700.0
     """A reply is begun this long before it may be heard; where the wait is long, beginning at once is for nothing."""
     waste_budget: float = 0.25
@@ -197,12 +199,17 @@ class Speculation:
         over = max(0.0, waste - self.waste_budget)
         if probability is None:
             return over <= 0.0
-        return probability >= min(0.95, self.min_probability + 2.0 * over)
+        return self._evidence(probability, text) >= min(0.95, self.min_probability + 2.0 * over)
 
-    def may_voice(self, probability: float | None, waste: float) -> bool:
+    def may_voice(self, probability: float | None, text: str, waste: float) -> bool:
         """Say whether a held reply's audio may be made."""
         over = max(0.0, waste - self.waste_budget)
-        return probability is not None and probability >= min(0.95, self.voice_probability + 2.0 * over)
+        needed = min(0.95, self.voice_probability + 2.0 * over)
+        return probability is not None and self._evidence(probability, text) >= needed
+
+    def _evidence(self, probability: float, text: str) -> float:
+        """Return how likely the turn is over, by its sound or by its words: a whole question is usually all."""
+        return max(probability, self.question_evidence) if text.rstrip().endswith("?") else probability
 
 
 @dataclass(frozen=True, slots=True)

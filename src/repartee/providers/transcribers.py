@@ -49,9 +49,11 @@ PIECE_S = 4.0
 SETTLE_PAUSE_S = 0.25
 LIKELY = 0.5
 """End-of-turn probability from which a pause is transcribed at once."""
+SURE_TRIES = 1
+DEAR_S = 2.5
 DOUBT_S = 0.3
-"""A caller who has gone on after a pause of a piece may do so again: without better evidence, the next is
-transcribed when it has lasted this much longer. Each attempt is of the whole piece, and billed."""
+"""A caller who has gone on after more than one pause may do so again, and each attempt is of the whole piece, and
+billed. So with a piece of some length, a pause that does not sound like the end must last this much longer."""
 NUMBER_S = 0.6
 """A number that may go on is waited for anyway, so its words are not wanted sooner than this, however it sounds."""
 JOINT_GAP_S = 0.05
@@ -150,8 +152,8 @@ class PiecewiseSTT(OpenAISTTService):
         self._piece: PieceBuffer | None = None
         self._attempts: dict[int, asyncio.Task[None]] = {}
         self._paused_s = 0.0
-        self._tried = 0
-        """The newest piece that was transcribed in a pause."""
+        self._tried: tuple[int, int] = (0, 0)
+        """The newest piece, and in how many pauses it was to be transcribed."""
         self._number_open = False
         self._likely = asyncio.Event()
 
@@ -191,12 +193,15 @@ class PiecewiseSTT(OpenAISTTService):
         self._paused_s = time.monotonic() - frame.stop_secs
         self._likely.clear()
         if isinstance(frame, VoicePausedFrame) and self.is_usable:
-            again = self._tried == self._buffer().piece_id
-            self._tried = self._buffer().piece_id
-            if again and self._number_open:
+            piece_id, tries = self._buffer().piece_id, self._tried[1]
+            tries = tries if self._tried[0] == piece_id else 0
+            self._tried = piece_id, tries + 1
+            if tries and self._number_open:
                 self._transcribe_piece(frame.segment_id, NUMBER_S)
             else:
-                self._transcribe_piece(frame.segment_id, self._after_pause_s, DOUBT_S if again else 0.0)
+                doubtful = tries > SURE_TRIES and self._buffer().seconds >= DEAR_S
+                doubt_s = DOUBT_S if doubtful else 0.0
+                self._transcribe_piece(frame.segment_id, self._after_pause_s, doubt_s)
 
     def _transcribe_piece(self, segment_id: int, after_s: float = 0.0, doubt_s: float = 0.0) -> None:
         piece = self._buffer()

@@ -34,7 +34,7 @@ WINDOW_S = 8
 IDLE_STOP_S = 1.0
 """Audio that stops arriving in the middle of speech (muted, gone) ends the stretch of voice after this."""
 
-SCORE_AT_MS = (80, 200, 320, 440, 560, 700, 860, 1060, 1300)
+SCORE_AT_MS = (60, 200, 320, 440, 560, 700, 860, 1060, 1300)
 """Silence after which the end-of-turn model is asked. More silence makes an end easier to hear, so a finished
 sentence that sounded unfinished at first is found out early; one that is unfinished stays so."""
 SURE = 0.9

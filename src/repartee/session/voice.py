@@ -45,7 +45,7 @@ class VoiceParams:
     start_probability: float = 0.7
     stop_probability: float = 0.35
     start_ms: float = 32.0
-    quiet_ms: float = 80.0
+    quiet_ms: float = 60.0
     still_ms: float = 64.0
     below_peak_db: float = 32.0
     above_noise_db: float = 8.0

@@ -12,6 +12,7 @@ import numpy as np
 
 from repartee.errors import ConfigError
 from repartee.simulator.audio import NOISE_SIGMA, Pcm, read_audio
+from repartee.simulator.providers.library import in_speech
 
 RATE_HZ = 48_000
 PAUSE_S = 0.2
@@ -161,14 +162,14 @@ class Material:
             if not entry["file"].endswith("_caller.flac"):
                 continue
             pcm = self._read(entry["file"])
-            spans = [tuple(s) for channel in entry["speech"] for s in channel["segments"]]
+            spans = [(float(s), float(e)) for channel in entry["speech"] for s, e in channel["segments"]]
             turns: list[list[tuple[float, ...]]] = []
             for span in spans:
                 if turns and span[0] - turns[-1][-1][1] < TURN_JOIN_S:
                     turns[-1].append(span)
                 else:
                     turns.append([span])
-            words = self._words.get(entry["file"], ())
+            words = in_speech(self._words.get(entry["file"], ()), spans)
             for turn in turns:
                 start, end = turn[0][0], turn[-1][1]
                 inside = [(s, e, w) for w, s, e in words if start - 0.3 <= s < end]

@@ -8,7 +8,7 @@ resampling, gain and noise, and does not take other speech for speech it knows.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -245,8 +245,21 @@ _MEL = _mel_filters()
 def _timed(
     entry: dict[str, Any], more: dict[str, list[tuple[str, float, float]]]
 ) -> tuple[tuple[str, float, float], ...]:
-    known = tuple((word, start, end) for word, start, end in more.get(entry["file"], ()))
-    return known or _words(entry)
+    segments = [(float(s), float(e)) for channel in entry.get("speech") or [] for s, e in channel["segments"]]
+    return in_speech(more.get(entry["file"], ()), segments) or _words(entry)
+
+
+def in_speech(
+    words: Iterable[tuple[str, float, float]], segments: Sequence[tuple[float, float]]
+) -> tuple[tuple[str, float, float], ...]:
+    """Return words with their times cut to where there is speech: a recogniser's reach into the pauses."""
+    placed = []
+    for word, start, end in words:
+        shares = [(min(end, e) - max(start, s), s, e) for s, e in segments]
+        overlap, s, e = max(shares, default=(0.0, start, end))
+        inside = (max(start, s), min(end, e)) if overlap > 0 else (start, end)
+        placed.append((word, *inside))
+    return tuple(placed)
 
 
 def _words(entry: dict[str, Any]) -> tuple[tuple[str, float, float], ...]:
