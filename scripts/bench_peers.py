@@ -16,10 +16,24 @@ CACHE = Path(os.environ.get("REPARTEE_CACHE_DIR", Path.home() / ".cache" / "repa
 RESULTS = Path("benchmarks/results")
 FIXED = "fixed:300/350/250"
 RUNS = {
-    "peers-fixed-300-350-250": ["--suite", "latency", "--suite", "pauses", "--peers", "--profile", FIXED],
+    "peers-fixed-300-350-250": [
+        *("--suite", "latency", "--suite", "pauses", "--peers", "--profile", FIXED),
+        *("--items", "16", "--warm-up", "6"),
+    ],
     "peers-interruption": [
-        *("--suite", "barge-in", "--suite", "backchannel", "--suite", "noise", "--peers", "--profile", FIXED),
-        *("--items", "12"),
+        *("--suite", "barge-in", "--suite", "backchannel", "--suite", "noise", "--profile", FIXED),
+        *(
+            "--system",
+            "repartee",
+            "--system",
+            "pipecat",
+            "--system",
+            "livekit",
+            "--items",
+            "7",
+            "--warm-up",
+            "2",
+        ),
     ],
 }
 SWEEP = {
@@ -38,8 +52,8 @@ def main() -> int:
         for system, knobs in SWEEP.items():
             for knob in knobs:
                 runs[f"sweep-{system}-{knob}"] = [
-                    *("--suite", "latency", "--suite", "pauses", "--items", "16", "--profile", FIXED),
-                    *("--system", system, "--knob", str(knob)),
+                    *("--suite", "latency", "--suite", "pauses", "--items", "10", "--profile", FIXED),
+                    *("--system", system, "--knob", str(knob), "--warm-up", "4"),
                 ]
     wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     for name, arguments in runs.items():

@@ -54,23 +54,21 @@ def load(name: str) -> Figures:
 def frontier() -> list[Point]:
     """Return the points of the frontier: every system as it comes, and those that were swept."""
     points = []
-    runs = [(load("peers-fixed-300-350-250"), load("peers-pauses"))]
-    runs += [(sweep, sweep) for sweep in (load(path.stem) for path in sorted(RESULTS.glob("sweep-*.json")))]
-    for commands, pauses in runs:
-        knob = commands["options"]["knob"]
-        for system in commands["figures"]:
+    for run in [
+        load("peers-fixed-300-350-250"),
+        *(load(p.stem) for p in sorted(RESULTS.glob("sweep-*.json"))),
+    ]:
+        knob = run["options"]["knob"]
+        for system, figures in run["figures"].items():
             setting = f"{knob:g} s" if knob else ("tuned" if system.endswith("-tuned") else "default")
-            cut_ins = pauses["figures"][system]["pauses"]["cut_in_turns"]["share"]
-            points.append(
-                Point(system, setting, cut_ins, commands["figures"][system]["latency"]["latency_ms"]["p50"])
-            )
+            cut_ins = figures["pauses"]["cut_in_turns"]["share"]
+            points.append(Point(system, setting, cut_ins, figures["latency"]["latency_ms"]["p50"]))
     return points
 
 
 def readme() -> str:
     """Return the README's figures."""
-    peers, pauses = load("peers-fixed-300-350-250"), load("peers-pauses")
-    stops, fast = load("peers-interruption"), load("fast")
+    peers, stops, fast = load("peers-fixed-300-350-250"), load("peers-interruption"), load("fast")
     mine = fast["figures"]["repartee"]["latency"]
     stt, llm, tts = peers["options"]["profile"].removeprefix("fixed:").split("/")
     return f"""
@@ -80,19 +78,19 @@ agent is heard **{mine["latency_ms"]["p50"]:.0f} ms** after the caller's last so
 Against its peers, in one run, with simulated vendors that take {stt} ms to transcribe, {llm} ms to the first token and {tts} ms to the
 first audio; median / 95th percentile:
 
-{table(peers, pauses, stops)}
+{table(peers, stops)}
 `make bench-peers`, {peers["machine"]}. [How it is measured](docs/measuring.md), [what it does and how to tune
 it](docs/tuning-turn-taking.md); every turn is in [benchmarks/results](benchmarks/results).
 """
 
 
-def table(peers: Figures, pauses: Figures, stops: Figures) -> str:
+def table(peers: Figures, stops: Figures) -> str:
     """Return the table of all systems."""
     columns = (
         ("first sound, ms", peers, "latency", "latency_ms"),
         ("first content, ms", peers, "latency", "content_ms"),
-        ("cuts into pauses", pauses, "pauses", "cut_in_turns"),
-        ("sound after pauses, ms", pauses, "pauses", "latency_ms"),
+        ("cuts into pauses", peers, "pauses", "cut_in_turns"),
+        ("sound after pauses, ms", peers, "pauses", "latency_ms"),
         ("interrupted: silent, ms", stops, "barge-in", "silent_ms"),
         ('stopped for good by a "mm-hm"', stops, "backchannel", "stopped_for_good"),
     )
@@ -109,9 +107,9 @@ def table(peers: Figures, pauses: Figures, stops: Figures) -> str:
 
 def tuning() -> str:
     """Return the figures of the page on turn-taking."""
-    peers, pauses = load("peers-fixed-300-350-250"), load("peers-pauses")
+    peers = load("peers-fixed-300-350-250")
     stops, fast, pieces, core = load("peers-interruption"), load("fast"), load("pieces"), load("core")
-    mine = {**stops["figures"]["repartee"], **pauses["figures"]["repartee"], **peers["figures"]["repartee"]}
+    mine = {**stops["figures"]["repartee"], **peers["figures"]["repartee"]}
     quick = fast["figures"]["repartee"]["latency"]
     steps = "".join(
         f"| {name} | {step['p50']:.0f} | {step['p95']:.0f} |\n" for name, step in peers["steps_ms"].items()

@@ -2,6 +2,7 @@
 
 `pieces`: long turns transcribed by the piece, as a call does it, against one pass over the whole: word error.
 `core`: how long one decision of the conversation core takes.
+`onsets`: how soon the end of a command is told, and how many false pauses that costs, by the silence waited for.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ PAUSE_S = 0.6
 
 def main() -> int:
     """Run what is asked for, or all."""
-    wanted = sys.argv[1:] or ["pieces", "core"]
+    wanted = sys.argv[1:] or ["pieces", "core", "onsets"]
     for name in wanted:
-        result = {"pieces": pieces, "core": core}[name]()
+        result = {"pieces": pieces, "core": core, "onsets": onsets}[name]()
         result["command"] = f"python scripts/measure.py {name}"
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
@@ -88,8 +89,8 @@ def long_turns() -> list[tuple[str, np.ndarray, str]]:
     index = json.loads((SPEECH / "index.json").read_text(encoding="utf-8"))
     known = [e for e in index if e.get("transcript") and not e["file"].startswith("fsdd/")]
     turns = [(e["file"], read_audio(SPEECH / e["file"], RATE_HZ), e["transcript"]) for e in known]
-    whole = [turn for turn in turns if len(turn[1]) > 6 * RATE_HZ and not turn[0].startswith("aiewf")]
-    rng, sentences = random.Random(1), [turn for turn in turns if turn[0].startswith("aiewf")]  # noqa: S311
+    whole = [turn for turn in turns if len(turn[1]) > 6 * RATE_HZ]
+    rng, sentences = random.Random(1), [turn for turn in turns if len(turn[1]) <= 6 * RATE_HZ]  # noqa: S311
     rng.shuffle(sentences)
     quiet = np.random.default_rng(0).normal(0, 12, int(PAUSE_S * RATE_HZ)).astype(np.int16)
     for at in range(0, len(sentences) - 2, 3):
@@ -147,6 +148,56 @@ def core() -> dict[str, Any]:
             conversation, _ = advance(conversation, event, walk.POLICIES)
         best = min(best, (time.process_time() - began) / len(events))
     return {"events": len(events), "microseconds_per_event": round(best * 1e6, 2)}
+
+
+def onsets() -> dict[str, Any]:
+    """Run voice activity over the benchmark's commands, with each length of silence that could be a pause."""
+    from pipecat.audio.vad.silero import SileroVADAnalyzer  # noqa: PLC0415
+
+    from repartee.session.voice import VoiceParams  # noqa: PLC0415
+    from repartee.simulator.material import Material  # noqa: PLC0415
+
+    silero = SileroVADAnalyzer(sample_rate=RATE_HZ)
+    silero.set_sample_rate(RATE_HZ)
+    commands = Material(SPEECH, ROOT / "benchmarks" / "transcripts.json", 1).suite("latency")
+    heard = []
+    for item in commands:
+        pcm = np.concatenate([np.zeros(RATE_HZ // 2, np.int16), item.pcm[::3], np.zeros(RATE_HZ, np.int16)])
+        pcm = pcm + np.random.default_rng(0).normal(0, 12, len(pcm)).astype(np.int16)
+        windows = [pcm[at : at + 512].tobytes() for at in range(0, len(pcm) - 511, 512)]
+        chances = [float(np.ravel(silero.voice_confidence(window))[0]) for window in windows]
+        heard.append((item, pcm, chances))
+    speech_s = sum(item.end_s - item.start_s for item in commands)
+    by_silence = {}
+    for quiet_ms in (40, 50, 60, 70, 80, 100, 120):
+        told = [_pauses(item, pcm, chances, VoiceParams(quiet_ms=quiet_ms)) for item, pcm, chances in heard]
+        late = [ended * 1000 for _, ended in told if ended is not None]
+        by_silence[str(quiet_ms)] = {
+            "false_pauses_per_s": round(sum(false for false, _ in told) / speech_s, 2),
+            "end_told_after_ms_p50": round(float(np.median(late))),
+        }
+    default = VoiceParams().quiet_ms
+    return {
+        "commands": len(commands),
+        "speech_s": round(speech_s),
+        "default_ms": default,
+        "by_silence_ms": by_silence,
+    }
+
+
+def _pauses(item: Any, pcm: np.ndarray, chances: list[float], params: Any) -> tuple[int, float | None]:
+    """Return how many pauses were told within a command, and how long after its end the end was."""
+    from repartee.session.voice import VoiceActivity  # noqa: PLC0415
+
+    left = iter(chances)
+    voice = VoiceActivity(lambda _: next(left, 0.0), params)
+    told = [
+        (at + STEP) / RATE_HZ - 0.5
+        for at in range(0, len(pcm) - STEP, STEP)
+        if voice.hear(pcm[at : at + STEP].tobytes()) == "stopped"
+    ]
+    early = [at for at in told if at < item.end_s - 0.05]
+    return len(early), next((at - item.end_s for at in told if at >= item.end_s - 0.05), None)
 
 
 if __name__ == "__main__":

@@ -309,7 +309,10 @@ def _command(options: BenchOptions) -> str:
         *(f"--suite {suite}" for suite in options.suites),
         f"--profile {options.profile}",
     ]
-    parts += ["--peers"] if set(PEERS) <= set(options.systems) else []
+    if set(PEERS) <= set(options.systems):
+        parts += ["--peers"]
+    elif options.systems != (OURS,):
+        parts += [f"--system {name}" for name in options.systems]
     parts += [f"--items {options.items}"] if options.items else []
     parts += [f"--warm-up {options.warm_up}"] if options.warm_up != BenchOptions().warm_up else []
     parts += [f"--knob {options.knob}"] if options.knob else []
