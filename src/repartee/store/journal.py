@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -34,23 +33,32 @@ class Journal:
         self._file: IO[bytes] | None = None
         self._bytes = 0
 
-    def append(self, lines: bytes, *, sync: bool) -> None:
+    def append(self, lines: Sequence[bytes], *, sync: bool) -> int:
         """Add encoded rows; they survive the process, with `sync` the machine too.
 
+        Returns:
+            How many of them fit.
+
         Raises:
-            OSError: The disk or the bound is full; the file is as before.
+            OSError: The disk is full or gone; the file is as before.
         """
-        if self._bytes + len(lines) > self._max_bytes:
-            raise OSError(errno.ENOSPC, "the journal is full")
+        fitting: list[bytes] = []
+        after = self._bytes
+        for line in lines:
+            if after + len(line) > self._max_bytes:
+                break
+            fitting.append(line)
+            after += len(line)
         file = self._opened()
         try:
-            file.write(lines)
+            file.write(b"".join(fitting))
             if sync:
                 os.fsync(file.fileno())
         except OSError:
             file.truncate(self._bytes)
             raise
-        self._bytes += len(lines)
+        self._bytes = after
+        return len(fitting)
 
     def sync(self) -> None:
         """Make what is in it survive the machine.

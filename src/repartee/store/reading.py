@@ -208,7 +208,7 @@ def export_caller(connection: Connection, caller_id: str) -> dict[str, Any]:
         "calls": [
             {
                 **_plain(summary.call),
-                "cost_usd": str(summary.cost),
+                "cost_usd": f"{summary.cost.normalize():f}",
                 "turns": [_plain(turn) for turn in read_turns(connection, summary.call.call_id)],
                 "events": [_plain(event) for event in read_events(connection, summary.call.call_id)],
             }

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, Pool, select
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from repartee.errors import ConfigError, StoreError
 from repartee.store import erasing, reading
@@ -281,7 +281,7 @@ class Store:
 
 
 def _is_away(error: SQLAlchemyError) -> bool:
-    return isinstance(error, OperationalError)
+    return isinstance(error, OperationalError) or type(error) is DatabaseError
 
 
 def _refuse(record: Record, error: Exception) -> None:

@@ -118,8 +118,9 @@ class CallWriter:
                 # It hangs in the database: what it holds is in the journal already, add what waits behind it.
                 self._abandoned = True
                 self._keep(self._waiting())
+                self._queue.put(None)
                 return False
-            done = self._away_since is None and not self._pending
+            done = self._away_since is None and not self.lost
             if not self._abandoned:
                 self._journal.close()
             return done
@@ -188,17 +189,18 @@ class CallWriter:
                 self._refuse(record, error)
             else:
                 kept.append(fit)
-        if not kept:
-            return
-        batch = kept
         room = 0 if self._spilled else max(0, MAX_IN_MEMORY - len(self._pending))
-        self._pending += batch[:room]
-        self._spilled |= len(batch) > room
+        remembered = kept[:room]
+        self._pending += remembered
+        self._spilled |= len(kept) > len(remembered)
         try:
-            self._journal.append(b"".join(lines), sync=self._away_since is not None)
+            written = self._journal.append(lines, sync=self._away_since is not None)
         except OSError as error:
-            self._disk_failed(error)
-            if over := len(batch) - room:
+            self._disk_failed(error.strerror or str(error))
+            written = 0
+        if written < len(kept):
+            self._disk_failed("its bound is reached")
+            if over := len(kept) - max(written, len(remembered)):
                 self._lose(over)
 
     def _pass_on(self) -> None:
@@ -225,9 +227,9 @@ class CallWriter:
         log.error("store.row_refused", call_id=self._call_id, kind=kind, error=name_of(error))
         self.lost += 1
 
-    def _disk_failed(self, error: OSError) -> None:
+    def _disk_failed(self, why: str) -> None:
         if not self._disk_said:
-            log.error("store.journal_failed", call_id=self._call_id, error=error.strerror or str(error))
+            log.error("store.journal_failed", call_id=self._call_id, error=why)
             self._disk_said = True
 
     def _is_away(self, error: Exception) -> None:
@@ -238,6 +240,6 @@ class CallWriter:
             try:
                 self._journal.sync()
             except OSError as failed:
-                self._disk_failed(failed)
+                self._disk_failed(failed.strerror or str(failed))
         self._retry_at = now + RETRY_S[min(self._tries, len(RETRY_S) - 1)]
         self._tries += 1
