@@ -70,7 +70,7 @@ def programs() -> Path | None:
     found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     if (initdb := shutil.which("initdb")) and Path(initdb).resolve().with_name("pg_ctl").exists():
         found.append(Path(initdb).resolve())
-    return sorted(found)[-1].parent if found else None
+    return max(found).parent if found else None
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def fill(store: Store) -> None:
             "0.0004",
             stage="stt",
             model="gpt-4o-mini-transcribe",
-            quantities={"audio_s": Decimal("8")},
+            quantities={"audio_s": Decimal(8)},
             at=START + timedelta(days=1),
             agent="sales",
         ),

@@ -61,11 +61,12 @@ def test_a_forked_process_has_its_own_connections(store: Store) -> None:
     store.write([call("parent")])
     child = os.fork()
     if child == 0:
+        code = 2
         try:
             store.write([call("child")])
-            os._exit(0 if len(store.calls()) == 2 else 1)
-        except BaseException:
-            os._exit(2)
+            code = 0 if len(store.calls()) == 2 else 1
+        finally:
+            os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     store.write([call("after")])
     assert {summary.call.call_id for summary in store.calls()} == {"parent", "child", "after"}
@@ -238,7 +239,8 @@ def test_a_forgotten_caller_leaves_figures_and_no_words(store: Store, tmp_path: 
     before = store.costs(["day", "agent", "call"])
     # One fact, two turns, one event, one call.
     assert store.forget_caller("ann") == 5
-    assert store.caller_facts("ann") == store.events("aa11") == []
+    assert store.caller_facts("ann") == []
+    assert store.events("aa11") == []
     assert {turn.user_text + turn.heard_text + turn.unheard_text for turn in store.turns("aa11")} == {""}
     assert store.turns("aa11")[1].latency_ms == 480.0
     summary = store.call("aa11")
@@ -249,6 +251,20 @@ def test_a_forgotten_caller_leaves_figures_and_no_words(store: Store, tmp_path: 
     assert store.forget_caller("ann") == 0
     for file in tmp_path.glob("repartee.db*"):
         assert b"Sunday" not in file.read_bytes(), file
+
+
+def test_words_of_an_erased_call_that_arrive_late_are_not_kept(store: Store) -> None:
+    fill(store)
+    old = Record(TurnRow("aa11", 1, "Are you open on Sunday?", timings={"late": 1.0}), 2**62)
+    store.forget_caller("ann")
+    store.write_records([Record(call("aa11"), 1), old, Record(TurnRow("aa11", 2, "my number is 555"), 2**62)])
+    store.write([EventRow("aa11", 9.0, "tool", {"name": "Ann"})])
+    summary = store.call("aa11")
+    assert summary is not None
+    assert (summary.call.caller_id, summary.call.room) == (None, "")
+    assert [turn.user_text for turn in store.turns("aa11")] == ["", "", ""]
+    assert store.turns("aa11")[1].timings == {"late": 1.0}
+    assert store.events("aa11") == []
 
 
 def test_an_export_holds_everything_of_a_caller_and_is_json(store: Store) -> None:

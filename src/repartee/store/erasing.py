@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from repartee.store.schema import caller_facts, calls, events, turns
-
-ERASED = "(erased)"
 
 
 def forget_caller(connection: Connection, caller_id: str) -> int:
@@ -36,6 +34,7 @@ def _erase(connection: Connection, which: ColumnElement[bool]) -> int:
     blanked = connection.execute(
         update(turns).where(turns.c.call_id.in_(chosen), said).values(nothing)
     ).rowcount
-    named = calls.c.caller_id.is_not(None) | (calls.c.room != "")
-    unnamed = connection.execute(update(calls).where(which, named).values(caller_id=None, room="")).rowcount
+    # The last, since it may be the caller's name that chooses the calls.
+    fresh = update(calls).where(which, calls.c.erased_at.is_(None))
+    unnamed = connection.execute(fresh.values(caller_id=None, room="", erased_at=datetime.now(UTC))).rowcount
     return gone + blanked + unnamed

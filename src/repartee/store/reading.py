@@ -66,8 +66,9 @@ class CostLine:
 
     @property
     def per_minute(self) -> Decimal | None:
-        """USD for a minute of call; None where there is no call."""
-        return self.cost * 60 / Decimal(self.call_s) if self.call_s else None
+        """USD for a minute of call; None where there is no call, or no known price."""
+        known = self.unpriced < self.requests
+        return self.cost * 60 / Decimal(self.call_s) if self.call_s and known else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,8 @@ calls = Table(
     Column("reason", Text),
     Column("call_s", Float),
     Column("speech_s", Float),
+    # Set when its words were erased; what arrives later of such a call is kept without words.
+    Column("erased_at", UtcTime()),
     Index("ix_calls_started_at", "started_at"),
     Index("ix_calls_caller_id", "caller_id"),
 )

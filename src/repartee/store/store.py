@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, Pool, select
+from sqlalchemy import Connection, Engine, Pool, select, union
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from repartee.errors import ConfigError, StoreError
@@ -25,7 +25,7 @@ from repartee.store.journal import left_behind
 from repartee.store.migrating import migrate
 from repartee.store.reading import CallSummary, CostLine, GroupBy, Selection
 from repartee.store.rows import CallerFact, EventRow, LedgerRow, Record, Row, TurnRow, clean, kind_of
-from repartee.store.schema import calls
+from repartee.store.schema import caller_facts, calls, usage
 from repartee.store.writer import CallWriter
 from repartee.store.writing import write, write_facts
 
@@ -85,8 +85,9 @@ class Store:
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write rows now, in one transaction."""
+        began = time.time_ns()
         with self._errors():
-            self.write_records([Record(clean(row), time.time_ns()) for row in rows])
+            self.write_records([Record(clean(row), began + number) for number, row in enumerate(rows)])
 
     def write_records(self, records: Sequence[Record]) -> None:
         """Write rows in one transaction.
@@ -105,10 +106,13 @@ class Store:
         """
         folder = folder or self._spool_folder()
         rows = 0
-        with self._errors():
-            for path, records in left_behind(folder):
-                rows += deliver(self.write_records, records, _refuse)
-                path.unlink(missing_ok=True)
+        try:
+            with self._errors():
+                for path, records in left_behind(folder):
+                    rows += deliver(self.write_records, records, _refuse)
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"the folder {folder} cannot be read: {error.strerror or error}") from error
         if rows:
             log.info("store.replayed", rows=rows)
         return rows
@@ -145,6 +149,12 @@ class Store:
         statement = select(calls.c.call_id).where(begins).order_by(calls.c.started_at.desc())
         with self._connection() as connection:
             return list(connection.execute(statement).scalars())
+
+    def agents(self) -> list[str]:
+        """Return the names of the agents that have calls or a bill."""
+        found = union(select(calls.c.agent), select(usage.c.agent))
+        with self._connection() as connection:
+            return sorted(name for name in connection.execute(found).scalars() if name)
 
     def turns(self, call_id: str) -> list[TurnRow]:
         """Return the turns of a call in order."""
@@ -191,6 +201,12 @@ class Store:
         with self._connection() as connection:
             return reading.read_facts(connection, caller_id)
 
+    def caller_ids(self) -> list[str]:
+        """Return the callers of whom something is kept."""
+        called = select(calls.c.caller_id).where(calls.c.caller_id.is_not(None))
+        with self._connection() as connection:
+            return sorted(connection.execute(union(called, select(caller_facts.c.caller_id))).scalars())
+
     def remember_caller(self, caller_id: str, facts: Iterable[CallerFact]) -> None:
         """Remember facts; one that is known already is learned anew."""
         with self._connection(writes=True) as connection:
@@ -199,7 +215,7 @@ class Store:
     def forget_caller(self, caller_id: str) -> int:
         """Erase what is known of a caller and what was said in the caller's calls; return how many rows changed.
 
-        The calls' figures and their bill stay, without a name.
+        The calls' figures and their bill stay, without a name. Words of these calls that arrive later are not kept.
         """
         with self._connection(writes=True) as connection:
             changed = erasing.forget_caller(connection, caller_id)

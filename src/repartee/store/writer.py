@@ -120,7 +120,9 @@ class CallWriter:
                 self._keep(self._waiting())
                 self._queue.put(None)
                 return False
-            done = self._away_since is None and not self.lost
+            left = self._waiting()  # only when the thread died
+            self._keep(left)
+            done = self._away_since is None and not self.lost and not left
             if not self._abandoned:
                 self._journal.close()
             return done

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from repartee.store import schema
@@ -75,13 +76,22 @@ def _begin(connection: Connection, row: CallRow) -> None:
     if row.ended_at is not None:
         begun |= {name: values[name] for name in ("ended_at", "reason", "call_s", "speech_s")}
     statement = _insert(connection, schema.calls).values(values)
+    erased = schema.calls.c.erased_at.is_not(None)
+    begun["caller_id"] = case((erased, None), else_=statement.excluded.caller_id)
+    begun["room"] = case((erased, ""), else_=statement.excluded.room)
     connection.execute(statement.on_conflict_do_update(index_elements=["call_id"], set_=begun))
 
 
-def _known(connection: Connection, call_id: str, at: datetime) -> None:
-    """Make sure that a call has a row: what belongs to it is kept even when its beginning was lost."""
+def _known(connection: Connection, call_id: str, at: datetime) -> bool:
+    """Make sure that a call has a row: what belongs to it is kept even when its beginning was lost.
+
+    Returns:
+        Whether its words may be kept: not if they were erased.
+    """
     values = {"call_id": call_id, "agent": "", "agent_version": "", "room": "", "started_at": at}
     connection.execute(_insert(connection, schema.calls).values(values).on_conflict_do_nothing())
+    erased = select(schema.calls.c.erased_at).where(schema.calls.c.call_id == call_id)
+    return connection.execute(erased).scalar_one() is None
 
 
 def _end(connection: Connection, row: CallEnd) -> None:
@@ -100,7 +110,8 @@ def _end(connection: Connection, row: CallEnd) -> None:
 
 
 def _turn(connection: Connection, row: TurnRow, revision: int) -> None:
-    _known(connection, row.call_id, datetime.now(UTC))
+    if not _known(connection, row.call_id, datetime.now(UTC)):
+        row = replace(row, user_text="", heard_text="", unheard_text="")
     values = {name: getattr(row, name) for name in TurnRow.__dataclass_fields__}
     values |= {"timings": dict(row.timings), "revision": revision}
     _upsert(connection, schema.turns, values, ["call_id", "turn_id"])
@@ -118,7 +129,8 @@ def _usage(connection: Connection, row: LedgerRow, revision: int) -> None:
 
 
 def _event(connection: Connection, row: EventRow, revision: int) -> None:
-    _known(connection, row.call_id, datetime.now(UTC))
+    if not _known(connection, row.call_id, datetime.now(UTC)):
+        return
     values = {
         "call_id": row.call_id,
         "at_ms": row.at_ms,

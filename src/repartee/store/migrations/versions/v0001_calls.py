@@ -39,6 +39,7 @@ def _calls(time: sa.DateTime) -> None:
         sa.Column("reason", sa.Text()),
         sa.Column("call_s", sa.Float()),
         sa.Column("speech_s", sa.Float()),
+        sa.Column("erased_at", time),
     )
     op.create_index("ix_calls_started_at", "calls", ["started_at"])
     op.create_index("ix_calls_caller_id", "calls", ["caller_id"])
