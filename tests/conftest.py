@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from repartee.settings import Settings
+from tests import postgres
 
 ROOT = Path(__file__).parent.parent
 SPEECH = Path(os.environ.get("REPARTEE_SPEECH", ROOT.parent / "shared" / "speech"))
@@ -39,11 +40,14 @@ def plain_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings(_env_file=None).model_copy(update={"state_dir": tmp_path})  # type: ignore[call-arg]
 
 
+LOUD = {
+    "REPARTEE_SPEECH": f"no recordings in {SPEECH} (REPARTEE_SPEECH)",
+    postgres.MISSING: postgres.MISSING,
+}
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "REPARTEE_SPEECH" in str(r.longrepr)]
-    if skipped:
-        terminalreporter.write_line(
-            f"!!! {len(skipped)} tests did not run: no recordings in {SPEECH} (REPARTEE_SPEECH)",
-            red=True,
-            bold=True,
-        )
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    for mark, why in LOUD.items():
+        if missing := sum(mark in reason for reason in skipped):
+            terminalreporter.write_line(f"!!! {missing} tests did not run: {why}", red=True, bold=True)

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
+from repartee.cli import calls as _calls
+from repartee.cli import costs as _costs
+from repartee.cli.environment import read_settings as _settings
 from repartee.errors import ConfigError, ReparteeError
 from repartee.settings import Settings
 
@@ -27,18 +29,6 @@ app = typer.Typer(
 out = Console(highlight=False)
 AgentOption = Annotated[Path | None, typer.Option(help="The agent file.")]
 PortOption = Annotated[int | None, typer.Option(help="Port of the page.")]
-
-
-def _settings(**given: Any) -> Settings:
-    try:
-        return Settings().model_copy(
-            update={name: value for name, value in given.items() if value is not None}
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(
-            f"the environment variable for '{first['loc'][0]}' is wrong: {first['msg']}"
-        ) from error
 
 
 def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
@@ -225,6 +215,12 @@ def models() -> None:
         raise ConfigError(
             "a model file is not what it should be; delete the environment and run `make setup`"
         )
+
+
+app.add_typer(_calls.app, name="calls")
+app.command()(_calls.forget)
+app.command()(_calls.export)
+app.command()(_costs.costs)
 
 
 def main() -> None:
