@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from repartee.agent.definition import AgentFile, Answer, Limits, Models, TurnTaking, Voice, nearest
-from repartee.agent.tools import Tool, tools_of
+from repartee.agent.describe import tools_of
+from repartee.agent.tools import Tool
 from repartee.errors import ConfigError
 
 Location = tuple[str | int, ...]
