@@ -55,3 +55,6 @@ class Goals:
     def of(self, intent: str) -> Goal | None:
         """The newest goal of an intent."""
         return next((goal for goal in reversed(self.items) if goal.intent == intent), None)
+
+
+NO_GOALS = Goals()

@@ -64,7 +64,10 @@ BOOKING = after(Wanted(1, "book", {"name": "Ann"}))
         ((Wanted(1, "book"), Dropped(2)), [("book", "dropped")]),
         ((Wanted(1, "book"), Shifted(2), Dropped(3)), [("book", "waiting")]),
         ((Wanted(1, "book"), ToolDone("book_appointment")), [("book", "done")]),
-        ((Wanted(1, "book"), ToolDone("book_appointment"), Wanted(2, "book")), [("book", "done"), ("book", "open")]),
+        (
+            (Wanted(1, "book"), ToolDone("book_appointment"), Wanted(2, "book")),
+            [("book", "done"), ("book", "open")],
+        ),
         ((Wanted(1, "book"), ToolDone("book_appointment"), Returned(2)), [("book", "done")]),
         ((Wanted(1, "hours"), ReplyHeard()), [("hours", "done")]),
         ((Wanted(1, "book"), ReplyHeard()), [("book", "open")]),
@@ -109,7 +112,9 @@ def test_a_return_is_offered_once_and_only_when_nothing_else_is_open() -> None:
 
 
 def test_a_tool_that_is_done_twice_with_the_same_values_is_one_goal() -> None:
-    tracker = after(ToolDone("cancel_appointment", {"name": "Ann"}), ToolDone("cancel_appointment", {"name": "Ann"}))
+    tracker = after(
+        ToolDone("cancel_appointment", {"name": "Ann"}), ToolDone("cancel_appointment", {"name": "Ann"})
+    )
     assert standing(tracker) == [("cancel", "done")]
     assert len(track(tracker, ToolDone("cancel_appointment", {"name": "Bob"})).goals.items) == 2
 

@@ -61,7 +61,9 @@ def describe(function: Callable[..., Any]) -> Tool:
     parameters = inspect.signature(function).parameters
     for parameter_name, parameter in parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise ConfigError(f"{where}: tool '{name}' must name each of its parameters ('{parameter}' does not)")
+            raise ConfigError(
+                f"{where}: tool '{name}' must name each of its parameters ('{parameter}' does not)"
+            )
         if parameter_name not in hints:
             raise ConfigError(f"{where}: parameter '{parameter_name}' of tool '{name}' needs a type")
         if hints[parameter_name] is ToolContext:

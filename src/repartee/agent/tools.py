@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from repartee.errors import ToolError
-from repartee.goals import Goals
+from repartee.goals import NO_GOALS, Goals
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__repartee_tool__"
@@ -30,7 +30,7 @@ class ToolContext:
     call_id: str
     caller: str | None
     data_dir: Path
-    goals: Goals = Goals()
+    goals: Goals = NO_GOALS
     """What the call is about, as known when the tool was called."""
     idempotency_key: str = ""
     """The same for the same tool with the same arguments in the same call: hand it to services that take one."""

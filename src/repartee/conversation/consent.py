@@ -27,10 +27,14 @@ _YES = {
         r"ja|jawohl|genau|richtig|stimmt|gerne?|okay|ok|sicher|natürlich|passt|machen sie das|einverstanden"
         r"|in ordnung"
     ),
-    "es": _words(r"sí|si|claro|correcto|exacto|vale|de acuerdo|está bien|perfecto|adelante|hágalo|por supuesto"),
+    "es": _words(
+        r"sí|si|claro|correcto|exacto|vale|de acuerdo|está bien|perfecto|adelante|hágalo|por supuesto"
+    ),
 }
 _NO = {
-    "en": _words(r"no|nope|nah|not|don't|dont|do not|never|wrong|incorrect|stop|cancel that|forget it|never mind"),
+    "en": _words(
+        r"no|nope|nah|not|don't|dont|do not|never|wrong|incorrect|stop|cancel that|forget it|never mind"
+    ),
     "de": _words(r"nein|nicht|nee|falsch|kein\w*|stopp?|lieber nicht|lassen sie"),
     "es": _words(r"no|nunca|incorrecto|cancele eso|déjelo"),
 }
@@ -38,7 +42,9 @@ _DOUBT = {
     "en": _words(
         r"but|instead|wait|actually|rather|hold on|change|except|maybe|perhaps|or|if|unless|what|when|which|how|why"
     ),
-    "de": _words(r"aber|statt\w*|warten?|moment|eigentlich|doch lieber|vielleicht|oder|wenn|was|wann|wie|warum"),
+    "de": _words(
+        r"aber|statt\w*|warten?|moment|eigentlich|doch lieber|vielleicht|oder|wenn|was|wann|wie|warum"
+    ),
     "es": _words(r"pero|en vez|espere?|mejor|en realidad|quizás?|o|cuando|cuándo|cómo|por qué|qué"),
 }
 _HARMLESS = _words(r"no problem|why not|not at all|kein problem|warum nicht|no hay problema|por qué no|or so")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never
 
 from repartee.conversation.policies import words
-from repartee.goals import Goal, Goals
+from repartee.goals import NO_GOALS, Goal, Goals
 
 MAX_GOALS = 64
 """Kept per call; beyond it the oldest that are over are forgotten."""
@@ -112,7 +112,7 @@ class Tracker:
     """The goals so far, and what intents there are."""
 
     rules: tuple[IntentRule, ...] = ()
-    goals: Goals = Goals()
+    goals: Goals = NO_GOALS
     last_goal_id: int = 0
     turn_id: int = 0
     """The newest turn that was read; what is learned of an older one comes too late to move the floor."""
@@ -124,7 +124,7 @@ class Tracker:
         return next((rule for rule in self.rules if rule.name == intent), None)
 
 
-def track(tracker: Tracker, event: GoalEvent) -> Tracker:  # noqa: C901, PLR0911, PLR0912 - a line an event
+def track(tracker: Tracker, event: GoalEvent) -> Tracker:  # noqa: PLR0911, PLR0912 - a line an event
     """Take one event and return what the goals become."""
     if not isinstance(event, (ToolDone, ReplyHeard)):
         if event.turn_id < tracker.turn_id:
@@ -253,14 +253,16 @@ def _with(tracker: Tracker, *changed: Goal) -> Tracker:
 
 _CUES: dict[str, dict[CueName, re.Pattern[str]]] = {
     "en": {
-        "drop": re.compile(r"\b(never ?mind|forget (?:it|about it|that)|leave it|drop it|cancel that|start over)\b"),
+        "drop": re.compile(
+            r"\b(never ?mind|forget (?:it|about it|that)|leave it|drop it|cancel that|start over)\b"
+        ),
         "return": re.compile(
             r"\b(back to|where were we|as i was saying|let'?s (?:continue|go on)|go on with|continue with"
             r"|carry on with)\b"
         ),
         "shift": re.compile(
-            r"\b(wait|hold on|hang on|first tell me|before that|before we|by the way|one (?:more|other|quick) question"
-            r"|quick question|another question|something else)\b"
+            r"\b(wait|hold on|hang on|first tell me|before that|before we|by the way"
+            r"|one (?:more|other|quick) question|quick question|another question|something else)\b"
         ),
     },
     "de": {
@@ -278,7 +280,23 @@ _CUES: dict[str, dict[CueName, re.Pattern[str]]] = {
         ),
     },
 }
-_NEGATION = frozenset("not no don't dont never without nicht kein keine keinen no nunca sin".split())
+_NEGATION = frozenset(
+    [
+        "not",
+        "no",
+        "don't",
+        "dont",
+        "never",
+        "without",
+        "nicht",
+        "kein",
+        "keine",
+        "keinen",
+        "no",
+        "nunca",
+        "sin",
+    ]
+)
 NEGATION_REACH = 4
 """Words before a phrase in which a "not" turns it round."""
 

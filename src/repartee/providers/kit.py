@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,18 @@ import httpx
 import structlog
 from openai import AsyncOpenAI, OpenAIError
 from openai import Timeout as OpenAITimeout
-from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.services.llm_service import FunctionCallParams, LLMService
+from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.transcriptions.language import Language
 
-from repartee.agent import Agent, Tool, ToolContext
-from repartee.errors import ConfigError, ToolError
+from repartee.agent import Agent, ToolContext
+from repartee.errors import ConfigError
 from repartee.providers import services, transcribers
 from repartee.providers.answers import AnswersLLM, Meaning
 from repartee.providers.ladder import Ladder
+from repartee.providers.tool_calls import register, schema_of
 from repartee.providers.voice_cache import VoiceCache
 from repartee.settings import Settings
 from repartee.urls import socket_url
@@ -33,8 +32,6 @@ CONNECT_S, READ_S = 2.0, 10.0
 PREWARM_S = 3.0
 OUT_SAMPLE_RATE_HZ = 24_000
 ON_DEVICE_PAUSE_S = 0.1
-TOOL_GRACE_S = 30.0
-"""Beyond a tool's own limit: the time it may wait for its permit."""
 
 
 class ProviderKit:
@@ -131,14 +128,8 @@ class ProviderKit:
                 ),
             )
         for tool in self._agent.tools:
-            # Interruption is the core's decision: a tool that has begun to act is never cut off half way.
-            service.register_function(
-                tool.name,
-                _handler(tool, context),
-                cancel_on_interruption=not tool.side_effect,
-                timeout_secs=tool.timeout_s + TOOL_GRACE_S,
-            )
-        return service, _schema(self._agent.tools)
+            register(service, tool, context)
+        return service, schema_of(self._agent.tools)
 
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
@@ -183,35 +174,6 @@ class ProviderKit:
     def _openai_key(self) -> str:
         assert self._settings.openai_api_key is not None  # noqa: S101 - the ladder checked
         return self._settings.openai_api_key.get_secret_value()
-
-
-def _handler(tool: Tool, context: ToolContext) -> Any:
-    async def call(params: FunctionCallParams) -> None:
-        try:
-            result = await tool.call(dict(params.arguments), context)
-        except ToolError as error:
-            result = {"error": str(error)}
-        await params.result_callback(
-            result if isinstance(result, str) else json.loads(json.dumps(result, default=str))
-        )
-
-    return call
-
-
-def _schema(tools: tuple[Tool, ...]) -> ToolsSchema | None:
-    if not tools:
-        return None
-    return ToolsSchema(
-        standard_tools=[
-            FunctionSchema(
-                name=tool.name,
-                description=tool.description,
-                properties=tool.parameters.get("properties", {}),
-                required=tool.parameters.get("required", []),
-            )
-            for tool in tools
-        ]
-    )
 
 
 async def _touch(client: AsyncOpenAI) -> None:
