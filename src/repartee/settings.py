@@ -6,9 +6,11 @@ every other package is handed the part it needs. Secrets are `SecretStr`, so the
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -61,3 +63,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="repartee_log_level"
     )
+
+
+def variable(name: str) -> str | None:
+    """Return one environment variable that an agent file asks for by name: from the environment, else from `.env`."""
+    value = os.environ.get(name)
+    return value if value is not None else dotenv_values(".env").get(name)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=28)]
 """A name that a model may see as a function's."""
 SlotType = Literal["text", "name", "date", "time", "phone", "number", "choice"]
 

@@ -95,6 +95,8 @@ def _walk(rule: FormRule, values: Mapping[str, str]) -> list[str]:
     while (step := rule.step(walked[-1])) is not None:
         if any(name not in values for name in step.required):
             return walked
-        target = step.cases.get(values.get(step.branch, ""), step.otherwise) if step.branch else step.otherwise
+        target = (
+            step.cases.get(values.get(step.branch, ""), step.otherwise) if step.branch else step.otherwise
+        )
         walked.append(target)
     return walked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from repartee.agent import Agent, ToolContext
 from repartee.errors import ConfigError
 from repartee.providers import services, transcribers
 from repartee.providers.answers import AnswersLLM, Meaning
+from repartee.providers.intents import SMALL_MODELS, MeaningReader, ModelReader, TopicReader
 from repartee.providers.ladder import Ladder
 from repartee.providers.tool_calls import register, schema_of
 from repartee.providers.voice_cache import VoiceCache
 from repartee.settings import Settings
+from repartee.telemetry.usage import ReportUsage, ignore_usage
 from repartee.urls import socket_url
 
 log = structlog.get_logger()
@@ -130,6 +132,20 @@ class ProviderKit:
         for tool in self._agent.tools:
             register(service, tool, context)
         return service, schema_of(self._agent.tools)
+
+    def topic_reader(
+        self, report: ReportUsage = ignore_usage, *, clock_ms: Callable[[], float]
+    ) -> TopicReader | None:
+        """What finds the topic of a turn: this machine's sentence model, else a small language model."""
+        rung = self._ladder.llm
+        if not self._agent.intents:
+            return None
+        if self._speech_url:
+            return MeaningReader(self._host_client(), self._agent, report, clock_ms)
+        if rung.provider == "answers":
+            return None
+        model = SMALL_MODELS.get(rung.provider, rung.model)
+        return ModelReader(self._client(rung.provider), rung.provider, model, self._agent, report, clock_ms)
 
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
