@@ -58,7 +58,7 @@ class MeaningReader:
         tools = {intent.tool: intent.name for intent in agent.intents if intent.tool}
         topics: dict[str, list[str]] = {intent.name: list(intent.examples) for intent in agent.intents}
         for answer in agent.answers:
-            topics.setdefault(tools.get(answer.do, OTHER), []).extend(answer.ask)
+            topics.setdefault(tools.get(answer.do or "", OTHER), []).extend(answer.ask)
         self._owners = [name for name, asks in topics.items() for _ in asks]
         self._asks = [ask for asks in topics.values() for ask in asks]
         self._client = client

@@ -1,8 +1,8 @@
 """Forms with a model: the functions of the present step, checked values, and the tool at the end.
 
 A held reply may fill a step and still be thrown away, so what it fills is kept apart until the user's words belong
-to the conversation (`docs/decisions/0006-forms-are-ours.md`). The tool at the end runs in the toolbox, with its permit,
-its confirmation and its key like any other.
+to the conversation (`docs/decisions/0006-forms-are-ours.md`). The tool at the end runs in the toolbox, with its
+permit, its confirmation and its key like any other.
 """
 
 from __future__ import annotations

@@ -92,7 +92,8 @@ class GoalKeeper(ReplyWatcher):
         self._tools = {rule.tool for rule in self._tracker.rules if rule.tool}
         default = DEFAULT_RESUME.get(agent.language[:2], DEFAULT_RESUME["en"])
         self._resume = {rule.name: default for rule in self._tracker.rules}
-        self._resume |= {i.name: i.resume for i in (*agent.forms, *agent.intents) if i.resume}
+        self._resume |= {form.name: form.resume for form in agent.forms if form.resume}
+        self._resume |= {intent.name: intent.resume for intent in agent.intents if intent.resume}
         self._examples = {
             tuple(words(example)): intent.name for intent in agent.intents for example in intent.examples
         }
