@@ -8,6 +8,7 @@ keeps something for a reply: confirmations, tool messages, forms, goals.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -167,11 +168,27 @@ class ToolMemory(ReplyWatcher):
         early, self._early = self._early, []
         kept: list[Message] = []
         ids: set[str] = set()
+        undone = {message["tool_call_id"] for message in early if _undone(message)}
         for message in early:
-            calls = [c for c in message.get("tool_calls", ()) if c["function"]["name"] in self._acts]
+            calls = [
+                call
+                for call in message.get("tool_calls", ())
+                if call["function"]["name"] in self._acts and call["id"] not in undone
+            ]
             ids |= {call["id"] for call in calls}
             if calls:
                 kept.append({**message, "tool_calls": calls})
             elif message.get("tool_call_id") in ids:
                 kept.append(message)
         return kept
+
+
+def _undone(message: Message) -> bool:
+    """Say whether a message tells that a tool did nothing: it failed, or it asked first."""
+    if message.get("role") != "tool":
+        return False
+    try:
+        result = json.loads(str(message["content"]))
+    except ValueError:
+        return False
+    return isinstance(result, dict) and ("error" in result or "the_user_is_asked" in result)
