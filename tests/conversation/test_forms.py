@@ -13,7 +13,9 @@ FORM = FormRule(
     "register_patient",
     (
         StepRule("person", ("name", "born"), otherwise="insurance"),
-        StepRule("insurance", ("kind",), branch="kind", cases={"private": "card", "none": END}, otherwise="fund"),
+        StepRule(
+            "insurance", ("kind",), branch="kind", cases={"private": "card", "none": END}, otherwise="fund"
+        ),
         StepRule("card", ("number",), otherwise=END),
         StepRule("fund", ("fund",), ("since",), otherwise=END),
     ),

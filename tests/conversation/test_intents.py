@@ -82,6 +82,7 @@ BOOKING = after(Wanted(1, "book", {"name": "Ann"}))
         ((Wanted(1, "book"), Shifted(2), ReplyHeard(1), Told(3), Refused(4)), [("book", "waiting")]),
         ((Wanted(1, "book"), Shifted(2), ReplyHeard(1), Dropped(3)), [("book", "dropped")]),
         ((Wanted(1, "book"), Refused(2)), [("book", "open")]),
+        ((Wanted(1, "book"), Shifted(2), ReplyHeard(1, 2), Told(2), Refused(3)), [("book", "dropped")]),
     ],
 )
 def test_where_goals_stand(events: tuple[GoalEvent, ...], expected: list[tuple[str, str]]) -> None:

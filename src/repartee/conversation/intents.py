@@ -96,9 +96,10 @@ class ToolDone:
 
 @dataclass(frozen=True, slots=True)
 class ReplyHeard:
-    """The agent's reply was heard; `offered` is the goal whose return it offered."""
+    """The agent's reply to a turn was heard; `offered` is the goal whose return it offered."""
 
     offered: int | None = None
+    turn_id: int = 0
 
 
 GoalEvent: TypeAlias = Wanted | Told | Shifted | Returned | Refused | Dropped | ToolDone | ReplyHeard
@@ -118,6 +119,8 @@ class Tracker:
     """The newest turn that was read; what is learned of an older one comes too late to move the floor."""
     offering: int | None = None
     """The goal whose return was offered last, until the caller has answered."""
+    offered_turn: int = 0
+    """The turn in whose reply that was: what is learned of that turn afterwards is no answer."""
 
     def rule(self, intent: str) -> IntentRule | None:
         """Return an intent's rule."""
@@ -129,7 +132,11 @@ def track(tracker: Tracker, event: GoalEvent) -> Tracker:  # noqa: PLR0911, PLR0
     if not isinstance(event, (ToolDone, ReplyHeard)):
         if event.turn_id < tracker.turn_id:
             return tracker
-        offering, tracker = tracker.offering, replace(tracker, turn_id=event.turn_id, offering=None)
+        offering, tracker = tracker.offering, replace(tracker, turn_id=event.turn_id)
+        if event.turn_id <= tracker.offered_turn:
+            offering = None
+        else:
+            tracker = replace(tracker, offering=None)
     else:
         offering = None
     match event:
@@ -154,8 +161,8 @@ def track(tracker: Tracker, event: GoalEvent) -> Tracker:  # noqa: PLR0911, PLR0
             return tracker if goal is None or over else _with(tracker, replace(goal, status="dropped"))
         case ToolDone(tool, values):
             return _tool_done(tracker, tool, values)
-        case ReplyHeard(offered):
-            return _reply_heard(tracker, offered)
+        case ReplyHeard(offered, turn_id):
+            return _reply_heard(tracker, offered, turn_id)
         case _:
             assert_never(event)
 
@@ -212,7 +219,7 @@ def _tool_done(tracker: Tracker, tool: str, values: Mapping[str, str]) -> Tracke
     return _with(tracker, _filled(tracker, goal, values))
 
 
-def _reply_heard(tracker: Tracker, offered: int | None) -> Tracker:
+def _reply_heard(tracker: Tracker, offered: int | None, turn_id: int) -> Tracker:
     goal = tracker.goals.open
     rule = tracker.rule(goal.intent) if goal is not None else None
     if goal is not None and rule is not None and rule.tool is None and not goal.missing:
@@ -220,7 +227,8 @@ def _reply_heard(tracker: Tracker, offered: int | None) -> Tracker:
     waiting = _goal(tracker, offered)
     if waiting is None or waiting.status != "waiting" or waiting.offered:
         return tracker
-    return replace(_with(tracker, replace(waiting, offered=True)), offering=waiting.goal_id)
+    tracker = _with(tracker, replace(waiting, offered=True))
+    return replace(tracker, offering=waiting.goal_id, offered_turn=turn_id)
 
 
 def _new(tracker: Tracker, rule: IntentRule, status: Literal["waiting", "done"]) -> tuple[Goal, Tracker]:

@@ -105,6 +105,7 @@ class GoalKeeper(ReplyWatcher):
         self._heard_turn = 0
         self._acted_in: int | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._busy = False
 
     @property
     def goals(self) -> Goals:
@@ -175,7 +176,7 @@ class GoalKeeper(ReplyWatcher):
         self._heard_turn = max(self._heard_turn, turn_id)
         goal = next((g for g in self.goals.items if g.goal_id == offered), None)
         made = goal is not None and _said(self._resume[goal.intent], text)
-        self._take(ReplyHeard(goal.goal_id if goal is not None and made else None))
+        self._take(ReplyHeard(goal.goal_id if goal is not None and made else None, turn_id))
 
     def tool_done(self, tool: str, values: Mapping[str, Any]) -> None:
         """A tool has succeeded."""
@@ -211,7 +212,9 @@ class GoalKeeper(ReplyWatcher):
     async def _read_turns(self) -> None:
         while True:
             turn = await self._turns.get()
+            self._busy = True
             await self._read(turn)
+            self._busy = False
 
     async def _read(self, turn: _Turn) -> None:
         """Read one turn; at most two readings of values and one search for the topic."""
@@ -238,7 +241,8 @@ class GoalKeeper(ReplyWatcher):
         named = intent_by_phrase(text, self._tracker.rules) or self._examples.get(tuple(words(text)))
         if named is not None:
             return named, True
-        if self._tracker.offering is not None and (answer := verdict(text, self._language)) != "unclear":
+        offered = self._tracker.offering is not None and turn_id > self._tracker.offered_turn
+        if offered and (answer := verdict(text, self._language)) != "unclear":
             self._take(Returned(turn_id) if answer == "yes" else Refused(turn_id))
             return None, True
         match cue(text, self._language):
