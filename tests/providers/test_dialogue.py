@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from typing import cast
 
 import pytest
 
 from repartee.agent import Answer, load_agent
+from repartee.providers.answers import AnswersLLM, Meaning
 from repartee.providers.dialogue import (
     Dialogue,
     Do,
@@ -223,9 +225,41 @@ def test_what_a_tool_refused_may_be_changed() -> None:
         "What?",
     )
     assert isinstance(done, Do)
-    state, again = step(
-        after_failure(Dialogue(), done), "Then at half past nine", rank_as(None), NOW, "What?"
-    )  # type: ignore[arg-type]
+    failed = after_failure(Dialogue(), done)
+    state, again = step(failed, "Then at half past nine", rank_as(None), NOW, "What?")  # type: ignore[arg-type]
     assert isinstance(again, Say)
     assert "Tuesday, December 1 at 9:30 in the morning for Ann Hill" in again.text
     assert state.confirming
+
+
+class Known:
+    """Knows which answer each text is about."""
+
+    def __init__(self, **topics: str) -> None:
+        self.topics = topics
+
+    def rank(self, text: str) -> tuple[Answer | None, float]:
+        name = next((name for word, name in self.topics.items() if word in text.lower()), None)
+        return (ANSWERS[name], 0.9) if name else (None, 0.0)
+
+
+def test_the_talk_is_folded_from_the_conversation_with_what_tools_said() -> None:
+    llm = AnswersLLM(
+        load_agent(FRONT_DESK), cast("Meaning", Known(book="book", parking="parking")), lambda: NOW
+    )
+    call = {"role": "assistant", "tool_calls": []}
+    messages: list[dict[str, object]] = [
+        {"role": "user", "content": "Book me for Tuesday at ten, my name is Ann Hill"},
+        {"role": "assistant", "content": "I have Tuesday at 10 for Ann Hill. Shall I book it?"},
+        {"role": "user", "content": "Yes."},
+    ]
+    done = llm._fold(messages)
+    assert isinstance(done, Do)
+    assert done.arguments == {"name": "Ann Hill", "day": "2026-12-01", "at": "10:00"}
+    taken = {"role": "tool", "content": '{"error": "that is taken. I could offer 9:40"}'}
+    again = llm._fold([*messages, call, taken, {"role": "user", "content": "Then at 9:40"}])
+    assert isinstance(again, Say)
+    assert "at 9:40 in the morning for Ann Hill" in again.text, "nothing of what was said is lost"
+    booked = {"role": "tool", "content": "Ann Hill is booked."}
+    after = llm._fold([*messages, call, booked, {"role": "user", "content": "Is there parking?"}])
+    assert after == Say(ANSWERS["parking"].say or "")

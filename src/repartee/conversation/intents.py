@@ -127,18 +127,13 @@ class Tracker:
         return next((rule for rule in self.rules if rule.name == intent), None)
 
 
-def track(tracker: Tracker, event: GoalEvent) -> Tracker:  # noqa: PLR0911, PLR0912 - a line an event
+def track(tracker: Tracker, event: GoalEvent) -> Tracker:  # noqa: PLR0911 - a line an event
     """Take one event and return what the goals become."""
+    offering = None
     if not isinstance(event, (ToolDone, ReplyHeard)):
         if event.turn_id < tracker.turn_id:
             return tracker
-        offering, tracker = tracker.offering, replace(tracker, turn_id=event.turn_id)
-        if event.turn_id <= tracker.offered_turn:
-            offering = None
-        else:
-            tracker = replace(tracker, offering=None)
-    else:
-        offering = None
+        tracker, offering = _in_turn(tracker, event.turn_id)
     match event:
         case Wanted(_, intent, values):
             return _want(tracker, intent, values)
@@ -165,6 +160,14 @@ def track(tracker: Tracker, event: GoalEvent) -> Tracker:  # noqa: PLR0911, PLR0
             return _reply_heard(tracker, offered, turn_id)
         case _:
             assert_never(event)
+
+
+def _in_turn(tracker: Tracker, turn_id: int) -> tuple[Tracker, int | None]:
+    """Come to a turn; return the goal whose offer it answers. An offer stands for one turn."""
+    tracker = replace(tracker, turn_id=turn_id)
+    if turn_id <= tracker.offered_turn:
+        return tracker, None
+    return replace(tracker, offering=None), tracker.offering
 
 
 def to_offer(tracker: Tracker) -> Goal | None:
