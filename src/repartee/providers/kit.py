@@ -129,6 +129,8 @@ class ProviderKit:
                     model=self._ladder.llm.model, system_instruction=self._agent.persona
                 ),
             )
+            # Servers of open models know system, user, assistant and tool; theirs is a user's note then.
+            service.supports_developer_role = self._ladder.llm.provider != "local"
         for tool in self._agent.tools:
             register(service, tool, context)
         return service, schema_of(self._agent.tools)
