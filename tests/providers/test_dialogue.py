@@ -9,16 +9,8 @@ import pytest
 
 from repartee.agent import Answer, load_agent
 from repartee.providers.answers import AnswersLLM, Meaning
-from repartee.providers.dialogue import (
-    Dialogue,
-    Do,
-    Say,
-    after_failure,
-    read_date,
-    read_name,
-    read_time,
-    step,
-)
+from repartee.providers.dialogue import Dialogue, Do, Say, after_failure, step
+from repartee.providers.slots import read_date, read_name, read_time
 from tests.conftest import FRONT_DESK
 
 NOW = datetime(2026, 11, 24, 9, 0)  # noqa: DTZ001 - a Tuesday, on the wall clock

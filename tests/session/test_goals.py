@@ -106,8 +106,7 @@ class Keeping:
 
     async def settled(self) -> None:
         async with asyncio.timeout(10):
-            while self.keeper._turns.qsize() or self.keeper._busy:  # noqa: ASYNC110 - nothing announces it
-                await asyncio.sleep(0)
+            await self.keeper._turns.join()
 
     @property
     def standing(self) -> list[tuple[str, str]]:

@@ -38,8 +38,8 @@ from repartee.conversation.intents import (
 )
 from repartee.conversation.policies import words
 from repartee.goals import Goal, Goals
-from repartee.providers.dialogue import read_slot
 from repartee.providers.intents import OTHER, TopicReader
+from repartee.providers.slots import read_slot
 from repartee.session.tools import LiveReply, ReplyWatcher
 
 log = structlog.get_logger()
@@ -105,7 +105,6 @@ class GoalKeeper(ReplyWatcher):
         self._heard_turn = 0
         self._acted_in: int | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._busy = False
 
     @property
     def goals(self) -> Goals:
@@ -120,6 +119,7 @@ class GoalKeeper(ReplyWatcher):
         """Begin to read turns; once."""
         if self._tracker.rules:
             self._reading = asyncio.create_task(self._read_turns(), name="goals")
+            self._reading.add_done_callback(_stopped)
 
     async def aclose(self) -> None:
         """Stop reading."""
@@ -165,6 +165,7 @@ class GoalKeeper(ReplyWatcher):
             return
         if self._turns.full():
             self._turns.get_nowait()
+            self._turns.task_done()
         self._turns.put_nowait(_Turn(reply.turn_id, text, self._acted_in == reply.turn_id))
 
     def heard(self, reply_id: int, text: str) -> None:
@@ -212,9 +213,8 @@ class GoalKeeper(ReplyWatcher):
     async def _read_turns(self) -> None:
         while True:
             turn = await self._turns.get()
-            self._busy = True
             await self._read(turn)
-            self._busy = False
+            self._turns.task_done()
 
     async def _read(self, turn: _Turn) -> None:
         """Read one turn; at most two readings of values and one search for the topic."""
@@ -265,7 +265,7 @@ class GoalKeeper(ReplyWatcher):
                 return await self._reader.read(text, present)
         except TimeoutError:
             log.info("goals.slow", after_s=READ_S)
-        except (httpx.HTTPError, OpenAIError) as error:
+        except (httpx.HTTPError, OpenAIError, ValueError, KeyError) as error:
             log.info("goals.unread", error=type(error).__name__)
         return None
 
@@ -306,6 +306,13 @@ def goals_json(goals: Goals) -> str:
         ],
         separators=(",", ":"),
     )
+
+
+def _stopped(reading: asyncio.Task[None]) -> None:
+    if not reading.cancelled() and (error := reading.exception()) is not None:
+        log.error(
+            "goals.stopped", error=type(error).__name__
+        )  # the call goes on; its goals stay where they are
 
 
 def _slots_of(agent: Agent) -> dict[str, dict[str, Slot]]:
