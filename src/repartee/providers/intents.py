@@ -19,7 +19,8 @@ from repartee.agent import Agent
 from repartee.telemetry.usage import Outcome, ReportUsage, Stage, Unit, Usage
 
 NEAR = 0.55
-"""From this nearness on an example tells the topic; measured on the front desk, other topics stay below 0.5."""
+"""From this nearness on an example tells the topic. Of 25 made-up sentences for the front desk, 17 with a topic,
+0.55 names 11 topics right and 2 wrong; 0.5 names 11 and 4 wrong, 0.65 names 8 and 2 wrong."""
 OTHER = "something_else"
 GOES_ON = "goes_on"
 SMALL_MODELS = {"openai": "gpt-4.1-nano"}
