@@ -6,9 +6,11 @@ every other package is handed the part it needs. Secrets are `SecretStr`, so the
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -77,3 +79,9 @@ class Settings(BaseSettings):
     def spool_dir(self) -> Path:
         """Where rows wait while the database is away."""
         return self.state_dir.absolute() / "spool"
+
+
+def variable(name: str) -> str | None:
+    """Return one environment variable that an agent file asks for by name: from the environment, else from `.env`."""
+    value = os.environ.get(name)
+    return value if value is not None else dotenv_values(".env").get(name)

@@ -143,6 +143,19 @@ class TestFrontDesk:
         assert "cancelled" in await self.tools["cancel_appointment"].call({"name": "Jennifer Smith"}, ctx)
         assert "can't find" in await self.tools["find_appointment"].call({"name": "Jennifer Smith"}, ctx)
 
+    async def test_an_appointment_is_moved_to_a_free_slot(self, tmp_path: Path) -> None:
+        ctx = ToolContext("call", None, tmp_path)
+        day = self.day.isoformat()
+        for name, at in (("Ann Hill", "10:00"), ("Bob Hill", "10:20")):
+            await self.tools["book_appointment"].call({"name": name, "day": day, "at": at}, ctx)
+        move = self.tools["move_appointment"]
+        with pytest.raises(ToolError, match="is taken"):
+            await move.call({"name": "Ann Hill", "day": day, "at": "10:20"}, ctx)
+        assert "11 in the morning" in await move.call({"name": "Ann Hill", "day": day, "at": "11:00"}, ctx)
+        assert "11 in the morning" in await self.tools["find_appointment"].call({"name": "Ann Hill"}, ctx)
+        with pytest.raises(ToolError, match="can't find"):
+            await move.call({"name": "Nobody", "day": day, "at": "12:00"}, ctx)
+
     @pytest.mark.parametrize("at", ["07:00", "18:00", "10:05"])
     async def test_a_time_that_is_none_is_refused(self, tmp_path: Path, at: str) -> None:
         booking = {"name": "Ann", "day": self.day.isoformat(), "at": at}

@@ -31,6 +31,7 @@ from pipecat.workers.runner import WorkerRunner
 from repartee.conversation import Policies, State
 from repartee.conversation.history import History
 from repartee.events import Event
+from repartee.session.agenda import Agenda
 from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
@@ -171,9 +172,15 @@ class Captions:
 class Call:
     """Drive it with events; the clock moves only by `pass_time`."""
 
-    def __init__(self, *script: Ask, policies: Policies | None = None) -> None:
+    def __init__(
+        self,
+        *script: Ask,
+        policies: Policies | None = None,
+        agenda: Callable[[Call], Agenda] | None = None,
+        model: ScriptedModel | None = None,
+    ) -> None:
         self.now_ms = 0.0
-        self.model, self.voice = ScriptedModel(list(script)), ScriptedVoice()
+        self.model, self.voice = model or ScriptedModel(list(script)), ScriptedVoice()
         self.sink, self.captions, self.history = Loudspeaker(), Captions(), History()
         self.ended: list[str] = []
         self.bridge = Bridge(
@@ -183,7 +190,9 @@ class Call:
             on_end=self.ended.append,
         )
         self.permits = ToolPermits()
-        tracker = ReplyTracker(self.history.remember_tools, lambda _: None)
+        self.agenda = agenda(self) if agenda is not None else None
+        take = self.agenda.memory(self.history).take if self.agenda else self.history.remember_tools
+        tracker = ReplyTracker(take, lambda _: None, self.agenda.toolbox.acts if self.agenda else ())
         self.gate = ReplyGate(
             self.sink,
             self.bridge.submit,
@@ -198,7 +207,9 @@ class Call:
             self.history,
             clauses := Clauses(None),
         )
-        self.bridge.connect(parts, None)
+        if self.agenda is not None:
+            self.agenda.connect(self.model, tracker, self.gate, None)
+        self.bridge.connect(parts, self.agenda)
         self.worker = PipelineWorker(
             Pipeline([self.bridge, self.model, tracker, clauses, self.voice, self.gate]),
             params=PipelineParams(),

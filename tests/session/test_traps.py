@@ -239,6 +239,12 @@ async def test_trap_9_metrics_are_on(worker: PipelineWorker) -> None:
     assert worker._params.enable_usage_metrics
 
 
+def test_trap_10_no_paragraph_about_late_results_is_added_to_the_persona() -> None:
+    llm: Any = kit_for("openai", "openai").llm(CONTEXT)[0]
+    llm._compose_system_instruction()
+    assert llm._settings.system_instruction == load_agent(FRONT_DESK).persona
+
+
 def test_trap_10_the_persona_is_in_the_settings() -> None:
     llm: Any = kit_for("openai", "openai").llm(CONTEXT)[0]
     assert llm._settings.system_instruction.startswith("You are the front desk")
@@ -253,7 +259,7 @@ async def test_trap_11_and_14_what_hoards_or_waits_is_not_in_the_pipeline(worker
 def test_trap_12_every_tool_has_a_limit_and_an_interruption_rule() -> None:
     llm: Any = kit_for("openai", "openai").llm(CONTEXT)[0]
     rules = {name: (item.timeout_secs, item.cancel_on_interruption) for name, item in llm._functions.items()}
-    assert set(rules) == {"free_slots", "book_appointment", "find_appointment", "cancel_appointment"}
+    assert set(rules) == {tool.name for tool in load_agent(FRONT_DESK).tools}
     assert all(limit is not None and limit <= 60 for limit, _ in rules.values())
     assert rules["free_slots"][1], "a lookup may be cut off"
     assert not rules["book_appointment"][1], "a booking that has begun is finished"

@@ -26,7 +26,16 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings
 
 from repartee.agent import Agent, Answer
-from repartee.providers.dialogue import Action, Dialogue, Do, Say, step, user_texts
+from repartee.providers.dialogue import (
+    Action,
+    Dialogue,
+    Do,
+    Say,
+    after_failure,
+    default_resume,
+    step,
+    user_texts,
+)
 
 log = structlog.get_logger()
 Vectors = npt.NDArray[np.float32]
@@ -89,6 +98,7 @@ class AnswersLLM(LLMService):
         self._agent = agent
         self._meaning = meaning
         self._now = now
+        self._resume = {intent.tool: intent.resume for intent in agent.intents if intent.resume}
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Answer a context; pass everything else on."""
@@ -108,16 +118,13 @@ class AnswersLLM(LLMService):
         messages: list[dict[str, Any]] = [dict(m) for m in context.get_messages()]  # type: ignore[arg-type]
         texts = user_texts(messages)
         await self._meaning.learn(texts)
-        state = Dialogue()
-        action: Action = Say(self._agent.fallback)
-        for text in texts:
-            state, action = step(state, text, self._meaning.rank, self._now(), self._agent.fallback)
-        match action:
+        match self._fold(messages):
             case Say(text):
                 await self.push_frame(LLMTextFrame(text))
-            case Do(answer, arguments) if messages and messages[-1].get("role") == "tool":
-                del arguments
-                await self.push_frame(LLMTextFrame(_told(answer, str(messages[-1]["content"]))))
+            case Do(answer, _, then) if messages and messages[-1].get("role") == "tool":
+                result = str(messages[-1]["content"])
+                more = "" if _failed(messages[-1]) else then
+                await self.push_frame(LLMTextFrame(f"{_told(answer, result)} {more}".strip()))
             case Do(answer, arguments):
                 call = FunctionCallFromLLM(
                     context=context,
@@ -127,6 +134,32 @@ class AnswersLLM(LLMService):
                 )
                 await self.run_function_calls([call])
 
+    def _fold(self, messages: list[dict[str, Any]]) -> Action:
+        """Go through the conversation turn by turn; return what is to be done about the last one."""
+        state = Dialogue()
+        action: Action = Say(self._agent.fallback)
+        before = state
+        for message in messages:
+            if user_texts([message]):
+                before = state
+                text = str(message["content"])
+                rank, fallback = self._meaning.rank, self._agent.fallback
+                state, action = step(state, text, rank, self._now(), fallback, self._offer)
+            elif message.get("role") == "tool" and isinstance(action, Do) and _failed(message):
+                state = after_failure(before, action)
+        return action
+
+    def _offer(self, answer: Answer) -> str:
+        return self._resume.get(answer.do) or default_resume(answer)
+
+
+def _failed(message: dict[str, Any]) -> bool:
+    try:
+        result = json.loads(str(message.get("content")))
+    except ValueError:
+        return False
+    return isinstance(result, dict) and "error" in result
+
 
 def _told(answer: Answer, result: str) -> str:
     try:
@@ -134,7 +167,7 @@ def _told(answer: Answer, result: str) -> str:
     except ValueError:
         data = result
     if isinstance(data, dict) and "error" in data:
-        return f"I'm sorry: {data['error']}."
+        return f"I'm sorry: {str(data['error']).rstrip('.')}."
     text = data if isinstance(data, str) else json.dumps(data)
     return (answer.say or "{result}").format(result=text)
 

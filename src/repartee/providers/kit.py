@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,22 @@ import httpx
 import structlog
 from openai import AsyncOpenAI, OpenAIError
 from openai import Timeout as OpenAITimeout
-from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.services.llm_service import FunctionCallParams, LLMService
+from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.transcriptions.language import Language
 
-from repartee.agent import Agent, Tool, ToolContext
-from repartee.errors import ConfigError, ToolError
+from repartee.agent import Agent, ToolContext
+from repartee.errors import ConfigError
 from repartee.providers import services, transcribers
 from repartee.providers.answers import AnswersLLM, Meaning
+from repartee.providers.intents import SMALL_MODELS, MeaningReader, ModelReader, TopicReader
 from repartee.providers.ladder import Ladder
+from repartee.providers.tool_calls import register, schema_of
 from repartee.providers.voice_cache import VoiceCache
 from repartee.settings import Settings
+from repartee.telemetry.usage import ReportUsage, ignore_usage
 from repartee.urls import socket_url
 
 log = structlog.get_logger()
@@ -33,8 +34,6 @@ CONNECT_S, READ_S = 2.0, 10.0
 PREWARM_S = 3.0
 OUT_SAMPLE_RATE_HZ = 24_000
 ON_DEVICE_PAUSE_S = 0.1
-TOOL_GRACE_S = 30.0
-"""Beyond a tool's own limit: the time it may wait for its permit."""
 
 
 class ProviderKit:
@@ -130,15 +129,25 @@ class ProviderKit:
                     model=self._ladder.llm.model, system_instruction=self._agent.persona
                 ),
             )
+            # Servers of open models know system, user, assistant and tool; theirs is a user's note then.
+            service.supports_developer_role = self._ladder.llm.provider != "local"
         for tool in self._agent.tools:
-            # Interruption is the core's decision: a tool that has begun to act is never cut off half way.
-            service.register_function(
-                tool.name,
-                _handler(tool, context),
-                cancel_on_interruption=not tool.side_effect,
-                timeout_secs=tool.timeout_s + TOOL_GRACE_S,
-            )
-        return service, _schema(self._agent.tools)
+            register(service, tool, context)
+        return service, schema_of(self._agent.tools)
+
+    def topic_reader(
+        self, report: ReportUsage = ignore_usage, *, clock_ms: Callable[[], float]
+    ) -> TopicReader | None:
+        """What finds the topic of a turn: this machine's sentence model, else a small language model."""
+        rung = self._ladder.llm
+        if not self._agent.intents:
+            return None
+        if self._speech_url:
+            return MeaningReader(self._host_client(), self._agent, report, clock_ms)
+        if rung.provider == "answers":
+            return None
+        model = SMALL_MODELS.get(rung.provider, rung.model)
+        return ModelReader(self._client(rung.provider), rung.provider, model, self._agent, report, clock_ms)
 
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
@@ -183,35 +192,6 @@ class ProviderKit:
     def _openai_key(self) -> str:
         assert self._settings.openai_api_key is not None  # noqa: S101 - the ladder checked
         return self._settings.openai_api_key.get_secret_value()
-
-
-def _handler(tool: Tool, context: ToolContext) -> Any:
-    async def call(params: FunctionCallParams) -> None:
-        try:
-            result = await tool.call(dict(params.arguments), context)
-        except ToolError as error:
-            result = {"error": str(error)}
-        await params.result_callback(
-            result if isinstance(result, str) else json.loads(json.dumps(result, default=str))
-        )
-
-    return call
-
-
-def _schema(tools: tuple[Tool, ...]) -> ToolsSchema | None:
-    if not tools:
-        return None
-    return ToolsSchema(
-        standard_tools=[
-            FunctionSchema(
-                name=tool.name,
-                description=tool.description,
-                properties=tool.parameters.get("properties", {}),
-                required=tool.parameters.get("required", []),
-            )
-            for tool in tools
-        ]
-    )
 
 
 async def _touch(client: AsyncOpenAI) -> None:

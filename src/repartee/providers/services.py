@@ -43,7 +43,8 @@ __all__ = [
 class SharedClientLLM(OpenAILLMService):
     """Chat completions.
 
-    Closes: a cold client per call; retries with seconds of back-off hidden inside the SDK.
+    Closes: a cold client per call; retries with seconds of back-off hidden inside the SDK; a paragraph added to the
+    persona as soon as one tool outlives an interruption, about results that arrive by themselves, which ours do not.
     """
 
     def __init__(self, client: AsyncOpenAI, **kwargs: Any) -> None:
@@ -53,6 +54,9 @@ class SharedClientLLM(OpenAILLMService):
     def create_client(self, *_: Any, **__: Any) -> AsyncOpenAI:
         """Return the client every call of this process shares."""
         return self._shared
+
+    def _has_async_tools(self) -> bool:
+        return False
 
 
 class SmallChunkTTS(OpenAITTSService):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import structlog
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -29,7 +30,7 @@ from pipecat.frames.frames import (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
-from pipecat.processors.aggregators.llm_context import NOT_GIVEN, LLMContext
+from pipecat.processors.aggregators.llm_context import NOT_GIVEN
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation import (
@@ -86,7 +87,7 @@ from repartee.providers.frames import (
     VoiceStartedFrame,
 )
 from repartee.session.clauses import Clauses
-from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
+from repartee.session.frames import ReplyContext, ReplyEndFrame, ReplyStartFrame
 from repartee.session.gate import ReplyGate
 from repartee.session.tools import ToolPermits
 from repartee.session.wire import AgentState, Wire
@@ -119,6 +120,17 @@ class Parts:
     clauses: Clauses
 
 
+@runtime_checkable
+class OnOffer(Protocol):
+    """What the model is given beside the conversation, anew for each request."""
+
+    def tools(self) -> ToolsSchema | None:
+        """The tools it may call now."""
+
+    def note(self, context: ReplyContext) -> None:
+        """Add to the end of a request what the model must know."""
+
+
 class Bridge(FrameProcessor):
     """Runs the conversation core for one call.
 
@@ -143,7 +155,7 @@ class Bridge(FrameProcessor):
         self._clock_ms = clock_ms
         self._on_end = on_end
         self._parts: Parts | None = None
-        self._tools: ToolsSchema | None = None
+        self._tools: OnOffer | ToolsSchema | None = None
         self._conversation = Conversation()
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=QUEUE_SIZE)
         self._timers: dict[DeadlineName, asyncio.TimerHandle] = {}
@@ -160,8 +172,8 @@ class Bridge(FrameProcessor):
     def interruption(self, interruption: Interruption) -> None:
         self._policies = replace(self._policies, interruption=interruption)
 
-    def connect(self, parts: Parts, tools: ToolsSchema | None) -> None:
-        """Hand over the parts commands are performed on; once, before the pipeline starts."""
+    def connect(self, parts: Parts, tools: OnOffer | ToolsSchema | None) -> None:
+        """Hand over the parts commands are performed on and what the model may call; once, before the start."""
         self._parts, self._tools = parts, tools
 
     @property
@@ -259,7 +271,8 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("turn.scored", event.at_ms, probability=round(event.probability, 3))
             case ReplyFinished():
                 parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
-                parts.history.remember_heard(parts.gate.close(event.reply_id))
+                parts.history.remember_heard(heard := parts.gate.close(event.reply_id))
+                parts.permits.heard(event.reply_id, heard)
             case WordsGuessed():
                 pass  # many, and only the ones acted upon matter
             case CallerJoined():
@@ -289,6 +302,7 @@ class Bridge(FrameProcessor):
                 await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
             case RememberUser(_, text):
                 self.parts.history.remember_user(text)
+                self.parts.permits.turn_remembered(text)
             case ArmDeadline(name, at_ms):
                 self._arm(name, at_ms)
             case DisarmDeadline(name):
@@ -302,9 +316,9 @@ class Bridge(FrameProcessor):
     ) -> None:
         parts = self.parts
         match command:
-            case StartReply(reply_id, turn_id, text, held):
+            case StartReply(reply_id, turn_id, _, held):
                 parts.timeline.mark("reply.started", reply_id=reply_id, turn_id=turn_id, held=held)
-                await self._ask_model(reply_id, text, held=held)
+                await self._ask_model(command)
                 if not held:
                     await parts.clauses.allow(reply_id)
             case VoiceReply(reply_id):
@@ -325,14 +339,18 @@ class Bridge(FrameProcessor):
                 heard = parts.gate.cancel(reply_id)
                 parts.timeline.mark("reply.cancelled", reply_id=reply_id, heard_characters=len(heard))
                 parts.history.remember_heard(heard, interrupted=True)
+                parts.permits.heard(reply_id, heard)
                 await self.push_frame(InterruptionFrame())
 
-    async def _ask_model(self, reply_id: int, text: str, *, held: bool) -> None:
-        parts = self.parts
-        parts.gate.open(reply_id, held=held)
-        parts.permits.open(reply_id, held=held)
-        tools = NOT_GIVEN if self._tools is None else self._tools
-        context = LLMContext(parts.history.messages(text), tools=tools)  # type: ignore[arg-type]
+    async def _ask_model(self, command: StartReply) -> None:
+        parts, reply_id, text = self.parts, command.reply_id, command.text
+        parts.gate.open(reply_id, held=command.held)
+        parts.permits.open(reply_id, held=command.held, turn_id=command.turn_id, text=text)
+        tools = self._tools.tools() if isinstance(self._tools, OnOffer) else self._tools
+        context = ReplyContext(parts.history.messages(text), tools=NOT_GIVEN if tools is None else tools)  # type: ignore[arg-type]
+        context.reply_id = reply_id
+        if isinstance(self._tools, OnOffer):
+            self._tools.note(context)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 

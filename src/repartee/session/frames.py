@@ -8,6 +8,19 @@ from pipecat.frames.frames import ControlFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 
+class ReplyContext(LLMContext):
+    """What the model is asked for one reply; tool calls are recognised by it when their reply is long over."""
+
+    reply_id: int = 0
+
+
+@dataclass
+class AsideFrame(ControlFrame):
+    """What comes until the next such frame is said while something takes long, and no part of the conversation."""
+
+    begins: bool = True
+
+
 @dataclass
 class ReplyStartFrame(ControlFrame):
     """Everything until the next such frame belongs to this reply.

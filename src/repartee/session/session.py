@@ -24,15 +24,17 @@ from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
 from repartee.providers import choose_ladder
 from repartee.providers.kit import ProviderKit
 from repartee.providers.services import SmallChunkTTS
+from repartee.session.agenda import Agenda
 from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
 from repartee.session.gate import ReplyGate
+from repartee.session.intents import goals_json
 from repartee.session.lines import lines_for
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.spec import SessionSpec
-from repartee.session.tools import PermittedTool, ToolPermits
+from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.wire import Wire
 from repartee.settings import Settings
@@ -93,9 +95,12 @@ class _Session:
         agent, spec = self._agent, self._spec
         ladder = await choose_ladder(self._settings, agent)
         permits = ToolPermits()
-        guarded = agent.model_copy(
-            update={"tools": tuple(PermittedTool(tool, permits) for tool in agent.tools)}
+        context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
+        has_model = ladder.llm.provider != "answers"
+        self._agenda = Agenda(
+            agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
         )
+        guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
         lines = lines_for(agent.language)
         kit = ProviderKit(
             self._settings,
@@ -103,7 +108,7 @@ class _Session:
             ladder,
             spec.speech_url,
             voice_cache=spec.data_dir / "voices",
-            fixed_texts=(agent.greeting, *lines.values()),
+            fixed_texts=(agent.greeting, *lines.values(), *self._agenda.spoken_lines),
         )
         self._bridge = Bridge(
             policies=_policies(agent),
@@ -117,7 +122,9 @@ class _Session:
         wire = Wire(
             lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
         )
-        worker = self._assemble(kit, transport, wire, permits)
+        self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
+        worker = self._assemble(kit, transport, wire, permits, context)
+        self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
         warming = asyncio.create_task(kit.prewarm(), name="prewarm")
         try:
@@ -126,6 +133,7 @@ class _Session:
             captions.cancel()
             warming.cancel()
             await asyncio.gather(captions, warming, return_exceptions=True)
+            await self._agenda.aclose()
             await kit.aclose()
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
@@ -133,17 +141,20 @@ class _Session:
         return reason
 
     def _assemble(
-        self, kit: ProviderKit, transport: RoomTransport, wire: Wire, permits: ToolPermits
+        self,
+        kit: ProviderKit,
+        transport: RoomTransport,
+        wire: Wire,
+        permits: ToolPermits,
+        context: ToolContext,
     ) -> PipelineWorker:
         history = History()
         bridge, timeline = self._bridge, self._timeline
-        llm, tools = kit.llm(
-            ToolContext(
-                call_id=self._spec.call_id, caller=self._spec.caller_identity, data_dir=self._spec.data_dir
-            )
-        )
+        llm, _ = kit.llm(context)
         tracker = ReplyTracker(
-            history.remember_tools, lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id)
+            self._agenda.memory(history).take,
+            lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id),
+            self._agenda.toolbox.acts,
         )
         gate = ReplyGate(
             RoomSink(transport.client),
@@ -164,7 +175,8 @@ class _Session:
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
-        bridge.connect(Parts(gate, wire, timeline, permits, history, clauses), tools)
+        self._agenda.connect(llm, tracker, gate, kit.topic_reader(clock_ms=self._clock_ms))
+        bridge.connect(Parts(gate, wire, timeline, permits, history, clauses), self._agenda)
         parts = [ears, kit.stt(), bridge, llm, tracker, clauses, voice, gate]
         pipeline = Pipeline([transport.input(), *parts, transport.output()])
         return PipelineWorker(
