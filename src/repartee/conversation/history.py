@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from repartee.conversation.memory import FoldJob, Memory
@@ -107,6 +107,14 @@ class History:
     def fold_withdrawn(self, number: int) -> None:
         """A fold was called off."""
         self._keep(self.memory.withdrawn(number))
+
+    def know_earlier(self, lines: tuple[str, ...]) -> None:
+        """Show what is known of the caller from earlier calls."""
+        self._keep(replace(self.memory, notes=replace(self.memory.notes, earlier=lines)))
+
+    def forget(self) -> None:
+        """Drop every fact and all notes; the newest turns remain, as the call goes on."""
+        self._keep(self.memory.forgotten())
 
     def _keep(self, memory: Memory) -> None:
         """Take over a new state of the memory; the user's words that leave it are kept where they are needed."""

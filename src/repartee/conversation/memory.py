@@ -3,9 +3,9 @@
 A turn begins with what the user says and holds the answer and its tool calls. Turns are numbered through the call,
 and each is in exactly one place: shown word by word, or in one piece of the notes. A fold moves the oldest from the
 one to the other. It is asked for with a number (`begin`), made outside, and comes back under its number (`done`,
-`failed`, `withdrawn`); anything under another number is late or doubled and changes nothing. When there is no room before it
-comes back, the turns are folded at once by picking sentences (`squeezed`), and the better notes take their place when
-they do come.
+`failed`, `withdrawn`); anything under another number is late or doubled and changes nothing. When there is no room
+before it comes back, the turns are folded at once by picking sentences (`squeezed`), and the better notes take their
+place when they do come.
 
 What a request to the model may take is a budget, system instruction and tools counted in. A request begins with the
 notes, which change only at folds, so that a provider's prompt cache knows it up to the newest turn.

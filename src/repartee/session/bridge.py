@@ -87,6 +87,7 @@ from repartee.providers.frames import (
 from repartee.session.clauses import Clauses
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.gate import ReplyGate
+from repartee.session.remembering import Remembering
 from repartee.session.tools import ToolPermits
 from repartee.session.wire import AgentState, Wire
 from repartee.telemetry.timeline import Timeline
@@ -116,6 +117,7 @@ class Parts:
     permits: ToolPermits
     history: History
     clauses: Clauses
+    remembering: Remembering | None = None
 
 
 class Bridge(FrameProcessor):
@@ -246,6 +248,8 @@ class Bridge(FrameProcessor):
             for command in commands:
                 await self._perform(command, before)
             self.parts.wire.state(_shown_state(self._conversation))
+            if self.parts.remembering is not None:
+                self.parts.remembering.state(self._conversation)
 
     def _observe(self, event: Event) -> None:
         parts = self.parts

@@ -18,17 +18,21 @@ from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext, load_agent
 from repartee.conversation import Endpointing, Patience, Policies, Speculation
-from repartee.conversation.history import History
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
-from repartee.providers import choose_ladder
+from repartee.providers import Ladder, choose_ladder
 from repartee.providers.kit import ProviderKit
+from repartee.providers.ladder import summary_model
 from repartee.providers.services import SmallChunkTTS
+from repartee.providers.summariser import summariser
 from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory, CallerStore
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
+from repartee.session.prompt_budget import check_budget, history_for
+from repartee.session.remembering import Remembering
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.spec import SessionSpec
@@ -37,6 +41,7 @@ from repartee.session.tracker import ReplyTracker
 from repartee.session.wire import Wire
 from repartee.settings import Settings
 from repartee.telemetry.timeline import Timeline
+from repartee.telemetry.usage import ReportUsage, ignore_usage
 
 log = structlog.get_logger()
 TEARDOWN_S = 10.0
@@ -50,7 +55,7 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
         ConfigError: The agent file is not usable.
     """
     del settings
-    load_agent(agent_path)
+    check_budget(load_agent(agent_path))
     turn_scorer()
 
 
@@ -84,6 +89,15 @@ class _Session:
         self._started_s = time.monotonic()
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
+        self._report: ReportUsage = ignore_usage
+        self._caller_store: CallerStore | None = None
+        self._callers = CallerMemory(
+            self._agent.memory,
+            self._caller_store,
+            spec.call_id,
+            lambda: datetime.now(UTC),
+            self._timeline.mark,
+        )
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
     def _clock_ms(self) -> float:
@@ -117,15 +131,21 @@ class _Session:
         wire = Wire(
             lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
         )
-        worker = self._assemble(kit, transport, wire, permits)
+        worker = self._assemble(kit, transport, wire, permits, ladder)
         captions = asyncio.create_task(wire.run(), name="captions")
         warming = asyncio.create_task(kit.prewarm(), name="prewarm")
+        folding = asyncio.create_task(self._remembering.run(), name="memory")
+        loading = asyncio.create_task(self._callers.run(), name="caller")
+        beside = (captions, warming, folding, loading)
         try:
             reason = await self._drive(worker, wire)
         finally:
-            captions.cancel()
-            warming.cancel()
-            await asyncio.gather(captions, warming, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            if self._callers.keeps:
+                await self._remembering.finish()
+                await self._callers.keep()
             await kit.aclose()
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
@@ -133,17 +153,24 @@ class _Session:
         return reason
 
     def _assemble(
-        self, kit: ProviderKit, transport: RoomTransport, wire: Wire, permits: ToolPermits
+        self, kit: ProviderKit, transport: RoomTransport, wire: Wire, permits: ToolPermits, ladder: Ladder
     ) -> PipelineWorker:
-        history = History()
         bridge, timeline = self._bridge, self._timeline
         llm, tools = kit.llm(
             ToolContext(
                 call_id=self._spec.call_id, caller=self._spec.caller_identity, data_dir=self._spec.data_dir
             )
         )
+        history = history_for(self._agent, tools, by_answers=ladder.llm.provider == "answers")
+        notes_by = summary_model(self._settings, self._agent, ladder)
+        self._remembering = Remembering(
+            history, summariser(kit, notes_by, self._report, self._clock_ms), timeline.mark
+        )
+        self._callers.history = history
         tracker = ReplyTracker(
-            history.remember_tools, lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id)
+            history.remember_tools,
+            lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id),
+            history.fit,
         )
         gate = ReplyGate(
             RoomSink(transport.client),
@@ -164,7 +191,7 @@ class _Session:
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
-        bridge.connect(Parts(gate, wire, timeline, permits, history, clauses), tools)
+        bridge.connect(Parts(gate, wire, timeline, permits, history, clauses, self._remembering), tools)
         parts = [ears, kit.stt(), bridge, llm, tracker, clauses, voice, gate]
         pipeline = Pipeline([transport.input(), *parts, transport.output()])
         return PipelineWorker(
@@ -220,6 +247,8 @@ class _Session:
             chat=lambda text: submit(TextTyped(now(), text)),
             network=lambda what: self._timeline.mark(f"network.{what}"),
             sensitivity=self._set_sensitivity,
+            identified=self._callers.identified,
+            rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._callers.forget},
         )
 
     def _set_sensitivity(self, sensitivity: Sensitivity) -> None:

@@ -36,14 +36,19 @@ class ReplyTracker(FrameProcessor):
     Args:
         on_tools: Called with the messages of a finished round of tool calls.
         on_first_text: Called with the reply id when its first text arrives.
+        fit: Cuts a request that tools have made longer to what one may take.
     """
 
     def __init__(
-        self, on_tools: Callable[[list[Message]], None], on_first_text: Callable[[int], None]
+        self,
+        on_tools: Callable[[list[Message]], None],
+        on_first_text: Callable[[int], None],
+        fit: Callable[[list[Message]], list[Message]] = list,
     ) -> None:
         super().__init__(name="ReplyTracker")
         self._on_tools = on_tools
         self._on_first_text = on_first_text
+        self._fit = fit
         self._reply_id: int | None = None
         self._context: LLMContext | None = None
         self._reset()
@@ -103,6 +108,8 @@ class ReplyTracker(FrameProcessor):
             self._on_tools(messages)
             for message in messages:
                 self._context.add_message(cast("LLMContextMessage", message))
+            fitting = self._fit(cast("list[Message]", self._context.get_messages()))
+            self._context.set_messages(cast("list[LLMContextMessage]", fitting))
             self._rounds += 1
             self._calls, self._requested, self._response_ended = {}, [], False
             await self.push_frame(LLMContextFrame(context=self._context), FrameDirection.UPSTREAM)
