@@ -153,6 +153,20 @@ FACTS = (
         stale="7741",
     ),
     plant(
+        36,
+        "The card I paid with is the one ending in 4421.",
+        "I see it here.",
+        "Do you remember which card I paid with?",
+        "4421",
+    ),
+    plant(
+        37,
+        "My sister Laura will be there in case we are late.",
+        "Good to know.",
+        "Do you remember my sister's name?",
+        "Laura",
+    ),
+    plant(
         38,
         "The move is on the 4th of May, early.",
         "So soon.",
@@ -315,7 +329,9 @@ class _Folds:
             self.on_their_way.append((turn + self.rng.randint(0, 4), job, self.summarise(job)))
 
 
-def run(summarise: Summarise | None, *, seed: int = 1, tokens: int = 2600, turns: int = 10) -> Figures:
+def run(
+    summarise: Summarise | None, *, seed: int = 1, tokens: int = 2600, turns: int = 10, notes: bool = True
+) -> Figures:
     """Hold the call.
 
     Args:
@@ -323,6 +339,7 @@ def run(summarise: Summarise | None, *, seed: int = 1, tokens: int = 2600, turns
         seed: Of the script and of what becomes of folds.
         tokens: The budget.
         turns: Kept word by word.
+        notes: Without them the old turns are just cut off: what a memory is compared with.
     """
     rng, figures, model = random.Random(seed), Figures(budget_tokens=tokens), Replies(None)
     fixed = text_tokens(PERSONA)
@@ -342,6 +359,8 @@ def run(summarise: Summarise | None, *, seed: int = 1, tokens: int = 2600, turns
             kept.remember_heard(agent[: len(agent) // 2] if cut else agent, interrupted=cut)
         if summarise is not None:
             folds.turn_over(number)
+        if not notes:
+            history.forget()
         if judged and minute >= judged[0]:
             judge(history, model, judged.pop(0), figures, fixed)
     figures.whole_call_tokens = request_tokens(whole.messages(), fixed)

@@ -136,8 +136,11 @@ def _explicit(old: str, new: str, facts: Facts) -> Correction | None:
         for value in fact.values:
             if value.lower() == old.lower():
                 return Correction(fact, value, new)
-            for word in value.split():
-                if fact.kind == "name" and word.lower() == old.lower() and reading.name_at(new) == new:
+            for place, word in enumerate(value.split()):
+                # "Fifteen, not fifty" of "fifty chairs"; and any word of a name.
+                counted = fact.kind != "name" and place == 0
+                named = fact.kind == "name" and reading.name_at(new) == new
+                if word.lower() == old.lower() and (counted or named):
                     return Correction(fact, word, new)
     return None
 

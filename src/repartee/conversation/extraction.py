@@ -14,8 +14,8 @@ from repartee.conversation.corrections import Correction, correction_in, spellin
 from repartee.conversation.facts import Fact, FactKind, Facts, Speaker, correct, pin, plain, shorten, unpin
 
 _CALLER = re.compile(
-    r"\b(?i:my (?:full )?name(?:'s| is| was)|i am called|they call me|you can call me|call me|mein name ist|ich heiße"
-    r"|me llamo|mi nombre es)\s+"
+    r"\b(?i:my (?:full )?name(?:'s| is| was)|i am called|they call me|you can call me|call me|(?:it's|it is|booked|put it) under"
+    r"|in the name of|mein name ist|ich heiße|me llamo|mi nombre es)\s+"
 )
 _PART_OF_NAME = re.compile(r"\b(?i:my (?P<part>first|last|family|sur|middle|maiden) ?name(?:'s| is))\s+")
 _WEAK = re.compile(
@@ -31,6 +31,16 @@ _RELATION = re.compile(
     r"\b(?i:my|our|his|her|their|the)\s+(?P<who>[a-z][a-z' -]{1,28}?)(?P<named>'s (?:first |last |full )?name)?\s+"
     r"(?i:is called|is named|are called|is|was)\s+"
 )
+_KIN = re.compile(
+    r"\b(?i:my|our)\s+(?P<who>(?i:(?:older |younger |little )?(?:wife|husband|partner|son|daughter|sister|brother"
+    r"|mother|father|mum|mom|dad|boss|colleague|assistant|neighbour|neighbor|friend|doctor|lawyer|aunt|uncle|dog|cat)))\s+"
+)
+_HEALTH = re.compile(
+    r"\b(?:allerg\w+|diabet\w+|pregnan\w+|vegetarian|vegan|wheelchair|deaf|blind|gluten|lactose|asthma\w*|pacemaker"
+    r"|hard of hearing|kosher|halal)\b",
+    re.IGNORECASE,
+)
+"""Said once and to be kept in mind for the rest of the call."""
 _MENTIONED = re.compile(
     r"\b(?i:named|called|spoke (?:to|with)|talked (?:to|with)|met with|recommended by)\s+"
 )
@@ -65,7 +75,8 @@ _MEASURE = re.compile(
 _DECISION = re.compile(
     r"\b(?:let's (?:take|do|go|make|say|book|have|use|keep|stick|schedule|meet|plan)"
     r"|(?:i|we)(?:'ll| will) (?:take|have|go|come|choose|pick|keep|stick|pay|bring|order|book)"
-    r"|(?:i|we)(?:'d| would) (?:rather|prefer)|(?:i|we)(?:'ve| have)? (?:decided|agreed|chose)"
+    r"|(?:i|we)(?:'d| would) (?:rather|prefer|like the)|(?:i|we) want the|we settled on|put (?:me|us) down for"
+    r"|(?:i|we)(?:'ve| have)? (?:decided|agreed|chose)"
     r"|(?:i'm|we're|i am|we are) going (?:with|for)|go ahead (?:with|and)"
     r"|please (?:book|cancel|order|reserve|move|change|deliver|use|put|schedule)|book (?:it|me|us|that)"
     r"|make (?:it|that) (?!sure)|sign (?:me|us) up|that's (?:settled|agreed|decided)|the decision is"
@@ -185,6 +196,9 @@ def _names(sentence: str, words: Words, facts: Facts) -> list[Fact]:
         name, who = reading.name_at(rest), _label(match["who"])
         if name and who and len(who.split()) <= 3 and not reading.CODE.match(rest):
             found.append(fact(who, name))
+    if not found and (match := _KIN.search(sentence)):
+        name = reading.name_at(sentence[match.end() :])
+        found += [fact(match["who"].lower(), name)] if name else []
     if not found and (match := _MENTIONED.search(sentence)):
         name = reading.name_at(sentence[match.end() :])
         found += [fact("", name, _excerpt(sentence, (name,)))] if name else []
@@ -279,8 +293,15 @@ def _address(said: str) -> str | None:
 
 
 def _unlabelled(sentence: str, number: int, speaker: Speaker, known: set[str]) -> list[Fact]:
-    """A sentence with an amount, a date or a time in it is kept as it is."""
+    """A sentence with an amount, a date, a time, a number or a name in it is kept as it is."""
     values = values_in(sentence)
+    if speaker == "user":
+        inside = [value for _, value in values]
+        figures = [match.group() for match in reading.FIGURE.finditer(sentence)]
+        values += [("number", figure) for figure in figures if not any(figure in value for value in inside)]
+        values += [("name", name) for name in reading.names(sentence) if not sentence.startswith(name) or " " in name]
+        if not values and _HEALTH.search(sentence):
+            return [Fact("detail", "", _excerpt(sentence, ()), number)]
     fresh = [(kind, value) for kind, value in values if not any(value in other for other in known)]
     if not fresh:
         return []

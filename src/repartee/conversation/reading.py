@@ -46,7 +46,8 @@ DATE = re.compile(
     rf"(?:,? (?:of )?{_MONTH}(?: (?:the )?(?:{_ORDINAL}|\d{{1,2}}(?!\d|:)))?)?"
     rf"|(?:the )?{_ORDINAL} (?:of )?{_MONTH}(?:,? \d{{4}})?"
     rf"|{_MONTH} (?:the )?(?:{_ORDINAL}|\d{{1,2}})(?!\w|:)(?:,? \d{{4}})?"
-    r"|the \d{1,2}(?:st|nd|rd|th)|the day after tomorrow|tomorrow|next (?:week|month|year)"
+    rf"|on the {_ORDINAL}|the \d{{1,2}}(?:st|nd|rd|th)"
+    r"|the day after tomorrow|tomorrow|next (?:week|month|year)"
     r"|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}-\d{2}-\d{2}|in (?:19|20)\d{2})\b",
     re.IGNORECASE,
 )
@@ -68,9 +69,12 @@ _COUNTED = (
     r"|weeks?|months?|years?(?: old)?|days?|hours?|minutes?|tickets?|rooms?|bottles?|boxes|pieces?|items?|degrees"
 )
 AMOUNT = re.compile(
-    rf"(?<![\w.,])(?:[$€£]\s?\d[\d.,]*(?<![.,])(?: ?(?:k|million|thousand))?|{_NUMBER} ?(?:{_COUNTED}|%)(?!\w))",
+    rf"(?<![\w.,])(?:[$€£]\s?\d[\d.,]*(?<![.,])(?: ?(?:k|million|thousand))?"
+    rf"|{_NUMBER} ?(?:{_COUNTED}|%|[a-z]{{3,}}(?<!time)s)(?!\w))",
     re.IGNORECASE,
 )
+FIGURE = re.compile(r"(?<![\w.,])(?=\w*\d)\w{2,}(?:[.,]\d+)?")
+"""Anything with a digit in it, but a digit alone."""
 EMAIL = re.compile(
     r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     r"|\b[\w-]+(?: (?:dot|underscore|dash) [\w-]+)* at [\w-]+(?: dot [a-z]{2,})+\b",

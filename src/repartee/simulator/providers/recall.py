@@ -26,7 +26,7 @@ _WORDS = re.compile(r"at most (\d+) words")
 
 
 def notes(messages: Sequence[dict[str, Any]]) -> str:
-    """Answer a request for notes: the earlier ones, and the lines with a name or a number in them."""
+    """Answer a request for notes: the earlier ones and what was stated since, less what is like something else."""
     instruction, material = str(messages[0].get("content")), str(messages[-1].get("content"))
     limit = int(match.group(1)) if (match := _WORDS.search(instruction)) else 200
     _, _, after = material.partition("Turns after them:\n")
@@ -34,9 +34,9 @@ def notes(messages: Sequence[dict[str, Any]]) -> str:
     earlier = earlier.partition("\n\nTurns after them:\n")[0]
     told = [text for line in after.splitlines() if (match := _LINE.match(line)) for text in [match.group(2)]]
     kept = [part for part in re.split(r"(?<=[.!])\s+|\n", earlier) if part]
-    kept += [text for text in told if _tells(text)]
+    kept += [text for text in told if len(text.split()) > 5 and not text.endswith("?")]
     while len(kept) > 1 and sum(len(part.split()) for part in kept) > limit:
-        del kept[min(range(len(kept)), key=lambda index: (_tells(kept[index]), index))]
+        del kept[_most_like_another(kept)]
     facts = [
         {"kind": "detail", "about": thing.lower(), "text": value.strip()}
         for text in told
@@ -45,10 +45,16 @@ def notes(messages: Sequence[dict[str, Any]]) -> str:
     return json.dumps({"summary": " ".join(kept) or "Nothing of note was said.", "facts": facts[:MAX_FACTS]})
 
 
-def _tells(text: str) -> int:
-    if text.endswith("?"):
-        return 0
-    return len(re.findall(r"\d|(?<=\s)[A-Z][a-z]", text)) or int(len(text.split()) > 6)
+def _most_like_another(parts: Sequence[str]) -> int:
+    """The sentence that is missed least: the one with the most words in common with another, the older of two."""
+    words = [_content(part) for part in parts]
+
+    def likeness(index: int) -> float:
+        own = words[index]
+        others = (len(own & other) / (len(own | other) or 1) for at, other in enumerate(words) if at != index)
+        return max(others, default=0.0)
+
+    return max(range(len(parts)), key=lambda index: (likeness(index), -index))
 
 
 def recalled(question: str, messages: Iterable[dict[str, Any]]) -> str:
