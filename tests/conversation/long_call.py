@@ -173,9 +173,7 @@ FACTS = (
         "Do you remember when the move is?",
         "4th of May",
     ),
-    plant(
-        41, "My daughter is called Emma.", "A lovely name.", "Do you remember my daughter's name?", "Emma"
-    ),
+    plant(41, "My daughter is called Emma.", "A lovely name.", "Do you remember my daughter's name?", "Emma"),
     plant(
         45,
         "The piano must not be carried over the back stairs, they are rotten.",

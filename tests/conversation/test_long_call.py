@@ -23,7 +23,9 @@ def test_an_hour_is_remembered_within_the_budget(
     assert figures.largest_prompt_tokens <= figures.budget_tokens
     assert figures.share("pinned") == 1.0, "\n".join(figures.lost)
     assert figures.share("details") >= 0.5, "\n".join(figures.lost)
-    assert figures.whole_call_tokens > 2 * figures.largest_prompt_tokens, "without a memory it would be far more"
+    assert figures.whole_call_tokens > 2 * figures.largest_prompt_tokens, (
+        "without a memory it would be far more"
+    )
 
 
 def test_without_notes_the_judge_finds_out() -> None:

@@ -299,7 +299,9 @@ def _unlabelled(sentence: str, number: int, speaker: Speaker, known: set[str]) -
         inside = [value for _, value in values]
         figures = [match.group() for match in reading.FIGURE.finditer(sentence)]
         values += [("number", figure) for figure in figures if not any(figure in value for value in inside)]
-        values += [("name", name) for name in reading.names(sentence) if not sentence.startswith(name) or " " in name]
+        values += [
+            ("name", name) for name in reading.names(sentence) if not sentence.startswith(name) or " " in name
+        ]
         if not values and _HEALTH.search(sentence):
             return [Fact("detail", "", _excerpt(sentence, ()), number)]
     fresh = [(kind, value) for kind, value in values if not any(value in other for other in known)]

@@ -15,7 +15,7 @@ _ORDINARY = (
     "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
     "september october november december montag dienstag mittwoch donnerstag freitag samstag sonntag "
     "yes no ok okay sorry thanks thank please hello hi hey well so and but oh the that this what when where who why "
-    "how it i im i'm i'll i'd we we'll you not just also maybe actually sure great good right fine there here a an "
+    "how it i im we he she they you not just also maybe actually sure great good right fine there here a an "
     "if is are do does did can could would will my our your his her one two three next last today tomorrow let "
     "then for at on in with from to of or as by still about because could"
 )
@@ -97,13 +97,17 @@ def names(text: str) -> list[str]:
     found = []
     for match in re.finditer(NAME, text):
         words = match.group().split()
-        while words and words[0].lower() in _NOT_NAMES:
+        while words and _is_ordinary(words[0]):
             del words[0]
-        while words and words[-1].lower() in _NOT_NAMES:
+        while words and _is_ordinary(words[-1]):
             words.pop()
-        if words and not all(word.lower().strip(".") in _NOT_NAMES for word in words):
+        if words:
             found.append(" ".join(words))
     return found
+
+
+def _is_ordinary(word: str) -> bool:
+    return re.split(r"['\u2019.]", word.lower(), maxsplit=1)[0] in _NOT_NAMES
 
 
 def name_at(text: str) -> str | None:
@@ -114,7 +118,7 @@ def name_at(text: str) -> str | None:
     words = match.group().split()
     kept = []
     for word in words:
-        if word.lower() in _NOT_NAMES:
+        if _is_ordinary(word):
             break
         kept.append(word)
     return " ".join(kept) or None

@@ -84,4 +84,6 @@ def _parts(messages: Iterable[dict[str, Any]], question: str) -> Iterable[str]:
 
 
 def _content(text: str) -> set[str]:
-    return {word.removesuffix("'s").rstrip("s") for word in re.findall(r"[\w']+", text.lower())} - _SMALL_WORDS
+    return {
+        word.removesuffix("'s").rstrip("s") for word in re.findall(r"[\w']+", text.lower())
+    } - _SMALL_WORDS
