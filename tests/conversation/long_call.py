@@ -1,7 +1,7 @@
 """A call of an hour, scripted: facts planted early, corrections, topics that come and go, a judge that asks.
 
-The clock is the script's own. Everything follows from the seed. The judge's questions are not part of the call: each is
-asked of the prompt as it stands, and the simulated model answers from that alone.
+The clock is the script's own. Everything follows from the seed. The judge's questions are not part of the call: each
+is asked of the prompt as it stands, and the simulated model answers from that alone.
 """
 
 from __future__ import annotations

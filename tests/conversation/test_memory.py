@@ -237,7 +237,7 @@ class TestRandomWalks:
 
     @pytest.mark.parametrize("seed", range(10))
     def test_pinned_facts_survive_a_hundred_folds_each(self, seed: int) -> None:
-        """A thousand folds in all: done, failed, late, withdrawn, squeezed."""
+        """A thousand folds in all: done, failed, late, withdrawn, squeezed; more numbers than there is room for."""
         rng = random.Random(seed)
         memory = Memory(Budget(turns=4, tokens=6000))
         planted, folds, number = dict[str, str](), 0, 0
@@ -274,9 +274,9 @@ class TestRandomWalks:
             )
             memory, messages = memory.request()
             check(memory, messages)
-            known = {fact.about: fact.text for fact in memory.all_facts if fact.kind == "number"}
+            known = {fact.about: fact.text for fact in memory.all_facts if fact.about}
             assert known == planted
-        assert memory.notes.dropped == 0
+        assert memory.notes.dropped > 0, "what stands without a name gave way"
 
     def test_more_facts_than_there_is_room_for_are_dropped_and_counted(self) -> None:
         memory = Memory(SMALL).heard_user("My name is Jennifer Smith.").heard_agent("Good day.")

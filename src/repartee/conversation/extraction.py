@@ -14,8 +14,8 @@ from repartee.conversation.corrections import Correction, correction_in, spellin
 from repartee.conversation.facts import Fact, FactKind, Facts, Speaker, correct, pin, plain, shorten, unpin
 
 _CALLER = re.compile(
-    r"\b(?i:my (?:full )?name(?:'s| is| was)|i am called|they call me|you can call me|call me|(?:it's|it is|booked|put it) under"
-    r"|in the name of|mein name ist|ich heiße|me llamo|mi nombre es)\s+"
+    r"\b(?i:my (?:full )?name(?:'s| is| was)|i am called|they call me|you can call me|call me"
+    r"|(?:it's|it is|booked|put it) under|in the name of|mein name ist|ich heiße|me llamo|mi nombre es)\s+"
 )
 _PART_OF_NAME = re.compile(r"\b(?i:my (?P<part>first|last|family|sur|middle|maiden) ?name(?:'s| is))\s+")
 _WEAK = re.compile(

@@ -15,9 +15,9 @@ RECALL = re.compile(r"\b(?:do you (?:still )?remember|remind me|tell me again)\b
 UNKNOWN = "I'm sorry, I don't know that."
 MAX_FACTS = 8
 _SMALL = (
-    "a an the and or of to in on at for with about is are was were be do does did have has had i you he she it we they "
-    "my your our his her their me us what when where who which how much many still remember remind tell again said say "
-    "told that this there please can could"
+    "a an the and or of to in on at for with about is are was were be do does did have has had i you he she it we "
+    "they my your our his her their me us what when where who which how much many still remember remind tell again "
+    "said say told that this there please can could"
 )
 _SMALL_WORDS = frozenset(_SMALL.split())
 _STATED = re.compile(r"\b(?:my|our|the) ([a-z]+(?: [a-z]+)?) (?:is|are|was) ([^.,;?!]{2,60})", re.IGNORECASE)
