@@ -35,6 +35,7 @@ from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
+from repartee.session.remembering import Remembering
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.telemetry.timeline import Timeline
@@ -59,6 +60,7 @@ class ScriptedModel(FrameProcessor):
         self.script = script
         self.asked: list[list[dict[str, object]]] = []
         self.cancelled = 0
+        self.result = "9:20 is free"
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -81,7 +83,7 @@ class ScriptedModel(FrameProcessor):
             call = FunctionCallFromLLM(ask.tool, "call_1", {"day": "friday"}, frame.context)
             await self.push_frame(FunctionCallsStartedFrame(function_calls=[call]))
             await self.push_frame(
-                FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, "9:20 is free")
+                FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, self.result)
             )
         for word in ask.text.split(" "):
             await self.push_frame(LLMTextFrame(word + " "))
@@ -183,22 +185,18 @@ class Call:
             on_end=self.ended.append,
         )
         self.permits = ToolPermits()
-        tracker = ReplyTracker(self.history.remember_tools, lambda _: None)
+        tracker = ReplyTracker(
+            self.history.remember_tools, lambda _: None, lambda messages: self.history.fit(messages)
+        )
         self.gate = ReplyGate(
             self.sink,
             self.bridge.submit,
             self.clock,
             lambda reply_id, text, final: self.captions.agent_text(reply_id, text, final=final),
         )
-        parts = Parts(
-            self.gate,
-            self.captions,  # type: ignore[arg-type]
-            Timeline(None, self.clock),
-            self.permits,
-            self.history,
-            clauses := Clauses(None),
-        )
-        self.bridge.connect(parts, None)
+        self.remembering: Remembering | None = None
+        self.clauses = clauses = Clauses(None)
+        self.connect()
         self.worker = PipelineWorker(
             Pipeline([self.bridge, self.model, tracker, clauses, self.voice, self.gate]),
             params=PipelineParams(),
@@ -206,6 +204,19 @@ class Call:
             idle_timeout_secs=None,
             cancel_runner_on_idle_timeout=False,
         )
+
+    def connect(self) -> None:
+        """Hand the parts to the bridge; again when one was exchanged."""
+        parts = Parts(
+            self.gate,
+            self.captions,  # type: ignore[arg-type]
+            Timeline(None, self.clock),
+            self.permits,
+            self.history,
+            self.clauses,
+            self.remembering,
+        )
+        self.bridge.connect(parts, None)
 
     def clock(self) -> float:
         return self.now_ms
