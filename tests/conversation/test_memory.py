@@ -140,6 +140,21 @@ class TestFolds:
         assert "Jennifer Smyth called." in memory.notes.summary
         assert [fact.text for fact in memory.notes.facts if fact.about == "caller"] == ["Jennifer Smyth"]
 
+    def test_a_correction_in_the_turns_that_are_folded_holds_in_what_is_picked(self) -> None:
+        memory = Memory(SMALL).heard_user("My name is Jennifer Smith and I need help.").heard_agent("Yes?")
+        memory = talked(memory.heard_user("No, it's Smyth.").heard_agent("I see."), 8, first=2).picked(6)
+        assert "Smyth and I need help" in memory.notes.summary
+        assert "Smith" not in memory.whole_summary
+
+    def test_another_person_of_the_old_name_keeps_it(self) -> None:
+        memory = Memory(SMALL).heard_user("My name is Jennifer Smith.").heard_agent("Yes?")
+        memory = talked(memory.heard_user("No, it's Smyth.").heard_agent("I see."), 8, first=2).picked(8)
+        memory = memory.heard_user("The plumber Bob Smith came by at last.").heard_agent("Did he?")
+        memory, job = talked(memory, 8, first=11).begin()
+        assert job is not None
+        memory = memory.done(job.number, Summary("The plumber Bob Smith came."))
+        assert "Bob Smith came" in memory.notes.summary
+
     def test_forgetting_drops_what_is_on_its_way_too(self) -> None:
         memory, job = talked(Memory(SMALL).heard_user("My name is Ann Hill."), 6).begin()
         assert job is not None

@@ -82,9 +82,7 @@ class ScriptedModel(FrameProcessor):
         if ask.tool is not None:
             call = FunctionCallFromLLM(ask.tool, "call_1", {"day": "friday"}, frame.context)
             await self.push_frame(FunctionCallsStartedFrame(function_calls=[call]))
-            await self.push_frame(
-                FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, self.result)
-            )
+            await self.push_frame(FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, self.result))
         for word in ask.text.split(" "):
             await self.push_frame(LLMTextFrame(word + " "))
         await self.push_frame(LLMFullResponseEndFrame())
@@ -185,9 +183,7 @@ class Call:
             on_end=self.ended.append,
         )
         self.permits = ToolPermits()
-        tracker = ReplyTracker(
-            self.history.remember_tools, lambda _: None, lambda messages: self.history.fit(messages)
-        )
+        tracker = ReplyTracker(self.history.remember_tools, lambda _: None, self.history.fit)
         self.gate = ReplyGate(
             self.sink,
             self.bridge.submit,

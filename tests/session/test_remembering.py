@@ -11,7 +11,7 @@ import pytest
 from repartee.agent import load_agent
 from repartee.conversation import Conversation, Idle, Speaking, Turn, UserTurn
 from repartee.conversation.history import History
-from repartee.conversation.memory import FoldJob, Folding, Memory, Resting
+from repartee.conversation.memory import Folding, FoldJob, Memory, Resting
 from repartee.conversation.notes import Budget
 from repartee.conversation.summaries import Summary
 from repartee.conversation.tokens import request_tokens
@@ -220,7 +220,9 @@ class TestBudget:
 
     def test_a_budget_without_room_is_told_with_the_number_it_takes(self, tmp_path: Path) -> None:
         agent = load_agent(self.write(tmp_path, "memory: {tokens: 1000}\n", "Be kind and exact. " * 200))
-        with pytest.raises(ConfigError, match=r"memory.tokens is 1000, but .* take about \d+ .* at least \d+00,"):
+        with pytest.raises(
+            ConfigError, match=r"memory.tokens is 1000, but .* take about \d+ .* at least \d+00,"
+        ):
             check_budget(agent)
 
     def test_off_means_every_word(self, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repartee.conversation import reading
 from repartee.conversation.facts import Fact, FactKind, Facts
@@ -43,11 +43,12 @@ _NOT_OLD_NEW = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A value of a fact that is replaced."""
+    """A value of a fact that is replaced, and the turn it was taken back in."""
 
     target: Fact
     old: str
     new: str
+    turn: int = 0
 
 
 def correction_in(
@@ -67,22 +68,27 @@ def correction_in(
     body = _NO.sub("", sentence).strip()
     if not body:
         return None, True
+    correction = _read(sentence, body, facts, turn, after_no=after_no)
+    return replace(correction, turn=turn) if correction else None, False
+
+
+def _read(sentence: str, body: str, facts: Facts, turn: int, *, after_no: bool) -> Correction | None:
     said_no = after_no or len(body) < len(sentence.strip()) or _MEANT.match(body) is not None
     for pattern in (_NOT_OLD_NEW, _NEW_NOT_OLD):
         if match := pattern.match(body):
             explicit = _explicit(match["old"].strip(), _stripped(match["new"]), facts)
             if explicit is not None:
-                return explicit, False
+                return explicit
     if not said_no:
-        return None, False
+        return None
     value = _stripped(body)
     kind = _kind_of(value)
     if kind is None:
-        return None, False
+        return None
     if kind == "name":
         letters = reading.spelled(value)
-        return _name(letters or value, facts, turn), False
-    return _newest(kind, value, facts, turn), False
+        return _name(letters or value, facts, turn)
+    return _newest(kind, value, facts, turn)
 
 
 def spelling_of(letters: str, facts: Iterable[Fact], turn: int) -> tuple[Fact | None, str]:

@@ -159,7 +159,7 @@ def _from_user(facts: Facts, sentence: str, words: Words) -> tuple[Facts, Correc
         target, old = spelling_of(letters, (*facts, *found), number)
         if target is not None:
             facts = correct(_pin_all(facts, found), target, old, letters, number)
-            return facts, Correction(target, old, letters) if old != letters else None
+            return facts, Correction(target, old, letters, number) if old != letters else None
         found.append(
             Fact("name", _asked_about(words.asked) or "spelled", letters, number, "user", (letters,))
         )

@@ -215,9 +215,8 @@ class Memory:
     def whole_summary(self) -> str:
         """The summary with the turns that are not folded yet."""
         notes = self.notes.read(self.turns, self.next_number, self.budget)
-        lines = [line for turn in self.turns for line in turn.lines]
         known = notes.summary.split("\n") if notes.summary else []
-        return summaries.pick([*known, *notes.unpinned(lines)], self.budget.summary_tokens)
+        return summaries.pick([*known, *notes.lines(self.turns, notes.upto)], self.budget.summary_tokens)
 
     # --- what the model is shown ----------------------------------------------------------------------------
 

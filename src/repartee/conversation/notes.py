@@ -124,6 +124,11 @@ class Notes:
         return self.pieces[-1].upto if self.pieces else 0
 
     @property
+    def told_upto(self) -> int:
+        """Where the first piece ends: what was corrected in turns before is right in it."""
+        return self.pieces[0].upto if self.pieces else 0
+
+    @property
     def summary(self) -> str:
         """The running summary."""
         return "\n".join(piece.text for piece in self.pieces if piece.text)
@@ -161,8 +166,8 @@ class Notes:
         for end in sorted({min(border, upto), upto}):
             first = pieces[-1].upto if pieces else 0
             if end > first:
-                lines = [line for turn in turns if first <= turn.number < end for line in turn.lines]
-                text = summaries.pick(self.unpinned(lines), budget.summary_tokens)
+                lines = self.lines([turn for turn in turns if first <= turn.number < end], first)
+                text = summaries.pick(lines, budget.summary_tokens)
                 pieces.append(Piece(first, end, text, "picked"))
         return replace(self, pieces=tuple(pieces)).bounded(budget, border)
 
@@ -170,7 +175,8 @@ class Notes:
         self, upto: int, text: str, made: Literal["model", "picked"], budget: Budget, found: Facts = ()
     ) -> Notes:
         """Take over a summary of everything before `upto`; what was picked of later turns stays."""
-        text = cut(_patched(text, self.corrections), budget.summary_tokens)
+        newer = [correction for correction in self.corrections if correction.turn >= self.told_upto]
+        text = cut(_patched(text, newer), budget.summary_tokens)
         later = (piece for piece in self.pieces if piece.first >= upto)
         notes = replace(self, pieces=(Piece(0, upto, text, made), *later))
         for fact in found:
@@ -203,10 +209,12 @@ class Notes:
         share = budget.summary_tokens // len(groups)
         return replace(self, pieces=tuple(_joined(group, share) for group in groups))
 
-    def unpinned(self, lines: Sequence[str]) -> list[str]:
-        """Leave out the sentences that are pinned as they are."""
+    def lines(self, turns: Sequence[Turn], since: int) -> list[str]:
+        """Return what turns say, less the sentences that are pinned as they are, and as corrected from `since` on."""
         pinned = {plain(fact.text) for fact in self.facts if not fact.about}
-        return [line for line in lines if plain(line.partition(": ")[2]) not in pinned]
+        newer = [correction for correction in self.corrections if correction.turn >= since]
+        said = [_patched(line, newer) for turn in turns for line in turn.lines]
+        return [line for line in said if plain(line.partition(": ")[2]) not in pinned]
 
     def forgotten(self, upto: int, next_number: int) -> Notes:
         """Drop everything; nothing is pinned of the turns so far."""
