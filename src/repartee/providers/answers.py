@@ -89,6 +89,8 @@ class AnswersLLM(LLMService):
         self._agent = agent
         self._meaning = meaning
         self._now = now
+        self._folded: list[tuple[str, Dialogue, Action]] = []
+        """The dialogue after each turn it has seen: a call's hundredth reply reads one turn, not a hundred."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Answer a context; pass everything else on."""
@@ -108,11 +110,7 @@ class AnswersLLM(LLMService):
         messages: list[dict[str, Any]] = [dict(m) for m in context.get_messages()]  # type: ignore[arg-type]
         texts = user_texts(messages)
         await self._meaning.learn(texts)
-        state = Dialogue()
-        action: Action = Say(self._agent.fallback)
-        for text in texts:
-            state, action = step(state, text, self._meaning.rank, self._now(), self._agent.fallback)
-        match action:
+        match self._fold(texts):
             case Say(text):
                 await self.push_frame(LLMTextFrame(text))
             case Do(answer, arguments) if messages and messages[-1].get("role") == "tool":
@@ -126,6 +124,18 @@ class AnswersLLM(LLMService):
                     arguments=dict(arguments),
                 )
                 await self.run_function_calls([call])
+
+    def _fold(self, texts: list[str]) -> Action:
+        """Follow the dialogue through its turns; those that are as they were are not read again."""
+        same = 0
+        while same < min(len(texts), len(self._folded)) and self._folded[same][0] == texts[same]:
+            same += 1
+        del self._folded[same:]
+        for text in texts[same:]:
+            state = self._folded[-1][1] if self._folded else Dialogue()
+            after = step(state, text, self._meaning.rank, self._now(), self._agent.fallback)
+            self._folded.append((text, *after))
+        return self._folded[-1][2] if self._folded else Say(self._agent.fallback)
 
 
 def _told(answer: Answer, result: str) -> str:
