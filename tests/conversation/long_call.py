@@ -305,11 +305,10 @@ class _Folds:
     on_their_way: list[tuple[int, FoldJob, Summary]] = field(default_factory=list)
 
     def turn_over(self, turn: int) -> None:
-        for due, job, summary in [item for item in self.on_their_way if item[0] <= turn]:
-            self.on_their_way.remove((due, job, summary))
-            self.history.fold_done(job.number, summary, by_model=True)
-            if self.rng.random() < 0.1:
-                self.history.fold_done(job.number, summary, by_model=True)
+        for item in [item for item in self.on_their_way if item[0] <= turn]:
+            self.on_their_way.remove(item)
+            for _ in range(1 + (self.rng.random() < 0.1)):
+                self.history.fold_done(item[1].number, item[2], by_model=True)
         job = self.history.begin_fold()
         if job is None:
             return

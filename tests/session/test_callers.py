@@ -17,6 +17,7 @@ from repartee.agent import MemorySection
 from repartee.conversation.history import History
 from repartee.conversation.memory import Memory
 from repartee.conversation.notes import Budget
+from repartee.errors import ReparteeError
 from repartee.session.callers import (
     CALLER_ID,
     FORGET_METHOD,
@@ -33,6 +34,10 @@ NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ON = MemorySection(between_calls=True)
 
 
+class StoreError(ReparteeError):
+    pass
+
+
 class Store:
     """Keeps callers in a dictionary, as the store's caller API does."""
 
@@ -44,7 +49,7 @@ class Store:
     def caller_facts(self, caller_id: str) -> list[CallerFact]:
         self.threads.add(threading.get_ident())
         if self.broken:
-            raise OSError("the disk is gone")
+            raise StoreError("the database does not answer")
         return list(self.kept.get(caller_id, ()))
 
     def remember_caller(self, caller_id: str, facts: Iterable[Any]) -> None:

@@ -22,6 +22,7 @@ from repartee.agent import MemorySection
 from repartee.conversation.facts import KINDS, Fact
 from repartee.conversation.history import History
 from repartee.conversation.tokens import text_tokens
+from repartee.errors import ReparteeError
 
 log = structlog.get_logger()
 CALLER_ID = "repartee.caller_id"
@@ -158,7 +159,7 @@ class CallerMemory:
         try:
             async with asyncio.timeout(STORE_S):
                 kept = await asyncio.to_thread(self._store.caller_facts, self._caller_id or "")
-        except (TimeoutError, OSError) as error:
+        except (TimeoutError, OSError, ReparteeError) as error:
             log.warning("caller.not_loaded", error=type(error).__name__)
             return
         if self._forgotten:
@@ -181,7 +182,7 @@ class CallerMemory:
         try:
             async with asyncio.timeout(STORE_S):
                 await asyncio.to_thread(self._store.remember_caller, self._caller_id, facts)
-        except (TimeoutError, OSError) as error:
+        except (TimeoutError, OSError, ReparteeError) as error:
             log.warning("caller.not_kept", error=type(error).__name__)
             return
         self._mark("caller.kept", facts=len(facts))

@@ -142,7 +142,9 @@ class _Session:
         finally:
             for task in beside:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            for task, end in zip(beside, await asyncio.gather(*beside, return_exceptions=True), strict=True):
+                if isinstance(end, Exception):
+                    log.error("session.task_failed", task=task.get_name(), error=type(end).__name__)
             if self._callers.keeps:
                 await self._remembering.finish()
                 await self._callers.keep()
