@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repartee.conversation.facts import Fact
+from repartee.conversation.fitting import fit
 from repartee.conversation.history import ENDLESS, History
 from repartee.conversation.memory import Folding, Memory, Resting
 from repartee.conversation.notes import Budget
@@ -146,6 +147,13 @@ class TestFolds:
         assert "Smyth and I need help" in memory.notes.summary
         assert "Smith" not in memory.whole_summary
 
+    def test_a_correction_holds_in_what_was_picked_before(self) -> None:
+        memory = Memory(SMALL).heard_user("My name is Jennifer Smith and I need help.").heard_agent("Yes?")
+        memory = talked(memory, 6, first=1).picked(4)
+        assert "Jennifer Smith and I need help" in memory.notes.summary
+        memory = talked(memory.heard_user("It's Smyth, not Smith.").heard_agent("I see."), 6, first=9).picked(12)
+        assert "Jennifer Smyth and I need help" in memory.notes.summary
+
     def test_another_person_of_the_old_name_keeps_it(self) -> None:
         memory = Memory(SMALL).heard_user("My name is Jennifer Smith.").heard_agent("Yes?")
         memory = talked(memory.heard_user("No, it's Smyth.").heard_agent("I see."), 8, first=2).picked(8)
@@ -199,6 +207,16 @@ class TestPrompt:
         _, messages = memory.request()
         assert [m["role"] for m in messages] == ["user", "assistant", "tool"]
         assert "…" in messages[2]["content"]
+
+
+@pytest.mark.parametrize("room", range(20, 400, 15))
+def test_calls_of_tools_and_their_results_leave_together(room: int) -> None:
+    pairs = [message for number in range(8) for message in call(f"call_{number}", result="row " * 9)]
+    messages = fit([{"role": "user", "content": "Look them all up."}, *pairs], room)
+    check(Memory(), messages)
+    if room > 100:
+        assert request_tokens(messages) <= room + 3
+        assert messages[-1] == pairs[-1], "the newest stays"
 
 
 WORDS = ("garden", "appointment", "Szczepański", "4711", "yes", "漢字", "Tuesday", "x" * 400, "price?", "and")
