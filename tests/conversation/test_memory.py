@@ -151,7 +151,9 @@ class TestFolds:
         memory = Memory(SMALL).heard_user("My name is Jennifer Smith and I need help.").heard_agent("Yes?")
         memory = talked(memory, 6, first=1).picked(4)
         assert "Jennifer Smith and I need help" in memory.notes.summary
-        memory = talked(memory.heard_user("It's Smyth, not Smith.").heard_agent("I see."), 6, first=9).picked(12)
+        memory = talked(memory.heard_user("It's Smyth, not Smith.").heard_agent("I see."), 6, first=9).picked(
+            12
+        )
         assert "Jennifer Smyth and I need help" in memory.notes.summary
 
     def test_another_person_of_the_old_name_keeps_it(self) -> None:
@@ -368,6 +370,14 @@ class TestHistory:
             history.remember_heard("An answer.")
             assert history.begin_fold() is None
         assert len(history.messages("x")) == 401
+
+    def test_tools_that_come_in_the_call_take_their_room(self) -> None:
+        history = History(Memory(SMALL))
+        for number in range(12):
+            history.remember_user(f"Message {number}, {'on and on ' * 20}")
+            history.remember_heard("I see.")
+        history.reserve(SMALL.tokens - 700)
+        assert request_tokens(history.messages("And now?"), SMALL.tokens - 700) <= SMALL.tokens
 
     def test_a_fact_a_model_found_is_pinned_once_and_never_over_the_user_s_own_words(self) -> None:
         memory, job = talked(Memory(SMALL).heard_user("My order number is 48213."), 6).begin()

@@ -108,6 +108,10 @@ class History:
         """A fold was called off."""
         self._keep(self.memory.withdrawn(number))
 
+    def reserve(self, fixed_tokens: int) -> None:
+        """The system instruction or the tools have changed, and with them what they take of every request."""
+        self._keep(replace(self.memory, budget=replace(self.memory.budget, fixed_tokens=fixed_tokens)))
+
     def know_earlier(self, lines: tuple[str, ...]) -> None:
         """Show what is known of the caller from earlier calls."""
         self._keep(replace(self.memory, notes=replace(self.memory.notes, earlier=lines)))
