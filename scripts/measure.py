@@ -2,6 +2,7 @@
 
 `pieces`: long turns transcribed by the piece, as a call does it, against one pass over the whole: word error.
 `core`: how long one decision of the conversation core takes.
+`memory`: what is remembered of an hour's scripted call, by who writes the notes, and what it adds to a reply.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ PAUSE_S = 0.6
 
 def main() -> int:
     """Run what is asked for, or all."""
-    wanted = sys.argv[1:] or ["pieces", "core"]
+    wanted = sys.argv[1:] or ["pieces", "core", "memory"]
     for name in wanted:
-        result = {"pieces": pieces, "core": core}[name]()
+        result = {"pieces": pieces, "core": core, "memory": memory}[name]()
         result["command"] = f"python scripts/measure.py {name}"
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
@@ -147,6 +148,53 @@ def core() -> dict[str, Any]:
             conversation, _ = advance(conversation, event, walk.POLICIES)
         best = min(best, (time.process_time() - began) / len(events))
     return {"events": len(events), "microseconds_per_event": round(best * 1e6, 2)}
+
+
+def memory() -> dict[str, Any]:
+    """Hold the hour's call with each writer of notes, and without notes."""
+    from tests.conversation import long_call  # noqa: PLC0415
+
+    writers = {
+        "picked at the limit": {"summarise": None},
+        "picked off the path": {"summarise": long_call.by_picking},
+        "simulated model": {"summarise": long_call.by_simulated_model},
+        "newest turns only": {"summarise": long_call.by_picking, "notes": False},
+    }
+    seeds = (1, 2, 3, 4, 5)
+    runs = {name: [long_call.run(seed=seed, **how) for seed in seeds] for name, how in writers.items()}
+    return {
+        "minutes": long_call.MINUTES,
+        "seeds": len(seeds),
+        "writers": {name: together([run.told() for run in told]) for name, told in runs.items()},
+        "prompt_ms": prompt_ms(),
+    }
+
+
+def together(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean over runs; of what is largest, the largest."""
+    return {
+        key: max(run[key] for run in runs)
+        if key.startswith("largest")
+        else round(sum(run[key] for run in runs) / len(runs), 3)
+        for key in runs[0]
+    }
+
+
+def prompt_ms() -> dict[str, float]:
+    """Time what the memory does in a reply's way: making the request, an hour into the call."""
+    from tests.conversation import long_call  # noqa: PLC0415
+
+    from repartee.conversation.history import History  # noqa: PLC0415
+    from repartee.conversation.memory import Memory  # noqa: PLC0415
+
+    history, times = History(Memory()), []
+    for _, user, agent in long_call.script(1):
+        began = time.process_time()
+        history.messages(user)
+        times.append((time.process_time() - began) * 1000)
+        history.remember_user(user)
+        history.remember_heard(agent)
+    return {"p50": round(float(np.median(times)), 2), "largest": round(max(times), 2)}
 
 
 if __name__ == "__main__":

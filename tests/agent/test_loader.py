@@ -35,6 +35,17 @@ def write(folder: Path, text: str, tools: str | None = None) -> Path:
         (GOOD + "models:\n  llm: gpt\n", r":5: 'gpt' is not of the form provider:model"),
         (GOOD + "name: B\n", r":4: key 'name' is given twice"),
         (GOOD + "answers: [\n", r":\d: not valid YAML"),
+        (GOOD + "memory:\n  turn: 3\n", r":5: unknown key 'turn'; did you mean 'turns'\?"),
+        (
+            GOOD + "memory:\n  summary: extractiv\n",
+            r":5: 'extractiv' is neither.*; did you mean 'extractive'\?",
+        ),
+        (
+            GOOD + "memory:\n  summary: opnai:x\n",
+            r":5: notes cannot be written by 'opnai'; did you mean 'openai'",
+        ),
+        (GOOD + "memory:\n  enabled: no\n  between_calls: yes\n", r":4: between_calls needs the memory"),
+        (GOOD + "memory:\n  tokens: 10\n", r":5: 'memory.tokens': .* \(got int 10\)"),
         ("- a\n", r":1: an agent file is a mapping"),
         (GOOD + "tools: tols.py\n", r":4: there is no tools file 'tols.py'"),
         (GOOD + "tools: ../x.py\n", r":4: tools '../x.py' must be beside the agent file"),

@@ -8,9 +8,11 @@ from typing import cast
 import pytest
 
 from repartee.agent import Answer, load_agent
+from repartee.conversation.summaries import Summary
 from repartee.providers.answers import AnswersLLM, Meaning
 from repartee.providers.dialogue import Dialogue, Do, Say, after_failure, step
 from repartee.providers.slots import read_date, read_name, read_time
+from repartee.session.prompt_budget import history_for
 from tests.conftest import FRONT_DESK
 
 NOW = datetime(2026, 11, 24, 9, 0)  # noqa: DTZ001 - a Tuesday, on the wall clock
@@ -255,3 +257,57 @@ def test_the_talk_is_folded_from_the_conversation_with_what_tools_said() -> None
     booked = {"role": "tool", "content": "Ann Hill is booked."}
     after = llm._fold([*messages, call, booked, {"role": "user", "content": "Is there parking?"}])
     assert after == Say(ANSWERS["parking"].say or "")
+
+
+class Asker:
+    """The answers' service over the history of a long call, without a pipeline."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.history = history_for(load_agent(FRONT_DESK), None, by_answers=True)
+        self.service = AnswersLLM.__new__(AnswersLLM)
+        self.service._agent = load_agent(FRONT_DESK)
+        self.service._meaning = self  # type: ignore[assignment]
+        self.service._now = lambda: NOW
+        self.service._folded = []
+        self.service._resume = {}
+
+    def rank(self, text: str) -> tuple[Answer | None, float]:
+        self.reads += 1
+        for name, word in (("book", "appointment"), ("parking", "parking"), ("hours", "open")):
+            if word in text:
+                return ANSWERS[name], 0.9
+        return None, 0.0
+
+    def ask(self, text: str) -> Say | Do:
+        action = self.service._fold(self.history.messages(text))
+        self.history.remember_user(text)
+        self.history.remember_heard(action.text if isinstance(action, Say) else "Done.")
+        if (job := self.history.begin_fold()) is not None:
+            self.history.fold_done(job.number, Summary("Much was asked."), by_model=False)
+        return action
+
+
+def test_a_booking_is_held_together_over_a_long_call_that_folds() -> None:
+    asker = Asker()
+    asker.ask("I need an appointment tomorrow at ten in the morning")
+    for number in range(60):
+        asker.ask(f"Is there parking, {'or ' * (number % 3)}are you open?")
+    assert len(asker.history.memory.turns) < 25, "the call was folded"
+    read_back = asker.ask("My name is Ann Hill.")
+    assert isinstance(read_back, Say)
+    assert "for Ann Hill" in read_back.text
+    done = asker.ask("Yes, please book it.")
+    assert isinstance(done, Do)
+    assert done.arguments == {"name": "Ann Hill", "day": "2026-11-25", "at": "10:00"}
+    assert asker.reads == 63, "each turn is read once"
+
+
+def test_a_turn_that_goes_on_is_read_anew() -> None:
+    asker = Asker()
+    texts = ["I need an appointment", "My name is Ann", "My name is Ann Hill, tomorrow at ten in the morning"]
+    messages = [{"role": "user", "content": text} for text in texts]
+    asker.service._fold(messages[:2])
+    action = asker.service._fold([messages[0], messages[2]])
+    assert isinstance(action, Say)
+    assert "for Ann Hill" in action.text

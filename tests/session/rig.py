@@ -36,6 +36,7 @@ from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
+from repartee.session.remembering import Remembering
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.telemetry.timeline import Timeline
@@ -60,6 +61,7 @@ class ScriptedModel(FrameProcessor):
         self.script = script
         self.asked: list[list[dict[str, object]]] = []
         self.cancelled = 0
+        self.result = "9:20 is free"
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -81,9 +83,7 @@ class ScriptedModel(FrameProcessor):
         if ask.tool is not None:
             call = FunctionCallFromLLM(ask.tool, "call_1", {"day": "friday"}, frame.context)
             await self.push_frame(FunctionCallsStartedFrame(function_calls=[call]))
-            await self.push_frame(
-                FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, "9:20 is free")
-            )
+            await self.push_frame(FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, self.result))
         for word in ask.text.split(" "):
             await self.push_frame(LLMTextFrame(word + " "))
         await self.push_frame(LLMFullResponseEndFrame())
@@ -192,24 +192,19 @@ class Call:
         self.permits = ToolPermits()
         self.agenda = agenda(self) if agenda is not None else None
         take = self.agenda.memory(self.history).take if self.agenda else self.history.remember_tools
-        tracker = ReplyTracker(take, lambda _: None, self.agenda.toolbox.acts if self.agenda else ())
+        acts = self.agenda.toolbox.acts if self.agenda else ()
+        tracker = ReplyTracker(take, lambda _: None, acts, self.history.fit)
         self.gate = ReplyGate(
             self.sink,
             self.bridge.submit,
             self.clock,
             lambda reply_id, text, final: self.captions.agent_text(reply_id, text, final=final),
         )
-        parts = Parts(
-            self.gate,
-            self.captions,  # type: ignore[arg-type]
-            Timeline(None, self.clock),
-            self.permits,
-            self.history,
-            clauses := Clauses(None),
-        )
         if self.agenda is not None:
             self.agenda.connect(self.model, tracker, self.gate, None)
-        self.bridge.connect(parts, self.agenda)
+        self.remembering: Remembering | None = None
+        self.clauses = clauses = Clauses(None)
+        self.connect()
         self.worker = PipelineWorker(
             Pipeline([self.bridge, self.model, tracker, clauses, self.voice, self.gate]),
             params=PipelineParams(),
@@ -217,6 +212,19 @@ class Call:
             idle_timeout_secs=None,
             cancel_runner_on_idle_timeout=False,
         )
+
+    def connect(self) -> None:
+        """Hand the parts to the bridge; again when one was exchanged."""
+        parts = Parts(
+            self.gate,
+            self.captions,  # type: ignore[arg-type]
+            Timeline(None, self.clock),
+            self.permits,
+            self.history,
+            self.clauses,
+            self.remembering,
+        )
+        self.bridge.connect(parts, self.agenda)
 
     def clock(self) -> float:
         return self.now_ms

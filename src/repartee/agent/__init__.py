@@ -2,12 +2,14 @@
 
 from repartee.agent.definition import Answer, Limits, Models, Slot, TurnTaking, Voice
 from repartee.agent.loader import Agent, agent_json_schema, load_agent
+from repartee.agent.memory import MemorySection
 from repartee.agent.tools import Tool, ToolContext, tool
 
 __all__ = [
     "Agent",
     "Answer",
     "Limits",
+    "MemorySection",
     "Models",
     "Slot",
     "Tool",

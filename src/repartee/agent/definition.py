@@ -26,6 +26,8 @@ __all__ = [
     "nearest",
 ]
 
+from repartee.agent.memory import MemorySection
+
 PROVIDERS = ("openai", "openai-realtime", "elevenlabs", "cartesia", "on-device", "local")
 """First part of a model name, `provider:model`. `local` is any OpenAI-compatible server at LLM_BASE_URL."""
 
@@ -138,6 +140,7 @@ class AgentFile(_Strict):
     mcp: McpServers = ()
     turn_taking: TurnTaking = TurnTaking()
     limits: Limits = Limits()
+    memory: MemorySection = MemorySection()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:

@@ -20,6 +20,7 @@ from repartee.agent.describe import tools_of
 from repartee.agent.forms import Form
 from repartee.agent.intents import Intent
 from repartee.agent.mcp import McpServer
+from repartee.agent.memory import MemorySection
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.tools import Tool
 from repartee.errors import ConfigError
@@ -46,6 +47,7 @@ class Agent(BaseModel):
     mcp: tuple[McpServer, ...]
     turn_taking: TurnTaking
     limits: Limits
+    memory: MemorySection
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path

@@ -188,8 +188,10 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
 def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
     """Check an agent file."""
     from repartee.agent import load_agent  # noqa: PLC0415
+    from repartee.session.prompt_budget import check_budget  # noqa: PLC0415
 
     loaded = load_agent(agent)
+    check_budget(loaded)
     counts = f"{len(loaded.answers)} answers, {len(loaded.tools)} tools"
     out.print(f"{agent}: {loaded.name}, {counts}, version {loaded.version}", soft_wrap=True)
 

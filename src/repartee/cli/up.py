@@ -15,8 +15,10 @@ from repartee.agent import Agent, load_agent
 from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
+from repartee.providers.ladder import summary_model
 from repartee.providers.ondevice import SpeechHost
 from repartee.server import Site, create_app
+from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig, worker_health
 
@@ -42,6 +44,8 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         # What takes longest begins first: session processes import and load while the rest starts.
         warming = await stack.enter_async_context(_warm_worker(settings)) if worker else None
         ladder = await choose_ladder(settings, agent)
+        summary_model(settings, agent, ladder)
+        check_budget(agent)
         await check_keys(settings, ladder)
         if given is not None and http:
             # Somebody at a terminal wants to know now; parts that are started on their own wait for each other.

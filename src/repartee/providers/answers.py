@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -99,6 +100,8 @@ class AnswersLLM(LLMService):
         self._meaning = meaning
         self._now = now
         self._resume = {intent.tool: intent.resume for intent in agent.intents if intent.resume}
+        self._folded: list[tuple[_Turn, Dialogue, Action]] = []
+        """The dialogue after each turn it has seen: a call's hundredth reply reads one turn, not a hundred."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Answer a context; pass everything else on."""
@@ -135,22 +138,41 @@ class AnswersLLM(LLMService):
                 await self.run_function_calls([call])
 
     def _fold(self, messages: list[dict[str, Any]]) -> Action:
-        """Go through the conversation turn by turn; return what is to be done about the last one."""
-        state = Dialogue()
-        action: Action = Say(self._agent.fallback)
-        before = state
-        for message in messages:
-            if user_texts([message]):
-                before = state
-                text = str(message["content"])
-                rank, fallback = self._meaning.rank, self._agent.fallback
-                state, action = step(state, text, rank, self._now(), fallback, self._offer)
-            elif message.get("role") == "tool" and isinstance(action, Do) and _failed(message):
+        """Follow the dialogue through its turns; those that are as they were are not read again."""
+        turns = _turns(messages)
+        same = 0
+        while same < min(len(turns), len(self._folded)) and self._folded[same][0] == turns[same]:
+            same += 1
+        del self._folded[same:]
+        for turn in turns[same:]:
+            before = self._folded[-1][1] if self._folded else Dialogue()
+            rank, fallback = self._meaning.rank, self._agent.fallback
+            state, action = step(before, turn.text, rank, self._now(), fallback, self._offer)
+            if turn.failed and isinstance(action, Do):
                 state = after_failure(before, action)
-        return action
+            self._folded.append((turn, state, action))
+        return self._folded[-1][2] if self._folded else Say(self._agent.fallback)
 
     def _offer(self, answer: Answer) -> str:
         return self._resume.get(answer.do) or default_resume(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What the user said, and whether a tool that was called about it failed."""
+
+    text: str
+    failed: bool = False
+
+
+def _turns(messages: list[dict[str, Any]]) -> list[_Turn]:
+    turns: list[_Turn] = []
+    for message in messages:
+        if texts := user_texts([message]):
+            turns.append(_Turn(texts[0]))
+        elif turns and message.get("role") == "tool" and _failed(message):
+            turns[-1] = replace(turns[-1], failed=True)
+    return turns
 
 
 def _failed(message: dict[str, Any]) -> bool:

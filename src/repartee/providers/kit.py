@@ -149,6 +149,14 @@ class ProviderKit:
         model = SMALL_MODELS.get(rung.provider, rung.model)
         return ModelReader(self._client(rung.provider), rung.provider, model, self._agent, report, clock_ms)
 
+    def chat_client(self, provider: str) -> AsyncOpenAI:
+        """The client of a chat provider, for requests beside the call's own."""
+        return self._client(provider)
+
+    def speech_client(self) -> httpx.AsyncClient | None:
+        """The speech host's client, None where no host is there."""
+        return self._host_client() if self._speech_url else None
+
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
         warming = [_touch(client) for name, client in self._clients.items() if name != "on-device"]

@@ -9,11 +9,14 @@ from typing import Literal
 import httpx
 
 from repartee.agent import Agent
+from repartee.agent.memory import EXTRACTIVE
 from repartee.errors import ConfigError
 from repartee.settings import Settings
 
 Stage = Literal["stt", "llm", "tts"]
 PROBE_S = 0.5
+NOTES_MODEL = "gpt-4.1-nano"
+"""OpenAI's cheapest that writes good notes."""
 _KEYS = {
     "openai": ("openai_api_key", "OPENAI_API_KEY"),
     "openai-realtime": ("openai_api_key", "OPENAI_API_KEY"),
@@ -60,6 +63,32 @@ async def choose_ladder(settings: Settings, agent: Agent) -> Ladder:
         ConfigError: The agent file asks for a provider whose key is missing or that cannot do the stage.
     """
     return Ladder(_stt(settings, agent), await _llm(settings, agent), _tts(settings, agent))
+
+
+def summary_model(settings: Settings, agent: Agent, ladder: Ladder) -> tuple[str, str] | None:
+    """Return provider and model that write the notes; None when sentences are picked.
+
+    Raises:
+        ConfigError: The agent file asks for a provider whose key is missing.
+    """
+    wished = agent.memory.summary
+    if wished == EXTRACTIVE or not agent.memory.enabled:
+        return None
+    if wished is None:
+        match ladder.llm.provider:
+            case "openai":
+                return "openai", NOTES_MODEL
+            case "local":
+                return "local", ladder.llm.model
+            case _:
+                return None
+    provider, model = wished.split(":", 1)
+    if provider == "openai" and settings.openai_api_key is None:
+        raise ConfigError(
+            f"{agent.path}: memory.summary asks for '{wished}', which needs OPENAI_API_KEY; set it, or write "
+            f"'{EXTRACTIVE}'"
+        )
+    return provider, model
 
 
 def _stt(settings: Settings, agent: Agent) -> Rung:

@@ -20,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from livekit import api
 from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest
 
+from repartee.session.callers import CALLER_ID, valid_id
 from repartee.settings import Settings
 from repartee.urls import http_url
 from repartee.version import VERSION
@@ -140,6 +141,14 @@ async def _body(request: Request) -> dict[str, Any] | JSONResponse:
 
 
 async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONResponse:
+    caller_id = body.get("caller_id")
+    if caller_id is not None and settings.api_token is None:
+        # Anybody could say they are somebody; only who holds the API token may.
+        return _error(
+            403, "caller_id", "a caller_id is taken with the API token only; set REPARTEE_API_TOKEN"
+        )
+    if caller_id is not None and not (isinstance(caller_id, str) and valid_id(caller_id)):
+        return _error(400, "caller_id", "a caller_id is 1 to 128 letters, digits and . _ - @ + : = /")
     # Room, identity, metadata, attributes and room configuration a client sends are hints at most; only the name
     # shown to others is taken.
     name = str(body.get("participant_name") or body.get("participantName") or "Caller")[:NAME_LENGTH]
@@ -162,14 +171,16 @@ async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONR
         can_publish_data=True,
         can_publish_sources=["microphone"],
     )
-    jwt = (
+    token = (
         api.AccessToken(site.key, site.secret)
         .with_identity(identity)
         .with_name(name)
         .with_grants(grants)
         .with_ttl(TOKEN_TTL)
-        .to_jwt()
     )
+    if caller_id is not None:
+        token = token.with_attributes({CALLER_ID: caller_id})
+    jwt = token.to_jwt()
     answer = {
         "server_url": site.public_livekit_url,
         "participant_token": jwt,

@@ -22,10 +22,10 @@ from repartee.providers.tool_calls import register, schema_of
 from repartee.session.asides import Asides, long_line
 from repartee.session.consents import Consents
 from repartee.session.forms import FormDesk
-from repartee.session.frames import ReplyContext
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import GoalKeeper, OnGoals
 from repartee.session.mcp import McpSource
+from repartee.session.prompt_budget import reserve
 from repartee.session.toolbox import Toolbox, ToolBudget
 from repartee.session.tools import ToolMemory, ToolPermits
 from repartee.session.tracker import ReplyTracker
@@ -79,6 +79,7 @@ class Agenda:
         self.toolbox.acts |= self._forms.submitting
         self._keeper: GoalKeeper | None = None
         self._mcp: McpSource | None = None
+        self._history: History | None = None
         self._listeners: list[OnGoals] = []
         self.toolbox.on_done = self._done
         self.toolbox.goals = lambda: self.goals
@@ -100,6 +101,7 @@ class Agenda:
 
     def memory(self, history: History) -> ToolMemory:
         """Return what brings tool calls into the history."""
+        self._history = history
         memory = ToolMemory(history, self.toolbox.acts)
         self._permits.watch(memory, self._consents, self._forms)
         return memory
@@ -143,20 +145,22 @@ class Agenda:
     def tools(self) -> ToolsSchema | None:
         """What the model may call now."""
         own = self._forms.own_tools
-        return schema_of(
+        schema = schema_of(
             [
                 *(tool for name, tool in self._by_name.items() if name not in own),
                 *self._forms.on_offer(),
             ]
         )
+        if self._history is not None:
+            reserve(self._history, self._agent, schema, self.toolbox.acts)
+        return schema
 
-    def note(self, context: ReplyContext) -> None:
-        """Put where the goals stand at the end of a request, so that what comes before stays the same for a cache."""
+    def note(self, reply_id: int) -> str:
+        """Return where the goals stand, for the end of a request: what comes before stays the same for a cache."""
         if not self._has_model or self._keeper is None:
-            return
-        parts = (self._keeper.note(context.reply_id), self._forms.note())
-        if text := "\n".join(part for part in parts if part):
-            context.add_message({"role": "developer", "content": text})
+            return ""
+        parts = (self._keeper.note(reply_id), self._forms.note())
+        return "\n".join(part for part in parts if part)
 
     def _refresh(self, context: LLMContext) -> None:
         """A form may stand at another step now."""

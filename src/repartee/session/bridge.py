@@ -89,6 +89,7 @@ from repartee.providers.frames import (
 from repartee.session.clauses import Clauses
 from repartee.session.frames import ReplyContext, ReplyEndFrame, ReplyStartFrame
 from repartee.session.gate import ReplyGate
+from repartee.session.remembering import Remembering
 from repartee.session.tools import ToolPermits
 from repartee.session.wire import AgentState, Wire
 from repartee.telemetry.timeline import Timeline
@@ -118,6 +119,7 @@ class Parts:
     permits: ToolPermits
     history: History
     clauses: Clauses
+    remembering: Remembering | None = None
 
 
 @runtime_checkable
@@ -127,8 +129,8 @@ class OnOffer(Protocol):
     def tools(self) -> ToolsSchema | None:
         """The tools it may call now."""
 
-    def note(self, context: ReplyContext) -> None:
-        """Add to the end of a request what the model must know."""
+    def note(self, reply_id: int) -> str:
+        """What the model must know, for the end of a reply's request."""
 
 
 class Bridge(FrameProcessor):
@@ -259,6 +261,8 @@ class Bridge(FrameProcessor):
             for command in commands:
                 await self._perform(command, before)
             self.parts.wire.state(_shown_state(self._conversation))
+            if self.parts.remembering is not None:
+                self.parts.remembering.state(self._conversation)
 
     def _observe(self, event: Event) -> None:
         parts = self.parts
@@ -346,11 +350,11 @@ class Bridge(FrameProcessor):
         parts, reply_id, text = self.parts, command.reply_id, command.text
         parts.gate.open(reply_id, held=command.held)
         parts.permits.open(reply_id, held=command.held, turn_id=command.turn_id, text=text)
-        tools = self._tools.tools() if isinstance(self._tools, OnOffer) else self._tools
-        context = ReplyContext(parts.history.messages(text), tools=NOT_GIVEN if tools is None else tools)  # type: ignore[arg-type]
+        offer = self._tools if isinstance(self._tools, OnOffer) else None
+        tools = offer.tools() if offer is not None else self._tools
+        messages = parts.history.messages(text, offer.note(reply_id) if offer is not None else "")
+        context = ReplyContext(messages, tools=NOT_GIVEN if tools is None else tools)  # type: ignore[arg-type]
         context.reply_id = reply_id
-        if isinstance(self._tools, OnOffer):
-            self._tools.note(context)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 

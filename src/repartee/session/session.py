@@ -18,19 +18,23 @@ from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext, load_agent
 from repartee.conversation import Endpointing, Patience, Policies, Speculation
-from repartee.conversation.history import History
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
-from repartee.providers import choose_ladder
+from repartee.providers import Ladder, choose_ladder
 from repartee.providers.kit import ProviderKit
+from repartee.providers.ladder import summary_model
 from repartee.providers.services import SmallChunkTTS
+from repartee.providers.summariser import summariser
 from repartee.session.agenda import Agenda
 from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory, CallerStore
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.lines import lines_for
+from repartee.session.prompt_budget import check_budget, history_for
+from repartee.session.remembering import Remembering
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.spec import SessionSpec
@@ -39,6 +43,7 @@ from repartee.session.tracker import ReplyTracker
 from repartee.session.wire import Wire
 from repartee.settings import Settings
 from repartee.telemetry.timeline import Timeline
+from repartee.telemetry.usage import ReportUsage, ignore_usage
 
 log = structlog.get_logger()
 TEARDOWN_S = 10.0
@@ -52,7 +57,7 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
         ConfigError: The agent file is not usable.
     """
     del settings
-    load_agent(agent_path)
+    check_budget(load_agent(agent_path))
     turn_scorer()
 
 
@@ -86,6 +91,15 @@ class _Session:
         self._started_s = time.monotonic()
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
+        self._report: ReportUsage = ignore_usage
+        self._caller_store: CallerStore | None = None
+        self._callers = CallerMemory(
+            self._agent.memory,
+            self._caller_store,
+            spec.call_id,
+            lambda: datetime.now(UTC),
+            self._timeline.mark,
+        )
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
     def _clock_ms(self) -> float:
@@ -123,17 +137,25 @@ class _Session:
             lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
         )
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
-        worker = self._assemble(kit, transport, wire, permits, context)
+        worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
         warming = asyncio.create_task(kit.prewarm(), name="prewarm")
+        folding = asyncio.create_task(self._remembering.run(), name="memory")
+        loading = asyncio.create_task(self._callers.run(), name="caller")
+        beside = (captions, warming, folding, loading)
         try:
             reason = await self._drive(worker, wire)
         finally:
-            captions.cancel()
-            warming.cancel()
-            await asyncio.gather(captions, warming, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            for task, end in zip(beside, await asyncio.gather(*beside, return_exceptions=True), strict=True):
+                if isinstance(end, Exception):
+                    log.error("session.task_failed", task=task.get_name(), error=type(end).__name__)
             await self._agenda.aclose()
+            if self._callers.keeps:
+                await self._remembering.finish()
+                await self._callers.keep()
             await kit.aclose()
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
@@ -147,14 +169,25 @@ class _Session:
         wire: Wire,
         permits: ToolPermits,
         context: ToolContext,
+        ladder: Ladder,
     ) -> PipelineWorker:
-        history = History()
         bridge, timeline = self._bridge, self._timeline
-        llm, _ = kit.llm(context)
+        llm, tools = kit.llm(context)
+        history = history_for(self._agent, tools, by_answers=ladder.llm.provider == "answers")
+        notes_by = summary_model(self._settings, self._agent, ladder)
+        self._remembering = Remembering(
+            history,
+            summariser(kit, notes_by, self._report, self._clock_ms),
+            timeline.mark,
+            lambda: self._agenda.goals,
+        )
+        self._callers.history = history
+        self._callers.goals = lambda: self._agenda.goals
         tracker = ReplyTracker(
             self._agenda.memory(history).take,
             lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id),
             self._agenda.toolbox.acts,
+            history.fit,
         )
         gate = ReplyGate(
             RoomSink(transport.client),
@@ -176,7 +209,9 @@ class _Session:
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
         self._agenda.connect(llm, tracker, gate, kit.topic_reader(clock_ms=self._clock_ms))
-        bridge.connect(Parts(gate, wire, timeline, permits, history, clauses), self._agenda)
+        bridge.connect(
+            Parts(gate, wire, timeline, permits, history, clauses, self._remembering), self._agenda
+        )
         parts = [ears, kit.stt(), bridge, llm, tracker, clauses, voice, gate]
         pipeline = Pipeline([transport.input(), *parts, transport.output()])
         return PipelineWorker(
@@ -232,6 +267,8 @@ class _Session:
             chat=lambda text: submit(TextTyped(now(), text)),
             network=lambda what: self._timeline.mark(f"network.{what}"),
             sensitivity=self._set_sensitivity,
+            identified=self._callers.identified,
+            rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._callers.forget},
         )
 
     def _set_sensitivity(self, sensitivity: Sensitivity) -> None:

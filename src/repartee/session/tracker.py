@@ -41,6 +41,7 @@ class ReplyTracker(FrameProcessor):
         on_first_text: Called with the reply id when its first text arrives.
         acts: Names of tools that change something: what they did is told to `on_tools` even when their reply is
             over.
+        fit: Cuts a request that tools have made longer to what one may take.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ReplyTracker(FrameProcessor):
         on_tools: Callable[[list[Message]], None],
         on_first_text: Callable[[int], None],
         acts: Collection[str] = (),
+        fit: Callable[[list[Message]], list[Message]] = list,
     ) -> None:
         super().__init__(name="ReplyTracker")
         self._on_tools = on_tools
@@ -55,6 +57,7 @@ class ReplyTracker(FrameProcessor):
         self._acts = acts
         self.before_round: Callable[[LLMContext], None] | None = None
         """Called with the context before the model is asked again after tools."""
+        self._fit = fit
         self._reply_id: int | None = None
         self._context: LLMContext | None = None
         self._reset()
@@ -146,6 +149,8 @@ class ReplyTracker(FrameProcessor):
                 self._context.set_tools()
             elif self.before_round is not None:
                 self.before_round(self._context)
+            fitting = self._fit(cast("list[Message]", self._context.get_messages()))
+            self._context.set_messages(cast("list[LLMContextMessage]", fitting))
             await self.push_frame(LLMContextFrame(context=self._context), FrameDirection.UPSTREAM)
             return
         self._context = None
