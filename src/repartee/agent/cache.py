@@ -49,5 +49,7 @@ class Routing(_Strict):
         if not _MODEL.match(value):
             raise ValueError(f"'{value}' is not of the form provider:model, e.g. openai:gpt-4.1-nano")
         if (provider := value.split(":", 1)[0]) not in SMALL_PROVIDERS:
-            raise ValueError(f"routing.small cannot be '{provider}'; choose one of: {', '.join(SMALL_PROVIDERS)}")
+            raise ValueError(
+                f"routing.small cannot be '{provider}'; choose one of: {', '.join(SMALL_PROVIDERS)}"
+            )
         return value

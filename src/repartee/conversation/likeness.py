@@ -15,19 +15,24 @@ from repartee.conversation.questions import Question, normalised, plain
 MAX_WORDS = 24
 """A longer question says more than a cached answer knows."""
 MAX_ANSWER_CHARACTERS = 400
-_OPENS_WITH_LINK = re.compile(r"^(?:and|but|or|then|so what|what about|how about|what if|what else|no wait|also)\b")
+_OPENS_WITH_LINK = re.compile(
+    r"^(?:and|but|or|then|so what|what about|how about|what if|what else|no wait|also)\b"
+)
 _HARMLESS = re.compile(
-    r"\b(?:is|are|was|would) there\b|\bthere (?:is|are)\b|\b(?:is|would) it (?:be )?(?:possible|ok|okay|fine|allowed|necessary"
-    r"|permitted|too late|a problem)\b|^this is\b|\bso (?:many|much)\b|\beither way\b|\bdoes it (?:cost|take)\b(?=.* (?:to|for) )"
+    r"\b(?:is|are|was|would) there\b|\bthere (?:is|are)\b"
+    r"|\b(?:is|would) it (?:be )?(?:possible|ok|okay|fine|allowed|necessary|permitted|too late|a problem)\b"
+    r"|^this is\b|\bso (?:many|much)\b|\beither way\b|\bdoes it (?:cost|take)\b(?=.* (?:to|for) )"
     r"|\bis it (?:free |far |safe |expensive )?(?=.*\bto )|\b(?:do|does|can|should|must) one\b"
     r"|(?<=[a-z] )that (?=(?:has|have|is|are|was|were|can|i|you|we)\b)"
 )
+_I_AM = re.compile(r"\bi (?:am|have|was|had|got)\b")
 _COURTESY_OFFER = re.compile(
     r"\b(?:help you|anything else|do for you|be of (?:help|service)|assist you|something else|other questions?)\b",
     re.IGNORECASE,
 )
 _PERSONAL_ANSWER = re.compile(
-    r"\byour (?:name|order|booking|appointment|account|reservation|number|address|date|card ending|balance|results?|order)\b"
+    r"\byour (?:name|order|booking|appointment|account|reservation|number|address|date|balance"
+    r"|card ending|results?)\b"
     r"|\byou (?:said|told|mentioned|asked)\b|\bas (?:i|you) (?:said|mentioned)\b|\bagain\b|\bearlier\b|@|\b\d{5,}\b",
     re.IGNORECASE,
 )
@@ -53,24 +58,26 @@ class Likeness:
 
 def compare(asked: Question, known: Question) -> Likeness | str:
     """Return what is left to be found alike, or why these are different questions."""
-    if asked.negations != known.negations:
-        return "negation"
-    if asked.numbers != known.numbers:
-        return "number"
-    if asked.times != known.times:
-        return "time"
-    if asked.kind != known.kind:
-        return "kind"
-    if (asked.names - known.content - _words_of(known)) or (known.names - asked.content - _words_of(asked)):
-        return "name"
-    if asked.route != known.route and asked.route is not None and known.route is not None:
-        return "route"
-    if _opposed(asked, known):
-        return "opposite"
+    for why, different in (
+        ("negation", asked.negations != known.negations),
+        ("number", asked.numbers != known.numbers),
+        ("time", asked.times != known.times),
+        ("kind", asked.kind != known.kind),
+        ("name", _unnamed(asked, known) or _unnamed(known, asked)),
+        ("route", asked.route is not None and known.route is not None and asked.route != known.route),
+        ("opposite", _opposed(asked, known)),
+    ):
+        if different:
+            return why
     extra, missing = asked.content - known.content, known.content - asked.content
-    if len(extra) != len(missing) and not (extra and missing):
+    if bool(extra) != bool(missing):
         return "constraint"
     return Likeness(extra, missing)
+
+
+def _unnamed(one: Question, other: Question) -> bool:
+    """Say whether one has a name the other does not mention."""
+    return bool(one.names - other.content - frozenset(other.key.split()))
 
 
 def _opposed(asked: Question, known: Question) -> bool:
@@ -81,10 +88,6 @@ def _opposed(asked: Question, known: Question) -> bool:
         for group, kind in pairs:
             side.setdefault(group, set()).add(kind)
     return any(ours[group] != theirs[group] for group in ours.keys() & theirs.keys())
-
-
-def _words_of(question: Question) -> frozenset[str]:
-    return frozenset(question.key.split())
 
 
 # --- does it stand alone ------------------------------------------------------------------------------------------
@@ -130,26 +133,20 @@ def why_not_learned(asked: Question, text: str, answer: str, said_before: str) -
         answer: What the model said and the caller heard to the end.
         said_before: All that the caller said earlier in the call.
     """
-    words = plain(text).split()
-    if asked.kind == "statement" or len(words) < 3:
-        return "no question"
-    if asked.numbers or asked.times or asked.names:
-        return "number, time or name"
-    if any(word in lists.OWN and word != "i" for word in words) or re.search(r"\bi (?:am|have|was|had|got)\b", plain(text)):
-        return "about the caller"
-    if any(word in lists.NOW for word in words):
-        return "about now"
-    if len(answer) > MAX_ANSWER_CHARACTERS or not answer.strip():
-        return "length"
-    if awaits_answer(answer):
-        return "asks back"
-    if _REFUSAL.search(answer) or _PERSONAL_ANSWER.search(answer):
-        return "no answer for everybody"
-    told = plain(answer).split()
-    if any(word in lists.NOW - {"just", "last", "next"} for word in told):
-        return "about now"
-    if _shared_details(answer, said_before):
-        return "uses what the caller said"
+    words, told = plain(text).split(), set(plain(answer).split())
+    about_caller = set(words) & (lists.OWN - {"i"}) or _I_AM.search(plain(text))
+    for why, found in (
+        ("no question", asked.kind == "statement" or len(words) < 3),
+        ("number, time or name", asked.numbers or asked.times or asked.names),
+        ("about the caller", about_caller),
+        ("about now", set(words) & lists.NOW or told & (lists.NOW - {"just", "last", "next"})),
+        ("length", not 0 < len(answer.strip()) <= MAX_ANSWER_CHARACTERS),
+        ("asks back", awaits_answer(answer)),
+        ("no answer for everybody", _REFUSAL.search(answer) or _PERSONAL_ANSWER.search(answer)),
+        ("uses what the caller said", _shared_details(answer, said_before)),
+    ):
+        if found:
+            return why
     return None
 
 

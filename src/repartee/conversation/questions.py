@@ -35,7 +35,9 @@ _CONTRACTIONS = (
     (re.compile(r"'s\b|s'(?=\s|$)"), "s"),
     (re.compile(r"'"), ""),
 )
-_FILLERS = frozenset("um uh uhm erm er ah hmm hm mm well please oh hey hi hello okay ok alright actually".split())
+_FILLERS = frozenset(
+    "um uh uhm erm er ah hmm hm mm well please oh hey hi hello okay ok alright actually".split()
+)
 _LEAD_IN = re.compile(
     r"^(?:(?:good (?:morning|afternoon|evening|day)|excuse me|sorry|thanks|thank you|yes|yeah|so|and please"
     r"|(?:can|could|would|will) you (?:tell me|say|explain|let me know)|tell me"
@@ -79,27 +81,49 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"does the (?:room |ticket )?(?:price|rate|fare) include", "does include"),
     )
 )
-_KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(pattern))
-    for kind, pattern in (
-        ("duration", r"\bhow long\b|\bhow many (?:second|minute|hour|day|week|month|year)|\bduration\b|\bdelivery time\b"),
-        ("price", r"\bhow much (?:is|are|do|does|for|would|will|did|was)\b|\bwhat (?:is|are|does|do|did|would)\b.*\b"
-                  r"(?:cost|price|fee|fees|charge|rates?|pay)\b|\b(?:costs?|prices?|fees?) (?:of|for)\b"),
-        ("count", r"\bhow (?:many|much)\b|\b(?:maximum|minimum) number\b|\ballowance\b"),
-        ("distance", r"\bhow far\b|\bdistance\b"),
-        ("frequency", r"\bhow (?:often|frequent)"),
-        ("age", r"\bhow old\b|\b(?:what|which|minimum|lowest|from what) age\b"),
-        ("time", r"\bwhen\b|\bhow (?:late|early|soon)\b|\b(?:what|which) (?:day|date|hours?|time)|\bopen hours\b"),
-        ("place", r"\bwhere\b|\bwhich (?:office|counter|floor|room|building)\b|\bdirections\b|\bhow (?:do|can) i get to\b"),
-        ("person", r"^(?:who|whose|whom)\b"),
-        ("reason", r"\bwhy\b|\bhow come\b"),
-        ("extent", r"\bhow (?:big|large|fast|high|wide|deep|heavy|strong|loud|busy|safe|good)\b"),
-        ("manner", r"^how\b|\bwhat (?:do|should|must|can) (?:i|we|you) (?:need |need to |)do\b|\bways? (?:to|can)\b"),
-        ("choice", r"^(?:in |on |at |for )?(?:what|which)\b"),
-        ("polar", r"^(?:do|does|did|is|are|am|was|were|can|could|may|might|will|would|shall|should|must|have|has|had"
-                  r"|i (?:would like|want|wish|need)|i am looking)\b"),
-    )
-)  # fmt: skip
+_KIND_PATTERNS: dict[Kind, tuple[str, ...]] = {
+    "duration": (
+        r"\bhow long\b",
+        r"\bhow many (?:second|minute|hour|day|week|month|year)",
+        r"\bduration\b",
+        r"\bdelivery time\b",
+    ),
+    "price": (
+        r"\bhow much (?:is|are|do|does|for|would|will|did|was)\b",
+        r"\bwhat (?:is|are|does|do|did|would)\b.*\b(?:cost|price|fee|fees|charge|rates?|pay)\b",
+        r"\b(?:costs?|prices?|fees?) (?:of|for)\b",
+    ),
+    "count": (r"\bhow (?:many|much)\b", r"\b(?:maximum|minimum) number\b", r"\ballowance\b"),
+    "distance": (r"\bhow far\b", r"\bdistance\b"),
+    "frequency": (r"\bhow (?:often|frequent)",),
+    "age": (r"\bhow old\b", r"\b(?:what|which|minimum|lowest|from what) age\b"),
+    "time": (
+        r"\bwhen\b",
+        r"\bhow (?:late|early|soon)\b",
+        r"\b(?:what|which) (?:day|date|hours?|time)",
+        r"\bopen hours\b",
+    ),
+    "place": (
+        r"\bwhere\b",
+        r"\bwhich (?:office|counter|floor|room|building)\b",
+        r"\bdirections\b",
+        r"\bhow (?:do|can) i get to\b",
+    ),
+    "person": (r"^(?:who|whose|whom)\b",),
+    "reason": (r"\bwhy\b", r"\bhow come\b"),
+    "extent": (r"\bhow (?:big|large|fast|high|wide|deep|heavy|strong|loud|busy|safe|good)\b",),
+    "manner": (
+        r"^how\b",
+        r"\bwhat (?:do|should|must|can) (?:i|we|you) (?:need |need to |)do\b",
+        r"\bways? (?:to|can)\b",
+    ),
+    "choice": (r"^(?:in |on |at |for )?(?:what|which)\b",),
+    "polar": (
+        r"^(?:do|does|did|is|are|am|was|were|can|could|may|might|will|would|shall|should|must|have|has|had)\b",
+        r"^i (?:would like|want|wish|need|am looking)\b",
+    ),
+}
+_KINDS = tuple((kind, re.compile("|".join(patterns))) for kind, patterns in _KIND_PATTERNS.items())
 _SAID_BY_KIND: dict[Kind, frozenset[str]] = {}
 """Filled below: stems that say nothing more once the kind is known."""
 _ROUTE = re.compile(r"\bfrom (\w+)\b.*\bto (\w+)")
@@ -155,7 +179,7 @@ def read(text: str, own_words: frozenset[str] = frozenset()) -> Question:
 
     Args:
         text: As it was said.
-        own_words: Lower-case words that name the place itself ("clinic"); they tell questions apart no more than "you".
+        own_words: Lower-case words that name the place itself ("clinic"); they count as little as "you".
     """
     key = normalised(text)
     phrased = key
@@ -166,7 +190,7 @@ def read(text: str, own_words: frozenset[str] = frozenset()) -> Question:
     stems = [stem(word) for word in words]
     numbers = frozenset(w for w in words if w in lists.NUMBERS or any(c.isdigit() for c in w))
     times = frozenset(w.removesuffix("s") for w in words if w in lists.TIMES)
-    own = {stem(word) for word in own_words} | {word for word in own_words}
+    own = {stem(word) for word in own_words} | own_words
     dropped = _SAID_BY_KIND.get(kind, frozenset())
     content = frozenset(
         concept(word)

@@ -1,4 +1,4 @@
-"""English words the cache and the routing look at: what opposes what, what counts as a number or a day, what says nothing.
+"""English words the cache and the routing look at: what opposes what, what is a number or a day, what says nothing.
 
 Only stems are compared (`questions.stem`), so each word stands here in one form.
 """
@@ -39,16 +39,21 @@ BACK_REFERENCES = _words(
 )
 """Words that point at something said before, unless a rule knows better."""
 
-NOW = _words("now today tonight tomorrow yesterday currently soon later next last already yet still recently ago just")
+NOW = _words(
+    "now today tonight tomorrow yesterday currently soon later next last already yet still recently ago just"
+)
 OWN = _words("i me my mine myself we us our ours ourselves")
 
+_ACTIONS = """
+    book reserve schedule order place make buy|cancel end terminate quit leave|change move modify edit reschedule switch
+    |extend renew prolong|return|track follow|pay|dispute contest|upgrade|downgrade|exchange swap|replace|report|find
+    |hide|share|pause freeze hold|unfreeze resume
+"""
 OPPOSITES: tuple[tuple[frozenset[str], ...], ...] = tuple(
     tuple(_words(kinds) for kinds in group.split("|"))
     for group in (
         "open opening|close closing shut",
-        "book reserve schedule order place make buy|cancel end terminate quit leave|change move modify edit reschedule "
-        "switch|extend renew prolong|return|track follow|pay|dispute contest|upgrade|downgrade|exchange swap"
-        "|replace|report|find|hide|share|pause freeze hold|unfreeze resume",
+        _ACTIONS,
         "activate enable start|deactivate disable stop",
         "block lock|unblock unlock",
         "turnon|turnoff",
@@ -164,9 +169,9 @@ SILENT = _words(
     why how which whose whom long much many far often very really actually exactly currently right moment also too
     just even please thank thanks possible okay ok fine kind sort type way ways somewhere anywhere someone anyone
     anybody something anything thing things place available exist allow allowed permitted let use using used when
-    know tell ask say information info please sir madam guys people customer guest per each that this so such up one
-    let able go come happen see look hold run work works working time day hour hours o clock basically maybe along once
-    today's
+    know tell ask say information info please sir madam guys people customer guest per each that this so such up
+    one let able go come happen see look hold run work works working time day hour hours o clock basically maybe
+    along once
     """
 )
 """Words that do not make a question another one by themselves. `with` and `from` oppose others above."""

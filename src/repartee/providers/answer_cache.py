@@ -1,175 +1,155 @@
-"""Finds an answer that is known already: by the words of the question, then by its meaning.
-
-A hit by meaning needs three agreements: the sentence vectors are near, nothing tells the questions apart by rule
-(`conversation.likeness`), and every word that only one of them has is near to one that only the other has. And of all
-questions that are known, those answered by a tool included, the nearest must be one of the answer that is given.
-"""
+"""The answer cache of one call: the agent file's own answers, and what the model answered before."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+import asyncio
+import re
+from collections.abc import Sequence
 
+import httpx
 import numpy as np
-import numpy.typing as npt
+import structlog
 
-from repartee.conversation.likeness import Likeness, compare
-from repartee.conversation.questions import Question, normalised, read
+from repartee.agent import Agent
+from repartee.conversation.likeness import awaits_answer, why_not_alone, why_not_learned
+from repartee.conversation.questions import normalised, read
+from repartee.conversation.routing import HARD_EXAMPLES, SIMPLE_EXAMPLES
+from repartee.providers.known_questions import Embed, Found, Known, KnownQuestions, Vectors
+from repartee.providers.learned import LearnedAnswers
 
-Vectors: TypeAlias = npt.NDArray[np.float32]
-Embed: TypeAlias = Callable[[Sequence[str]], Awaitable[Vectors]]
-"""Texts to unit vectors, shape (texts, 384)."""
-How = Literal["exact", "meaning"]
-Source = Literal["file", "learned"]
-
-SUBSTITUTED = 0.1
-"""Added to the likeness that is asked for where the questions have different words at all."""
-WORD_LIKENESS = 0.75
-"""How near the differing words themselves must be."""
-MAX_DIFFERING_WORDS = 3
-NEAREST = 8
-"""Of the known questions the nearest so many are compared."""
+log = structlog.get_logger()
+EMBED_S = 0.15
+"""A vector that takes longer is not worth waiting for; the model is asked instead."""
+WARM_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A question whose answer is known; `answer` is None where a tool answers it, so that nothing else does."""
-
-    question: str
-    answer: str | None
-    answer_id: str
-    source: Source = "file"
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """An answer, and how it was found."""
-
-    known: Known
-    how: How
-    likeness: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search gave.
-
-    Attributes:
-        hit: None for a miss.
-        why_not: What spoke against the nearest, where there was one.
-        vector: The question's vector, where it was made; others may want it.
-    """
-
-    hit: Hit | None = None
-    why_not: str = ""
-    vector: Vectors | None = None
-
-
-class KnownQuestions:
-    """The questions that are known, ready to be compared.
+class AnswerCache:
+    """Finds answers that need no model, and learns new ones where the agent file allows it.
 
     Args:
-        known: Questions with their answers.
-        own_words: Lower-case words that name the place itself.
-        likeness: Least cosine of two questions with the same words of content.
-        word_likeness: Least cosine of a word and its counterpart.
-        substituted: Added to `likeness` where words differ.
+        agent: Whose answers; its `cache` section says what is allowed.
+        embed: Makes sentence vectors; None finds the same words only.
+        learned: Where learned answers are kept; None learns nothing.
     """
 
-    def __init__(
-        self,
-        known: Iterable[Known] = (),
-        own_words: frozenset[str] = frozenset(),
-        *,
-        likeness: float,
-        word_likeness: float = WORD_LIKENESS,
-        substituted: float = SUBSTITUTED,
-    ) -> None:
-        self._own_words = own_words
-        self._likeness = likeness
-        self._word_likeness = word_likeness
-        self._substituted = substituted
-        self._known: list[Known] = []
-        self._read: list[Question] = []
-        self._exact: dict[str, Known] = {}
-        self._table: Vectors | None = None
-        for one in known:
-            self.add(one)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def add(self, known: Known) -> None:
-        """Take one more; the first of the same words counts. Its vector comes with the next `embed_known`."""
-        key = normalised(known.question)
-        if key in self._exact:
-            return
-        self._exact[key] = known
-        self._known.append(known)
-        self._read.append(read(known.question, self._own_words))
-
-    async def embed_known(self, embed: Embed) -> None:
-        """Make the vectors that are missing."""
-        done = 0 if self._table is None else len(self._table)
-        missing = [question.key for question in self._read[done:]]
-        if not missing:
-            return
-        new = await embed(missing)
-        self._table = new if self._table is None else np.concatenate([self._table, new])
-
-    def exact(self, text: str) -> Hit | None:
-        """Return the answer to the same words, greetings and fillers apart."""
-        known = self._exact.get(normalised(text))
-        return Hit(known, "exact", 1.0) if known is not None and known.answer is not None else None
-
-    def is_known(self, text: str) -> bool:
-        """Say whether these words are known, with an answer or a tool."""
-        return normalised(text) in self._exact
-
-    async def by_meaning(self, text: str, embed: Embed) -> Found:
-        """Return the answer to a question that means the same.
-
-        Raises:
-            Exception: What `embed` raises.
-        """
-        asked = read(text, self._own_words)
-        vector = (await embed([asked.key]))[0]
-        if self._table is None or not len(self._table):
-            return Found(None, "nothing known", vector)
-        scores = self._table @ vector
-        order = np.argsort(-scores)[:NEAREST]
-        nearest = self._known[int(order[0])]
-        if nearest.answer is None:
-            return Found(None, "a tool answers it", vector)
-        why = "far"
-        for index in order:
-            known, score = self._known[int(index)], float(scores[index])
-            if score < self._likeness:
-                break
-            if known.answer_id != nearest.answer_id:
-                continue
-            verdict = compare(asked, self._read[int(index)])
-            if isinstance(verdict, str):
-                why = verdict
-            elif await self._alike(verdict, score, embed):
-                return Found(Hit(known, "meaning", score), "", vector)
-            else:
-                why = "words"
-        return Found(None, why, vector)
-
-    async def _alike(self, left: Likeness, score: float, embed: Embed) -> bool:
-        """Say whether the words that only one side has mean the same as those only the other has."""
-        if not left.extra and not left.missing:
-            return True
-        if score < self._likeness + self._substituted:
-            return False
-        if max(len(left.extra), len(left.missing)) > MAX_DIFFERING_WORDS:
-            return False
-        extra, missing = sorted(left.extra), sorted(left.missing)
-        vectors = await embed([*extra, *missing])
-        likeness = vectors[: len(extra)] @ vectors[len(extra) :].T
-        return bool(
-            likeness.max(axis=1).min() >= self._word_likeness
-            and likeness.max(axis=0).min() >= self._word_likeness
+    def __init__(self, agent: Agent, embed: Embed | None, learned: LearnedAnswers | None) -> None:
+        english = agent.language.lower().startswith("en")
+        self._agent = agent
+        self._embed = embed if english and agent.cache.by_meaning else None
+        self._learned = learned if english and agent.cache.learn else None
+        self._own_words = own_words(agent)
+        self._questions = KnownQuestions(
+            file_questions(agent), self._own_words, likeness=agent.cache.likeness
         )
+        self._labels: tuple[Vectors, Vectors] | None = None
+        self._ready = False
+
+    @property
+    def learns(self) -> bool:
+        """Whether answers of the model are kept."""
+        return self._learned is not None
+
+    async def warm(self) -> None:
+        """Read what was learned and make the vectors; without them only the same words are found."""
+        if self._learned is not None:
+            for question, answer, vector in await asyncio.to_thread(self._learned.load):
+                self._questions.add(Known(question, answer, f"learned:{question}", "learned"), vector)
+        if self._embed is None:
+            return
+        try:
+            async with asyncio.timeout(WARM_S):
+                await self._questions.embed_known(self._embed)
+                simple, hard = await self._embed(SIMPLE_EXAMPLES), await self._embed(HARD_EXAMPLES)
+            self._labels = simple, hard
+            self._ready = True
+        except (httpx.HTTPError, TimeoutError) as error:
+            log.info("answer_cache.no_vectors", error=type(error).__name__)
+
+    async def find(self, text: str, agent_said: str = "", *, open_goal: bool = False) -> Found:
+        """Return an answer to a turn, or why there is none. Waits 150 ms at most.
+
+        Args:
+            text: The user's turn.
+            agent_said: The agent's words before it.
+            open_goal: Something is being arranged with the caller.
+        """
+        if open_goal or awaits_answer(agent_said):
+            return Found(None, "open goal" if open_goal else "pending question")
+        if hit := self._questions.exact(text):
+            return Found(hit)
+        if self._questions.is_known(text):
+            return Found(None, "a tool answers it")
+        why = why_not_alone(text)
+        if self._embed is None or not self._ready:
+            return Found(None, why or "no vectors")
+        try:
+            async with asyncio.timeout(EMBED_S):
+                if why is not None:
+                    # The routing may still want to know what it is like.
+                    return Found(None, why, (await self._embed([normalised(text)]))[0])
+                return await self._questions.by_meaning(text, self._embed)
+        except (httpx.HTTPError, TimeoutError) as error:
+            return Found(None, type(error).__name__)
+
+    def labels(self, vector: Vectors | None) -> tuple[float, float] | None:
+        """Return how like a turn is to the nearest simple and the nearest hard example of the routing."""
+        if vector is None or self._labels is None:
+            return None
+        simple, hard = self._labels
+        return float(np.max(simple @ vector)), float(np.max(hard @ vector))
+
+    async def used(self, known: Known) -> None:
+        """A learned answer was given: it is kept longer than those that are not."""
+        if self._learned is not None and known.source == "learned":
+            await asyncio.to_thread(self._learned.used, normalised(known.question))
+
+    async def learn(
+        self, text: str, answer: str, *, agent_said: str, said_before: Sequence[str]
+    ) -> str | None:
+        """Keep an answer that was heard to its end; return why it may not be kept.
+
+        Args:
+            text: The turn it answered.
+            answer: What was heard.
+            agent_said: The agent's words before the turn.
+            said_before: The caller's turns before it.
+        """
+        if self._learned is None:
+            return "off"
+        asked = read(text, self._own_words)
+        why = why_not_alone(text, agent_said) or why_not_learned(asked, text, answer, " ".join(said_before))
+        if why is not None or self._questions.is_known(text):
+            return why or "known"
+        vector = None
+        if self._embed is not None:
+            try:
+                async with asyncio.timeout(WARM_S):
+                    vector = (await self._embed([asked.key]))[0]
+            except (httpx.HTTPError, TimeoutError):
+                vector = None
+        self._questions.add(Known(asked.key, answer, f"learned:{asked.key}", "learned"), vector)
+        if vector is not None and self._embed is not None:
+            await self._questions.embed_known(self._embed)
+        await asyncio.to_thread(self._learned.keep, asked.key, answer, vector)
+        return None
+
+
+def file_questions(agent: Agent) -> list[Known]:
+    """Return the questions of the agent file; those a tool answers have no answer here."""
+    if not agent.cache.answers:
+        return [Known(ask, None, answer.id) for answer in agent.answers for ask in answer.ask if answer.do]
+    return [
+        Known(ask, answer.say if answer.do is None else None, answer.id)
+        for answer in agent.answers
+        for ask in answer.ask
+    ]
+
+
+def own_words(agent: Agent) -> frozenset[str]:
+    """Return the words of the agent's name: "the clinic" means no more than "you" there."""
+    return frozenset(re.findall(r"\w+", agent.name.lower()))
+
+
+def space_of(agent: Agent, model: str) -> str:
+    """Return what a learned answer holds for: another file, tool or model is another space."""
+    return f"{agent.name}\n{agent.version}\n{model}"

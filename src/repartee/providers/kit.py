@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,19 @@ from pipecat.transcriptions.language import Language
 from repartee.agent import Agent, Tool, ToolContext
 from repartee.errors import ConfigError, ToolError
 from repartee.providers import services, transcribers
+from repartee.providers.answer_cache import AnswerCache, space_of
 from repartee.providers.answers import AnswersLLM, Meaning
-from repartee.providers.ladder import Ladder
-from repartee.providers.voice_cache import VoiceCache
+from repartee.providers.embedding import Embedder
+from repartee.providers.ladder import Ladder, Rung
+from repartee.providers.learned import LearnedAnswers
+from repartee.providers.routed import RoutedLLM
+from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache, voice_key
 from repartee.settings import Settings
 from repartee.urls import socket_url
 
 log = structlog.get_logger()
 CONNECT_S, READ_S = 2.0, 10.0
 PREWARM_S = 3.0
-OUT_SAMPLE_RATE_HZ = 24_000
 ON_DEVICE_PAUSE_S = 0.1
 TOOL_GRACE_S = 30.0
 """Beyond a tool's own limit: the time it may wait for its permit."""
@@ -59,17 +63,19 @@ class ProviderKit:
         voice_cache: Path | None = None,
         fixed_texts: Iterable[str] = (),
     ) -> None:
-        if ladder.needs_speech_host and speech_url is None:
+        if ladder.needs_speech_host and speech_url is None:  # the cache can do without
             raise ConfigError("this agent runs on the machine's own models, but no speech host is there")
         self._settings = settings
         self._agent = agent
         self._ladder = ladder
         self._speech_url = speech_url or ""
-        self._voice_cache = voice_cache
-        self._fixed_texts = tuple(fixed_texts)
+        self.voice_cache = (
+            VoiceCache(voice_cache, voice_key(agent, ladder), fixed_texts) if voice_cache else None
+        )
         self._clients: dict[str, AsyncOpenAI] = {}
         self._host: httpx.AsyncClient | None = None
         self._meaning: Meaning | None = None
+        self._answers: AnswerCache | None = None
 
     def stt(self) -> STTService:
         """Speech to text."""
@@ -95,7 +101,7 @@ class ProviderKit:
             return services.elevenlabs(
                 api_key=settings.elevenlabs_api_key.get_secret_value(),
                 url=socket_url(settings.elevenlabs_base_url),
-                sample_rate=OUT_SAMPLE_RATE_HZ,
+                sample_rate=VOICE_RATE_HZ,
                 settings=services.ElevenLabsTTSService.Settings(
                     model=rung.model, voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
                 ),
@@ -105,15 +111,14 @@ class ProviderKit:
             return services.cartesia(
                 api_key=settings.cartesia_api_key.get_secret_value(),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
-                sample_rate=OUT_SAMPLE_RATE_HZ,
+                sample_rate=VOICE_RATE_HZ,
                 settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
             )
         name = voice.on_device if rung.provider == "on-device" else voice.openai
-        kind = f"{rung.provider} {rung.model} {name} {voice.speed} {OUT_SAMPLE_RATE_HZ}"
         return services.SmallChunkTTS(
             self._client(rung.provider),
-            VoiceCache(self._voice_cache, kind, self._fixed_texts) if self._voice_cache else None,
-            sample_rate=OUT_SAMPLE_RATE_HZ,
+            self.voice_cache,
+            sample_rate=VOICE_RATE_HZ,
             settings=services.SmallChunkTTS.Settings(model=rung.model, voice=name, speed=voice.speed),
         )
 
@@ -124,12 +129,7 @@ class ProviderKit:
             self._meaning = Meaning(self._agent, self._host_client())
             service = AnswersLLM(self._agent, self._meaning)
         else:
-            service = services.SharedClientLLM(
-                self._client(self._ladder.llm.provider),
-                settings=services.SharedClientLLM.Settings(
-                    model=self._ladder.llm.model, system_instruction=self._agent.persona
-                ),
-            )
+            service = self._model(self._ladder.llm)
         for tool in self._agent.tools:
             # Interruption is the core's decision: a tool that has begun to act is never cut off half way.
             service.register_function(
@@ -140,11 +140,46 @@ class ProviderKit:
             )
         return service, _schema(self._agent.tools)
 
+    def _model(self, rung: Rung) -> services.SharedClientLLM:
+        """Return a model; the large one has the small one in front of it where there is one."""
+        small, large = self._ladder.small, rung is self._ladder.llm
+        settings = services.SharedClientLLM.Settings(model=rung.model, system_instruction=self._agent.persona)
+        if small is None or not large:
+            return services.SharedClientLLM(self._client(rung.provider), settings=settings)
+        return RoutedLLM(
+            self._client(rung.provider),
+            small=self._model(small),
+            acting_tools=[tool.name for tool in self._agent.tools if tool.side_effect],
+            settings=settings,
+        )
+
+    def answer_cache(self, learned_file: Path) -> AnswerCache | None:
+        """The answers that need no model; None where the agent file has none and learns none.
+
+        Args:
+            learned_file: Where learned answers are kept, for all calls of the machine.
+        """
+        cache, agent = self._agent.cache, self._agent
+        if self._ladder.llm.provider == "answers" or not (cache.learn or (cache.answers and agent.answers)):
+            return None
+        embed = Embedder(self._host_client()) if self._ladder.meaning and self._speech_url else None
+        learned = LearnedAnswers(
+            learned_file,
+            space_of(agent, self._ladder.llm.model),
+            ttl_s=cache.ttl_h * 3600,
+            size=cache.size,
+            now_s=time.time,
+        )
+        self._answers = AnswerCache(agent, embed, learned if cache.learn else None)
+        return self._answers
+
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
         warming = [_touch(client) for name, client in self._clients.items() if name != "on-device"]
         if self._meaning is not None:
             warming.append(_learn(self._meaning))
+        if self._answers is not None:
+            warming.append(self._answers.warm())
         try:
             async with asyncio.timeout(PREWARM_S):
                 await asyncio.gather(*warming)

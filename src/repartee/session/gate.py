@@ -87,6 +87,8 @@ class ReplyGate(FrameProcessor):
         self._player: asyncio.Task[None] | None = None
         self._fade_out = b""
         self.on_first_audio: Callable[[int], None] | None = None
+        self.on_heard: Callable[[int, str, bytes], None] | None = None
+        """Called with a reply's text and audio when all of it was heard."""
 
     # --- what the bridge calls --------------------------------------------------------------------------------
 
@@ -255,6 +257,8 @@ class ReplyGate(FrameProcessor):
             return
         if reply.audible:
             self._on_progress(reply.reply_id, reply.full_text(), True)
+            if self.on_heard:
+                self.on_heard(reply.reply_id, reply.full_text(), bytes(reply.pcm))
             await self.broadcast_frame(BotStoppedSpeakingFrame)
         asked = asked_for(reply.full_text())
         self._submit(ReplyFinished(self._clock_ms(), reply.reply_id, asked))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     Frame,
     FunctionCallCancelFrame,
     FunctionCallResultFrame,
@@ -63,7 +64,7 @@ class ReplyTracker(FrameProcessor):
             case InterruptionFrame():
                 self._reset()
                 self._context = None
-            case LLMTextFrame() if not self._has_text and self._reply_id is not None:
+            case LLMTextFrame() | AggregatedTextFrame() if not self._has_text and self._reply_id is not None:
                 self._has_text = True
                 self._on_first_text(self._reply_id)
             case FunctionCallsStartedFrame() if direction is FrameDirection.DOWNSTREAM:
