@@ -36,7 +36,10 @@ _CONTRACTIONS = (
     (re.compile(r"'"), ""),
 )
 _FILLERS = frozenset(
-    "um uh uhm erm er ah hmm hm mm well please oh hey hi hello okay ok alright actually".split()
+    """
+    um uh uhm erm er ah hmm hm mm well please
+    oh hey hi hello okay ok alright actually
+    """.split()  # noqa: SIM905 - a word list reads better as words
 )
 _LEAD_IN = re.compile(
     r"^(?:(?:good (?:morning|afternoon|evening|day)|excuse me|sorry|thanks|thank you|yes|yeah|so|and please"

@@ -173,6 +173,11 @@ class ProviderKit:
         self._answers = AnswerCache(agent, embed, learned if cache.learn else None)
         return self._answers
 
+    @property
+    def has_tools(self) -> bool:
+        """Whether the agent can do things."""
+        return bool(self._agent.tools)
+
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
         warming = [_touch(client) for name, client in self._clients.items() if name != "on-device"]

@@ -118,7 +118,7 @@ class RoutedLLM(SharedClientLLM):
     async def _rest(
         self, context: LLMContext, stream: Any, tried: _Try
     ) -> AsyncIterator[ChatCompletionChunk]:
-        """Pass on what was looked at and what follows; a tool that acts, called after words, goes to the large model."""
+        """Pass on what was looked at and what follows; a tool that acts, after words, goes to the large model."""
         large: Any = None
         try:
             for chunk in tried.chunks:

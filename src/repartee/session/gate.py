@@ -28,7 +28,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.policies import asked_for
 from repartee.events import Event, ReplyAudible, ReplyFinished
-from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
+from repartee.session.frames import KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
 CHUNK_MS = 20
@@ -157,6 +157,9 @@ class ReplyGate(FrameProcessor):
             case TTSAudioRawFrame():
                 self._audio(frame)
                 return
+            case KeptAudioFrame():
+                self._kept(frame)
+                return
             case TTSStartedFrame():
                 if reply := self._current():
                     reply.context_start, reply.context_started_ns = reply.samples, None
@@ -184,6 +187,14 @@ class ReplyGate(FrameProcessor):
                 self.on_first_audio(reply.reply_id)
         reply.pcm += frame.audio if reply.pcm else self._without_silence(reply, frame.audio)
         self._wake.set()
+
+    def _kept(self, frame: KeptAudioFrame) -> None:
+        if reply := self._current():
+            reply.begin_sentence(frame.text)
+            start = reply.samples
+            self._audio(TTSAudioRawFrame(frame.audio, reply.sample_rate_hz, 1))
+            reply.end_sentence()
+            reply.place_words(frame.text, start)
 
     def _without_silence(self, reply: SpokenReply, pcm: bytes) -> bytes:
         """Trim the silence a voice begins with: the listener would wait through it."""

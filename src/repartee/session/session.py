@@ -28,10 +28,12 @@ from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
 from repartee.session.gate import ReplyGate
+from repartee.session.fixed_texts import fixed_texts
 from repartee.session.lines import lines_for
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.spec import SessionSpec
+from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tools import PermittedTool, ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.wire import Wire
@@ -103,7 +105,7 @@ class _Session:
             ladder,
             spec.speech_url,
             voice_cache=spec.data_dir / "voices",
-            fixed_texts=(agent.greeting, *lines.values()),
+            fixed_texts=fixed_texts(agent),
         )
         self._bridge = Bridge(
             policies=_policies(agent),
@@ -151,6 +153,9 @@ class _Session:
             self._clock_ms,
             lambda reply_id, text, final: wire.agent_text(reply_id, text, final=final),
         )
+        voice = kit.tts()
+        tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir)
+        gate.on_heard = tiers.heard
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         ears = Ears(
             submit=bridge.submit,
@@ -160,12 +165,12 @@ class _Session:
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
         )
-        voice = kit.tts()
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
         bridge.connect(Parts(gate, wire, timeline, permits, history, clauses), tools)
-        parts = [ears, kit.stt(), bridge, llm, tracker, clauses, voice, gate]
+        speaking = voice_parts(kit, voice)
+        parts = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
         pipeline = Pipeline([transport.input(), *parts, transport.output()])
         return PipelineWorker(
             pipeline,

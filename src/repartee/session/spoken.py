@@ -95,6 +95,12 @@ class SpokenReply:
             self.words[-1].end = at
         self.words.append(Sentence(text, at))
 
+    def place_words(self, text: str, start: int) -> None:
+        """Place a text's words in the audio from `start` on by their share of its letters."""
+        length = self.samples - start
+        for match in _WORD.finditer(text):
+            self.add_word(match.group(), start + length * match.start() // max(1, len(text)))
+
     def heard_text(self, played: int) -> str:
         """Return the text whose audio was played when `played` samples have reached the caller."""
         if self.words:
