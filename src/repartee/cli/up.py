@@ -58,7 +58,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                         worker_health(warm, settings.host, settings.worker_health_port)
                     )
                 jobs.append(await _register(warm, access, speech_url, stop))
-                await stack.enter_async_context(_preparing(settings, agent, ladder, speech_url))
+                await stack.enter_async_context(preparing_voice(settings, agent, ladder, fixed_texts(agent)))
             if http and not stop.is_set():
                 site = _site(access, agent, ladder)
                 jobs.append(asyncio.create_task(_serve_http(settings, site, stop), name="http"))
@@ -114,12 +114,6 @@ async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
         return
     async with SpeechHost.start(speech=ladder.needs_speech_host) as host:
         yield host.url
-
-
-def _preparing(
-    settings: Settings, agent: Agent, ladder: Ladder, speech_url: str | None
-) -> contextlib.AbstractAsyncContextManager[None]:
-    return preparing_voice(settings, agent, ladder, speech_url, fixed_texts(agent))
 
 
 class _Http(uvicorn.Server):

@@ -127,8 +127,15 @@ _KIND_PATTERNS: dict[Kind, tuple[str, ...]] = {
     ),
 }
 _KINDS = tuple((kind, re.compile("|".join(patterns))) for kind, patterns in _KIND_PATTERNS.items())
-_SAID_BY_KIND: dict[Kind, frozenset[str]] = {}
-"""Filled below: stems that say nothing more once the kind is known."""
+_SAID_BY_KIND: dict[Kind, str] = {
+    "price": "cost price fee charge pay expensive",
+    "time": "time hour late early",
+    "duration": "duration long wait",
+    "count": "maximum number once allowance",
+    "place": "need find located address",
+    "manner": "need",
+}
+"""Words that say nothing more once the kind is known."""
 _ROUTE = re.compile(r"\bfrom (\w+)\b.*\bto (\w+)")
 _ROUTE_BACK = re.compile(r"\bto (\w+)\b.*\bfrom (\w+)")
 
@@ -188,13 +195,13 @@ def read(text: str, own_words: frozenset[str] = frozenset()) -> Question:
     phrased = key
     for pattern, put in _PHRASES:
         phrased = pattern.sub(put, phrased)
-    kind = next((kind for kind, pattern in _KINDS if pattern.search(phrased)), "statement")
+    kind: Kind = next((kind for kind, pattern in _KINDS if pattern.search(phrased)), "statement")
     words = phrased.split()
     stems = [stem(word) for word in words]
     numbers = frozenset(w for w in words if w in lists.NUMBERS or any(c.isdigit() for c in w))
     times = frozenset(w.removesuffix("s") for w in words if w in lists.TIMES)
     own = {stem(word) for word in own_words} | own_words
-    dropped = _SAID_BY_KIND.get(kind, frozenset())
+    dropped = {stem(word) for word in _SAID_BY_KIND.get(kind, "").split()}
     content = frozenset(
         concept(word)
         for word in words
@@ -241,17 +248,6 @@ def concept(word: str) -> str:
     return found if found is not None else root
 
 
-_SAID_BY_KIND.update(
-    (kind, frozenset(stem(word) for word in words.split()))
-    for kind, words in (
-        ("price", "cost price fee charge pay expensive"),
-        ("time", "time hour late early"),
-        ("duration", "duration long wait"),
-        ("count", "maximum number once allowance"),
-        ("place", "need find located address"),
-        ("manner", "need"),
-    )
-)
 _CONCEPT_STEMS = {stem(word): name for word, name in lists.CONCEPTS.items()}
 _OPPOSITE_OF: dict[str, list[tuple[int, int]]] = {}
 for _group, _kinds in enumerate(lists.OPPOSITES):

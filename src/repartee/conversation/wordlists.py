@@ -46,8 +46,8 @@ OWN = _words("i me my mine myself we us our ours ourselves")
 
 _ACTIONS = """
     book reserve schedule order place make buy|cancel end terminate quit leave|change move modify edit reschedule
-    switch|extend renew prolong|return|track follow|pay|dispute contest|upgrade|downgrade|exchange swap|replace|report|find
-    |hide|share|pause freeze hold|unfreeze resume
+    switch|extend renew prolong|return|track follow|pay|dispute contest|upgrade|downgrade|exchange swap|replace|report
+    |find|hide|share|pause freeze hold|unfreeze resume
 """
 OPPOSITES: tuple[tuple[frozenset[str], ...], ...] = tuple(
     tuple(_words(kinds) for kinds in group.split("|"))

@@ -27,8 +27,8 @@ from repartee.providers.services import SmallChunkTTS
 from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
-from repartee.session.gate import ReplyGate
 from repartee.session.fixed_texts import fixed_texts
+from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
