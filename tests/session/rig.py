@@ -35,6 +35,7 @@ from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
+from repartee.session.tiers import Tiers
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.telemetry.timeline import Timeline
@@ -171,7 +172,13 @@ class Captions:
 class Call:
     """Drive it with events; the clock moves only by `pass_time`."""
 
-    def __init__(self, *script: Ask, policies: Policies | None = None) -> None:
+    def __init__(
+        self,
+        *script: Ask,
+        policies: Policies | None = None,
+        tiers: Tiers | None = None,
+        model: FrameProcessor | None = None,
+    ) -> None:
         self.now_ms = 0.0
         self.model, self.voice = ScriptedModel(list(script)), ScriptedVoice()
         self.sink, self.captions, self.history = Loudspeaker(), Captions(), History()
@@ -199,8 +206,11 @@ class Call:
             clauses := Clauses(None),
         )
         self.bridge.connect(parts, None)
+        before = [] if tiers is None else [tiers]
+        if tiers is not None:
+            self.gate.on_heard = tiers.heard
         self.worker = PipelineWorker(
-            Pipeline([self.bridge, self.model, tracker, clauses, self.voice, self.gate]),
+            Pipeline([self.bridge, *before, model or self.model, tracker, clauses, self.voice, self.gate]),
             params=PipelineParams(),
             enable_rtvi=False,
             idle_timeout_secs=None,

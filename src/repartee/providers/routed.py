@@ -35,6 +35,9 @@ CANNOT = re.compile(
 class _Try:
     """What the small model has said so far."""
 
+    stream: Any = None
+    coming: AsyncIterator[ChatCompletionChunk] | None = None
+    """What the stream has yet to give: taken once, so that nothing is read twice or lost."""
     chunks: list[ChatCompletionChunk] = field(default_factory=list)
     text: str = ""
     tool: str | None = None
@@ -74,27 +77,27 @@ class RoutedLLM(SharedClientLLM):
         """Return the stream of the model that was chosen, or of the large one when the small one will not do."""
         if self._tiers.get(context) != "small":
             return await super().get_chat_completions(context)
-        stream: Any = None
         tried, why = _Try(), ""
         try:
             async with asyncio.timeout(SMALL_S):
-                stream = await self._small.get_chat_completions(context)
-                why = await self._look(stream, tried)
+                tried.stream = await self._small.get_chat_completions(context)
+                tried.coming = aiter(tried.stream)
+                why = await self._look(tried.coming, tried)
         except TimeoutError:
             why = "slow"
         except APIError as error:
             why = type(error).__name__
         except BaseException:
-            await _close(stream)
+            await _close(tried.stream)
             raise
         if not why:
-            return self._rest(context, stream, tried)
-        await _close(stream)
+            return self._rest(context, tried)
+        await _close(tried.stream)
         return await self._take_over(context, why)
 
-    async def _look(self, stream: Any, tried: _Try) -> str:
+    async def _look(self, coming: AsyncIterator[ChatCompletionChunk], tried: _Try) -> str:
         """Read until the answer is known to be one; return why it is none."""
-        async for chunk in stream:
+        async for chunk in coming:
             tried.chunks.append(chunk)
             self._note(tried, chunk)
             if tried.tool is not None:
@@ -115,17 +118,15 @@ class RoutedLLM(SharedClientLLM):
             if call.function and call.function.name:
                 tried.tool = call.function.name
 
-    async def _rest(
-        self, context: LLMContext, stream: Any, tried: _Try
-    ) -> AsyncIterator[ChatCompletionChunk]:
+    async def _rest(self, context: LLMContext, tried: _Try) -> AsyncIterator[ChatCompletionChunk]:
         """Pass on what was looked at and what follows; a tool that acts, after words, goes to the large model."""
         large: Any = None
         try:
             for chunk in tried.chunks:
                 yield chunk
-            if tried.ended:
+            if tried.ended or tried.coming is None:
                 return
-            async for chunk in stream:
+            async for chunk in tried.coming:
                 seen = _Try()
                 self._note(seen, chunk)
                 if seen.tool in self._acting_tools:
@@ -136,7 +137,7 @@ class RoutedLLM(SharedClientLLM):
                 async for chunk in large:
                     yield chunk
         finally:
-            await _close(stream)
+            await _close(tried.stream)
             await _close(large)
 
     async def _take_over(self, context: LLMContext, why: str) -> Any:
