@@ -2,16 +2,20 @@
 
 `pieces`: long turns transcribed by the piece, as a call does it, against one pass over the whole: word error.
 `core`: how long one decision of the conversation core takes.
+`cache`: how often the answer cache hits, and how often wrongly, on labelled pairs of questions; and how long it and the
+routing take.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +33,9 @@ PAUSE_S = 0.6
 
 def main() -> int:
     """Run what is asked for, or all."""
-    wanted = sys.argv[1:] or ["pieces", "core"]
+    wanted = sys.argv[1:] or ["pieces", "core", "cache"]
     for name in wanted:
-        result = {"pieces": pieces, "core": core}[name]()
+        result = {"pieces": pieces, "core": core, "cache": cache}[name]()
         result["command"] = f"python scripts/measure.py {name}"
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
@@ -147,6 +151,32 @@ def core() -> dict[str, Any]:
             conversation, _ = advance(conversation, event, walk.POLICIES)
         best = min(best, (time.process_time() - began) / len(events))
     return {"events": len(events), "microseconds_per_event": round(best * 1e6, 2)}
+
+
+def cache() -> dict[str, Any]:
+    """Measure the answer cache and the routing."""
+    from repartee.conversation.routing import Turn, route  # noqa: PLC0415
+    from repartee.providers.ondevice import registry  # noqa: PLC0415
+    from repartee.providers.ondevice.sentences import SentenceModel  # noqa: PLC0415
+    from repartee.simulator.answer_pairs import load_pairs, measure  # noqa: PLC0415
+
+    model = SentenceModel(*registry.minilm_files())
+
+    async def embed(texts: Sequence[str]) -> Any:
+        return model.embed(list(texts))
+
+    pairs = load_pairs(ROOT / "benchmarks" / "data" / "answer_pairs.jsonl")
+    result = asyncio.run(measure(pairs, embed))
+    took = []
+    for pair in pairs:
+        began = time.perf_counter()
+        route(Turn(pair.asked, has_tools=True))
+        took.append((time.perf_counter() - began) * 1000)
+    result["routing_ms"] = {
+        "p50": round(float(np.median(took)), 3),
+        "p95": round(float(np.percentile(took, 95)), 3),
+    }
+    return result
 
 
 if __name__ == "__main__":
