@@ -2,8 +2,7 @@
 
 `pieces`: long turns transcribed by the piece, as a call does it, against one pass over the whole: word error.
 `core`: how long one decision of the conversation core takes.
-`cache`: how often the answer cache hits, and how often wrongly, on labelled pairs of questions; and how long it and the
-routing take.
+`cache`: how often the answer cache hits, how often wrongly, on labelled pairs of questions, and how long it takes.
 """
 
 from __future__ import annotations

@@ -178,6 +178,8 @@ class Call:
         policies: Policies | None = None,
         tiers: Tiers | None = None,
         model: FrameProcessor | None = None,
+        voice: list[FrameProcessor] | None = None,
+        greeting: str = "Hello, how can I help?",
     ) -> None:
         self.now_ms = 0.0
         self.model, self.voice = ScriptedModel(list(script)), ScriptedVoice()
@@ -185,7 +187,7 @@ class Call:
         self.ended: list[str] = []
         self.bridge = Bridge(
             policies=policies or Policies(),
-            script=Script("Hello, how can I help?", lines_for("en")),
+            script=Script(greeting, lines_for("en")),
             clock_ms=self.clock,
             on_end=self.ended.append,
         )
@@ -206,11 +208,11 @@ class Call:
             clauses := Clauses(None),
         )
         self.bridge.connect(parts, None)
-        before = [] if tiers is None else [tiers]
+        before, speaking = [] if tiers is None else [tiers], voice or [self.voice]
         if tiers is not None:
             self.gate.on_heard = tiers.heard
         self.worker = PipelineWorker(
-            Pipeline([self.bridge, *before, model or self.model, tracker, clauses, self.voice, self.gate]),
+            Pipeline([self.bridge, *before, model or self.model, tracker, clauses, *speaking, self.gate]),
             params=PipelineParams(),
             enable_rtvi=False,
             idle_timeout_secs=None,

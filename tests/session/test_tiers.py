@@ -1,4 +1,4 @@
-"""Which tier answers a turn: known answers before the model, a small model before the large one, and never wrongly."""
+"""Which tier answers a turn: known answers before the model, a small model before the large one."""
 
 from __future__ import annotations
 
@@ -260,8 +260,7 @@ def routed(small: Vendor, large: Vendor) -> RoutedLLM:
         return SharedClientLLM.Settings(model=name)
 
     inner = SharedClientLLM(cast("Any", small), settings=settings("small"))
-    llm = RoutedLLM(cast("Any", large), small=inner, acting_tools=["book"], settings=settings("large"))
-    return llm
+    return RoutedLLM(cast("Any", large), small=inner, acting_tools=["book"], settings=settings("large"))
 
 
 async def ask_routed(small: Vendor, large: Vendor, text: str, **standing: Any) -> tuple[Call, Marks]:

@@ -124,17 +124,16 @@ def awaits_answer(agent_said: str) -> bool:
     return last.endswith("?") and not _COURTESY_OFFER.search(last)
 
 
-def why_not_learned(asked: Question, text: str, answer: str, said_before: str) -> str | None:
+def why_not_learned(asked: Question, answer: str, said_before: str) -> str | None:
     """Return why an answer the model gave must not be given again; None when it may.
 
     Args:
         asked: The question, which stands alone.
-        text: The same as it was said.
         answer: What the model said and the caller heard to the end.
         said_before: All that the caller said earlier in the call.
     """
-    words, told = plain(text).split(), set(plain(answer).split())
-    about_caller = set(words) & (lists.OWN - {"i"}) or _I_AM.search(plain(text))
+    words, told = asked.key.split(), set(plain(answer).split())
+    about_caller = set(words) & (lists.OWN - {"i"}) or _I_AM.search(asked.key)
     for why, found in (
         ("no question", asked.kind == "statement" or len(words) < 3),
         ("number, time or name", asked.numbers or asked.times or asked.names),

@@ -117,7 +117,7 @@ class AnswerCache:
         if self._learned is None:
             return "off"
         asked = read(text, self._own_words)
-        why = why_not_alone(text, agent_said) or why_not_learned(asked, text, answer, " ".join(said_before))
+        why = why_not_alone(text, agent_said) or why_not_learned(asked, answer, " ".join(said_before))
         if why is not None or self._questions.is_known(text):
             return why or "known"
         vector = None

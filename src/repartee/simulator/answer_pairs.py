@@ -1,8 +1,8 @@
 """Measures the answer cache on labelled pairs of questions: how often it hits, and how often wrongly.
 
 A pair is a question that is known and one that is asked; `same` says whether the answer to the one answers the other.
-All pairs of a known question lie in one half, chosen by a hash. Thresholds are chosen on the tuning half alone; what is
-claimed is read off the held-out one.
+All pairs of a known question lie in one half, chosen by a hash. Thresholds are chosen on the tuning half alone; what
+is claimed is read off the held-out one.
 """
 
 from __future__ import annotations
