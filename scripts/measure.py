@@ -3,6 +3,7 @@
 `pieces`: long turns transcribed by the piece, as a call does it, against one pass over the whole: word error.
 `core`: how long one decision of the conversation core takes.
 `cache`: how often the answer cache hits, how often wrongly, on labelled pairs of questions, and how long it takes.
+`savings`: thirty turns with and without the cache and the routing, against simulated vendors: cost and time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import random
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,9 +34,9 @@ PAUSE_S = 0.6
 
 def main() -> int:
     """Run what is asked for, or all."""
-    wanted = sys.argv[1:] or ["pieces", "core", "cache"]
+    wanted = sys.argv[1:] or ["pieces", "core", "cache", "savings"]
     for name in wanted:
-        result = {"pieces": pieces, "core": core, "cache": cache}[name]()
+        result = {"pieces": pieces, "core": core, "cache": cache, "savings": savings}[name]()
         result["command"] = f"python scripts/measure.py {name}"
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
@@ -176,6 +178,25 @@ def cache() -> dict[str, Any]:
         "p95": round(float(np.percentile(took, 95)), 3),
     }
     return result
+
+
+def savings() -> dict[str, Any]:
+    """Run the thirty turns: a machine's first call, and a later one."""
+    from repartee.agent import Routing, load_agent  # noqa: PLC0415
+    from repartee.settings import Settings  # noqa: PLC0415
+    from repartee.simulator.providers import SimulatorConfig  # noqa: PLC0415
+    from repartee.simulator.savings import Plan, compare  # noqa: PLC0415
+
+    desk = load_agent(ROOT / "agents" / "front-desk.yaml")
+    cache = desk.cache.model_copy(update={"learn": True})
+    agent = desk.model_copy(update={"cache": cache, "routing": Routing(small="openai:gpt-4.1-nano")})
+    data = ROOT / "benchmarks" / "data"
+    turns = (data / "savings_turns.txt").read_text(encoding="utf-8").splitlines()
+    config = SimulatorConfig(profile="fast", script=data / "savings_script.yaml")
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(agent, turns, config, Path(folder))
+        first, later = (asyncio.run(compare(plan, Settings())) for _ in range(2))
+    return {"profile": config.profile, "first_call": first, "later_call": later}
 
 
 if __name__ == "__main__":

@@ -15,19 +15,25 @@ from repartee.session.kept import KeptVoice
 from repartee.session.tiers import TierParts, Tiers
 from repartee.telemetry.timeline import Timeline
 
+LEARNED_FILE = "answers.db"
+
 
 def tiers_for(
     kit: ProviderKit, llm: LLMService, voice: TTSService, timeline: Timeline, data_dir: Path
 ) -> Tiers:
     """Return the tiers of one call."""
-    parts = TierParts(
-        cache=kit.answer_cache(data_dir / "answers.db"),
+    return Tiers(tier_parts(kit, llm, voice, data_dir), timeline.mark)
+
+
+def tier_parts(kit: ProviderKit, llm: LLMService, voice: TTSService, data_dir: Path) -> TierParts:
+    """Return what a call's tiers consist of."""
+    return TierParts(
+        cache=kit.answer_cache(data_dir / LEARNED_FILE),
         models=llm if isinstance(llm, RoutedLLM) else None,
         voice=kit.voice_cache,
         whole=not isinstance(voice, SmallChunkTTS),
         has_tools=kit.has_tools,
     )
-    return Tiers(parts, timeline.mark)
 
 
 def voice_parts(kit: ProviderKit, voice: TTSService) -> list[FrameProcessor]:
