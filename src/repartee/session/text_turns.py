@@ -141,7 +141,7 @@ class TextTurns:
         """Ask one turn and hear its answer to the end.
 
         Raises:
-            ProviderError: There was no answer in time.
+            ProviderError: There was no answer, or none in time.
         """
         now = self._now = _Now(time.monotonic(), self._now.reply_id + 1)
         self._gate.open(now.reply_id, held=False)
@@ -158,6 +158,11 @@ class TextTurns:
             raise ProviderError(
                 f"turn {now.reply_id} was not answered in {TURN_S:g} s", kind="timeout", provider=now.tier
             ) from error
+        if not now.text:
+            # A turn that failed must not pass for one that cost nothing.
+            raise ProviderError(
+                f"turn {now.reply_id} was not answered", kind="unavailable", provider=now.tier
+            )
         self.history.remember_heard(self._gate.close(now.reply_id))
         missing = float("nan")
         return Answered(
