@@ -140,11 +140,13 @@ async def test_of_a_caller_only_the_normalised_question_is_kept(
 ) -> None:
     learning = desk.model_copy(update={"cache": desk.cache.model_copy(update={"learn": True})})
     cache = AnswerCache(learning, embed, learned(tmp_path / "a.db"))
-    said = ["My name is Jennifer Walsh", "um, hi, could you tell me, do you have a playground, please?"]
+    said = ["My name is Jennifer Walsh", "Um, hi, could you tell me, do you have a playground, please?"]
     assert await cache.learn(said[1], ANSWER, agent_said="", said_before=said[:1]) is None
     assert (
         await cache.learn("Is Jennifer Walsh a patient?", "Yes.", agent_said="", said_before=said) is not None
     )
+    unsure = await cache.learn("is miller a patient?", "Yes.", agent_said="", said_before=[])
+    assert unsure == "no capitals", "a name could not be told from a word"
     with sqlite3.connect(tmp_path / "a.db") as db:
         rows = db.execute("SELECT question, answer FROM learned").fetchall()
     assert rows == [("do you have a playground", ANSWER)]

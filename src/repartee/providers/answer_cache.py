@@ -116,6 +116,8 @@ class AnswerCache:
         """
         if self._learned is None:
             return "off"
+        if text == text.lower():
+            return "no capitals"  # names are known by them
         asked = read(text, self._own_words)
         why = why_not_alone(text, agent_said) or why_not_learned(asked, answer, " ".join(said_before))
         if why is not None or self._questions.is_known(text):
