@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+# Read by numpy when it loads: two threads on the sentence model's small vectors only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
 import pytest
 
+from repartee.providers.embedding import Embed, Vectors
+from repartee.providers.ondevice import registry
+from repartee.providers.ondevice.sentences import SentenceModel
 from repartee.settings import Settings
 from tests import postgres
 
@@ -30,6 +38,21 @@ def transcribed(speech: Path) -> list[dict[str, Any]]:
     """The recordings of whole sentences whose words are known."""
     index: list[dict[str, Any]] = json.loads((speech / "index.json").read_text(encoding="utf-8"))
     return [entry for entry in index if entry["transcript"] and not entry["file"].startswith("fsdd/")]
+
+
+@pytest.fixture(scope="session")
+def embed() -> Embed:
+    """The on-device sentence model, called directly."""
+    model = SentenceModel(*registry.minilm_files())
+    known: dict[str, Vectors] = {}
+
+    async def make(texts: Sequence[str]) -> Vectors:
+        for text in texts:
+            if text not in known:
+                known[text] = model.embed([text])[0]
+        return np.stack([known[text] for text in texts])
+
+    return make
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from repartee.conversation.facts import Fact
 from repartee.conversation.memory import FoldJob
 from repartee.conversation.summaries import read_summary
 from repartee.errors import ConfigError, ProviderError
-from repartee.providers.ladder import NOTES_MODEL, Ladder, Rung, summary_model
+from repartee.providers.embedding import Embedder
+from repartee.providers.ladder import SMALL_MODELS, Ladder, Rung, summary_model
 from repartee.providers.summariser import ModelSummariser, PickingSummariser
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
@@ -46,7 +47,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 def model(url: str, reports: list[Usage]) -> ModelSummariser:
     client = AsyncOpenAI(api_key="x", base_url=f"{url}/v1", max_retries=0, timeout=5)
-    return ModelSummariser(client, "openai", NOTES_MODEL, reports.append, lambda: 7.0)
+    return ModelSummariser(client, "openai", SMALL_MODELS["openai"], reports.append, lambda: 7.0)
 
 
 async def test_a_model_s_notes_hold_old_and_new_and_are_billed(simulator: Simulator) -> None:
@@ -57,7 +58,8 @@ async def test_a_model_s_notes_hold_old_and_new_and_are_billed(simulator: Simula
     assert any(fact.about == "order number" and fact.text == "48213" for fact in summary.facts)
     (usage,) = reports
     (entry,) = simulator.desk.bill.entries
-    assert (usage.purpose, usage.stage, usage.model, usage.outcome) == ("summary", "llm", NOTES_MODEL, "done")
+    assert (usage.purpose, usage.stage, usage.outcome) == ("summary", "llm", "done")
+    assert usage.model == SMALL_MODELS["openai"]
     assert not usage.estimated
     assert usage.quantities["tokens_in"] == entry.tokens_in
     assert usage.quantities["tokens_out"] == entry.tokens_out
@@ -121,7 +123,7 @@ def embeddings(request: httpx.Request) -> httpx.Response:
     "answer", [embeddings, lambda _: httpx.Response(500), lambda _: httpx.Response(200, json={})]
 )
 async def test_without_a_model_sentences_are_picked(answer: Any) -> None:
-    summary = await PickingSummariser(host(answer)).summarise(JOB)
+    summary = await PickingSummariser(Embedder(host(answer))).summarise(JOB)
     assert "Okay" not in summary.text
     assert summary.text.index("Jennifer Smyth") < summary.text.index("boiler rattles"), "in their order"
 
@@ -130,7 +132,7 @@ async def test_sentence_vectors_say_which_are_central() -> None:
     lines = ("User: Paul likes 12 cakes.", "User: Our boiler rattles loudly.", "User: The boiler is old.")
     tight = FoldJob(1, 5, "", (), lines, 12)
     by_words = await PickingSummariser().summarise(tight)
-    by_meaning = await PickingSummariser(host(embeddings)).summarise(tight)
+    by_meaning = await PickingSummariser(Embedder(host(embeddings))).summarise(tight)
     assert by_words.text == "User: Paul likes 12 cakes."
     assert "boiler" in by_meaning.text
 
@@ -143,7 +145,7 @@ class TestChoice:
     @pytest.mark.parametrize(
         ("provider", "wished", "chosen"),
         [
-            ("openai", None, ("openai", NOTES_MODEL)),
+            ("openai", None, ("openai", SMALL_MODELS["openai"])),
             ("local", None, ("local", "llama3.2")),
             ("answers", None, None),
             ("openai", "extractive", None),

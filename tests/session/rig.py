@@ -37,6 +37,7 @@ from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
 from repartee.session.remembering import Remembering
+from repartee.session.tiers import Tiers
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.telemetry.timeline import Timeline
@@ -177,15 +178,19 @@ class Call:
         *script: Ask,
         policies: Policies | None = None,
         agenda: Callable[[Call], Agenda] | None = None,
-        model: ScriptedModel | None = None,
+        tiers: Tiers | None = None,
+        model: FrameProcessor | None = None,
+        voice: list[FrameProcessor] | None = None,
+        greeting: str = "Hello, how can I help?",
     ) -> None:
         self.now_ms = 0.0
-        self.model, self.voice = model or ScriptedModel(list(script)), ScriptedVoice()
+        self.model = model if isinstance(model, ScriptedModel) else ScriptedModel(list(script))
+        self.voice = ScriptedVoice()
         self.sink, self.captions, self.history = Loudspeaker(), Captions(), History()
         self.ended: list[str] = []
         self.bridge = Bridge(
             policies=policies or Policies(),
-            script=Script("Hello, how can I help?", lines_for("en")),
+            script=Script(greeting, lines_for("en")),
             clock_ms=self.clock,
             on_end=self.ended.append,
         )
@@ -201,12 +206,15 @@ class Call:
             lambda reply_id, text, final: self.captions.agent_text(reply_id, text, final=final),
         )
         if self.agenda is not None:
-            self.agenda.connect(self.model, tracker, self.gate, None)
+            self.agenda.connect(model or self.model, tracker, self.gate, None)
         self.remembering: Remembering | None = None
         self.clauses = clauses = Clauses(None)
         self.connect()
+        before, speaking = [] if tiers is None else [tiers], voice or [self.voice]
+        if tiers is not None:
+            self.gate.on_heard = tiers.heard
         self.worker = PipelineWorker(
-            Pipeline([self.bridge, self.model, tracker, clauses, self.voice, self.gate]),
+            Pipeline([self.bridge, *before, model or self.model, tracker, clauses, *speaking, self.gate]),
             params=PipelineParams(),
             enable_rtvi=False,
             idle_timeout_secs=None,

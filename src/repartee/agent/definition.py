@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from repartee.agent.cache import Cache, Routing
 from repartee.agent.forms import Forms
 from repartee.agent.intents import Intents
 from repartee.agent.mcp import McpServers
+from repartee.agent.memory import MemorySection
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
 
@@ -25,8 +27,6 @@ __all__ = [
     "Voice",
     "nearest",
 ]
-
-from repartee.agent.memory import MemorySection
 
 PROVIDERS = ("openai", "openai-realtime", "elevenlabs", "cartesia", "on-device", "local")
 """First part of a model name, `provider:model`. `local` is any OpenAI-compatible server at LLM_BASE_URL."""
@@ -141,6 +141,8 @@ class AgentFile(_Strict):
     turn_taking: TurnTaking = TurnTaking()
     limits: Limits = Limits()
     memory: MemorySection = MemorySection()
+    cache: Cache = Cache()
+    routing: Routing = Routing()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:

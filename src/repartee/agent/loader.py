@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from repartee.agent.cache import Cache, Routing
 from repartee.agent.definition import AgentFile, Answer, Limits, Models, TurnTaking, Voice, nearest
 from repartee.agent.describe import tools_of
 from repartee.agent.forms import Form
@@ -48,6 +49,8 @@ class Agent(BaseModel):
     turn_taking: TurnTaking
     limits: Limits
     memory: MemorySection
+    cache: Cache = Cache()
+    routing: Routing = Routing()
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path

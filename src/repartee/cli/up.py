@@ -17,7 +17,9 @@ from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
 from repartee.providers.ladder import summary_model
 from repartee.providers.ondevice import SpeechHost
+from repartee.providers.prepared_voice import preparing_voice
 from repartee.server import Site, create_app
+from repartee.session.fixed_texts import fixed_texts
 from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig, worker_health
@@ -60,6 +62,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                         worker_health(warm, settings.host, settings.worker_health_port)
                     )
                 jobs.append(await _register(warm, access, speech_url, stop))
+                await stack.enter_async_context(preparing_voice(settings, agent, ladder, fixed_texts(agent)))
             if http and not stop.is_set():
                 site = _site(access, agent, ladder)
                 jobs.append(asyncio.create_task(_serve_http(settings, site, stop), name="http"))
@@ -110,10 +113,10 @@ async def _register(
 
 @contextlib.asynccontextmanager
 async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
-    if not ladder.needs_speech_host:
+    if not ladder.needs_speech_host and not ladder.meaning:
         yield None
         return
-    async with SpeechHost.start() as host:
+    async with SpeechHost.start(speech=ladder.needs_speech_host) as host:
         yield host.url
 
 

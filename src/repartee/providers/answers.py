@@ -11,8 +11,6 @@ from uuid import uuid4
 
 import httpx
 import numpy as np
-import numpy.typing as npt
-import structlog
 from pipecat.frames.frames import (
     Frame,
     FunctionCallFromLLM,
@@ -37,9 +35,7 @@ from repartee.providers.dialogue import (
     step,
     user_texts,
 )
-
-log = structlog.get_logger()
-Vectors = npt.NDArray[np.float32]
+from repartee.providers.embedding import Embed, Vectors
 
 
 class Meaning:
@@ -47,11 +43,11 @@ class Meaning:
 
     Args:
         agent: Whose answers.
-        client: HTTP client of the speech host.
+        embed: Makes the vectors.
     """
 
-    def __init__(self, agent: Agent, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, agent: Agent, embed: Embed) -> None:
+        self._embed = embed
         self._owners = [answer for answer in agent.answers for _ in answer.ask]
         self._asks = [ask for answer in agent.answers for ask in answer.ask]
         self._table: Vectors | None = None
@@ -64,17 +60,10 @@ class Meaning:
             httpx.HTTPError: The speech host does not answer.
         """
         if self._table is None and self._asks:
-            self._table = await self._vectors(self._asks)
+            self._table = await self._embed(self._asks)
         if missing := [text for text in texts if text not in self._known]:
-            for text, vector in zip(missing, await self._vectors(missing), strict=True):
+            for text, vector in zip(missing, await self._embed(missing), strict=True):
                 self._known[text] = vector
-
-    async def _vectors(self, texts: list[str]) -> Vectors:
-        response = await self._client.post(
-            "/v1/embeddings", json={"model": "all-MiniLM-L6-v2", "input": texts}
-        )
-        response.raise_for_status()
-        return np.array([item["embedding"] for item in response.json()["data"]], dtype=np.float32)
 
     def rank(self, text: str) -> tuple[Answer | None, float]:
         """Return the nearest answer to a learned text."""

@@ -10,12 +10,11 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import uuid4
 
-import httpx
 import numpy as np
-import numpy.typing as npt
 from openai import AsyncOpenAI, OpenAIError
 
 from repartee.agent import Agent
+from repartee.providers.embedding import Embed, Vectors
 from repartee.telemetry.usage import Outcome, ReportUsage, Stage, Unit, Usage
 
 NEAR = 0.55
@@ -23,8 +22,6 @@ NEAR = 0.55
 0.55 names 11 topics right and 2 wrong; 0.5 names 11 and 4 wrong, 0.65 names 8 and 2 wrong."""
 OTHER = "something_else"
 GOES_ON = "goes_on"
-SMALL_MODELS = {"openai": "gpt-4.1-nano"}
-"""For choosing one name from a list; a provider without one uses the model it has."""
 
 
 class TopicReader(Protocol):
@@ -47,51 +44,28 @@ class MeaningReader:
     """By the nearest example, through the speech host's sentence model.
 
     Args:
-        client: Of the speech host.
+        embed: Makes sentence vectors.
         agent: Whose intents; its answers stand for other topics.
-        report: Takes what it used.
-        clock_ms: The call's clock.
     """
 
-    def __init__(
-        self, client: httpx.AsyncClient, agent: Agent, report: ReportUsage, clock_ms: Callable[[], float]
-    ) -> None:
+    def __init__(self, embed: Embed, agent: Agent) -> None:
         tools = {intent.tool: intent.name for intent in agent.intents if intent.tool}
         topics: dict[str, list[str]] = {intent.name: list(intent.examples) for intent in agent.intents}
         for answer in agent.answers:
             topics.setdefault(tools.get(answer.do or "", OTHER), []).extend(answer.ask)
         self._owners = [name for name, asks in topics.items() for _ in asks]
         self._asks = [ask for asks in topics.values() for ask in asks]
-        self._client = client
-        self._report = report
-        self._clock_ms = clock_ms
-        self._table: npt.NDArray[np.float32] | None = None
+        self._embed = embed
+        self._table: Vectors | None = None
 
     async def read(self, text: str, present: str | None) -> str | None:
         """See `TopicReader.read`."""
         if self._table is None:
-            self._table = await self._vectors(self._asks)
-        scores = self._table @ (await self._vectors([text]))[0]
+            self._table = await self._embed(self._asks)
+        scores = self._table @ (await self._embed([text]))[0]
         best = int(np.argmax(scores))
         name = self._owners[best]
         return name if scores[best] >= NEAR and name != present else None
-
-    async def _vectors(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        began_ms, outcome = self._clock_ms(), "failed"
-        try:
-            response = await self._client.post(
-                "/v1/embeddings", json={"model": "all-MiniLM-L6-v2", "input": texts}
-            )
-            response.raise_for_status()
-            outcome = "done"
-        finally:
-            used: Mapping[Unit, Decimal] = {"characters": Decimal(sum(map(len, texts)))}
-            self._report(
-                _usage(
-                    "embedding", "on-device", "all-MiniLM-L6-v2", used, outcome, began_ms, self._clock_ms()
-                )
-            )
-        return np.array([item["embedding"] for item in response.json()["data"]], dtype=np.float32)
 
 
 class ModelReader:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ from pipecat.transcriptions.language import Language
 from repartee.agent import Agent, ToolContext
 from repartee.errors import ConfigError
 from repartee.providers import services, transcribers
+from repartee.providers.answer_cache import AnswerCache, space_of
 from repartee.providers.answers import AnswersLLM, Meaning
-from repartee.providers.intents import SMALL_MODELS, MeaningReader, ModelReader, TopicReader
-from repartee.providers.ladder import Ladder
+from repartee.providers.embedding import Embedder
+from repartee.providers.intents import MeaningReader, ModelReader, TopicReader
+from repartee.providers.ladder import Ladder, Rung, model_beside
+from repartee.providers.learned import LearnedAnswers
+from repartee.providers.routed import RoutedLLM
 from repartee.providers.tool_calls import register, schema_of
-from repartee.providers.voice_cache import VoiceCache
+from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache, voice_key
 from repartee.settings import Settings
 from repartee.telemetry.usage import ReportUsage, ignore_usage
 from repartee.urls import socket_url
@@ -32,7 +37,6 @@ from repartee.urls import socket_url
 log = structlog.get_logger()
 CONNECT_S, READ_S = 2.0, 10.0
 PREWARM_S = 3.0
-OUT_SAMPLE_RATE_HZ = 24_000
 ON_DEVICE_PAUSE_S = 0.1
 
 
@@ -46,6 +50,7 @@ class ProviderKit:
         speech_url: The speech host; needed when a stage runs on this machine.
         voice_cache: Folder for audio of phrases that come again and again; None keeps none.
         fixed_texts: Texts the agent is sure to say, whose audio is kept there.
+        acting: Names of the tools that change something; may grow, as servers bring theirs during the call.
     """
 
     def __init__(
@@ -57,18 +62,23 @@ class ProviderKit:
         *,
         voice_cache: Path | None = None,
         fixed_texts: Iterable[str] = (),
+        acting: Collection[str] = (),
     ) -> None:
-        if ladder.needs_speech_host and speech_url is None:
+        if ladder.needs_speech_host and speech_url is None:  # the cache can do without
             raise ConfigError("this agent runs on the machine's own models, but no speech host is there")
         self._settings = settings
         self._agent = agent
         self._ladder = ladder
         self._speech_url = speech_url or ""
-        self._voice_cache = voice_cache
-        self._fixed_texts = tuple(fixed_texts)
+        self._acting = acting
+        self.voice_cache = (
+            VoiceCache(voice_cache, voice_key(agent, ladder), fixed_texts) if voice_cache else None
+        )
         self._clients: dict[str, AsyncOpenAI] = {}
         self._host: httpx.AsyncClient | None = None
+        self._embedder: Embedder | None = None
         self._meaning: Meaning | None = None
+        self._answers: AnswerCache | None = None
 
     def stt(self) -> STTService:
         """Speech to text."""
@@ -94,7 +104,7 @@ class ProviderKit:
             return services.elevenlabs(
                 api_key=settings.elevenlabs_api_key.get_secret_value(),
                 url=socket_url(settings.elevenlabs_base_url),
-                sample_rate=OUT_SAMPLE_RATE_HZ,
+                sample_rate=VOICE_RATE_HZ,
                 settings=services.ElevenLabsTTSService.Settings(
                     model=rung.model, voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
                 ),
@@ -104,15 +114,14 @@ class ProviderKit:
             return services.cartesia(
                 api_key=settings.cartesia_api_key.get_secret_value(),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
-                sample_rate=OUT_SAMPLE_RATE_HZ,
+                sample_rate=VOICE_RATE_HZ,
                 settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
             )
         name = voice.on_device if rung.provider == "on-device" else voice.openai
-        kind = f"{rung.provider} {rung.model} {name} {voice.speed} {OUT_SAMPLE_RATE_HZ}"
         return services.SmallChunkTTS(
             self._client(rung.provider),
-            VoiceCache(self._voice_cache, kind, self._fixed_texts) if self._voice_cache else None,
-            sample_rate=OUT_SAMPLE_RATE_HZ,
+            self.voice_cache,
+            sample_rate=VOICE_RATE_HZ,
             settings=services.SmallChunkTTS.Settings(model=rung.model, voice=name, speed=voice.speed),
         )
 
@@ -120,17 +129,12 @@ class ProviderKit:
         """The model with the agent's tools registered, and their schema."""
         service: Any
         if self._ladder.llm.provider == "answers":
-            self._meaning = Meaning(self._agent, self._host_client())
+            embed = self.embedder()
+            assert embed is not None  # noqa: S101 - the ladder needs the speech host
+            self._meaning = Meaning(self._agent, embed)
             service = AnswersLLM(self._agent, self._meaning)
         else:
-            service = services.SharedClientLLM(
-                self._client(self._ladder.llm.provider),
-                settings=services.SharedClientLLM.Settings(
-                    model=self._ladder.llm.model, system_instruction=self._agent.persona
-                ),
-            )
-            # Servers of open models know system, user, assistant and tool; theirs is a user's note then.
-            service.supports_developer_role = self._ladder.llm.provider != "local"
+            service = self._model(self._ladder.llm)
         for tool in self._agent.tools:
             register(service, tool, context)
         return service, schema_of(self._agent.tools)
@@ -139,29 +143,74 @@ class ProviderKit:
         self, report: ReportUsage = ignore_usage, *, clock_ms: Callable[[], float]
     ) -> TopicReader | None:
         """What finds the topic of a turn: this machine's sentence model, else a small language model."""
-        rung = self._ladder.llm
         if not self._agent.intents:
             return None
-        if self._speech_url:
-            return MeaningReader(self._host_client(), self._agent, report, clock_ms)
-        if rung.provider == "answers":
+        if (embed := self.embedder()) is not None:
+            return MeaningReader(embed, self._agent)
+        if (small := model_beside(self._ladder)) is None:
             return None
-        model = SMALL_MODELS.get(rung.provider, rung.model)
-        return ModelReader(self._client(rung.provider), rung.provider, model, self._agent, report, clock_ms)
+        return ModelReader(self._client(small[0]), *small, self._agent, report, clock_ms)
 
     def chat_client(self, provider: str) -> AsyncOpenAI:
         """The client of a chat provider, for requests beside the call's own."""
         return self._client(provider)
 
-    def speech_client(self) -> httpx.AsyncClient | None:
-        """The speech host's client, None where no host is there."""
-        return self._host_client() if self._speech_url else None
+    def embedder(self) -> Embedder | None:
+        """This machine's sentence model, one for the whole call; None where no speech host is there."""
+        if self._embedder is None and self._speech_url:
+            self._embedder = Embedder(self._host_client())
+        return self._embedder
+
+    def _model(self, rung: Rung) -> services.SharedClientLLM:
+        """Return a model; the large one has the small one in front of it where there is one."""
+        model: services.SharedClientLLM
+        small, large = self._ladder.small, rung is self._ladder.llm
+        settings = services.SharedClientLLM.Settings(model=rung.model, system_instruction=self._agent.persona)
+        if small is None or not large:
+            model = services.SharedClientLLM(self._client(rung.provider), settings=settings)
+        else:
+            model = RoutedLLM(
+                self._client(rung.provider),
+                small=self._model(small),
+                acting_tools=self._acting or [tool.name for tool in self._agent.tools if tool.side_effect],
+                settings=settings,
+            )
+        # Servers of open models know system, user, assistant and tool; theirs is a user's note then.
+        model.supports_developer_role = rung.provider != "local"
+        return model
+
+    def answer_cache(self, learned_file: Path) -> AnswerCache | None:
+        """The answers that need no model; None where the agent file has none and learns none.
+
+        Args:
+            learned_file: Where learned answers are kept, for all calls of the machine.
+        """
+        cache, agent = self._agent.cache, self._agent
+        if self._ladder.llm.provider == "answers" or not (cache.learn or (cache.answers and agent.answers)):
+            return None
+        embed = self.embedder() if self._ladder.meaning else None
+        learned = LearnedAnswers(
+            learned_file,
+            space_of(agent, self._ladder.llm.model),
+            ttl_s=cache.ttl_h * 3600,
+            size=cache.size,
+            now_s=time.time,
+        )
+        self._answers = AnswerCache(agent, embed, learned if cache.learn else None)
+        return self._answers
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether the agent can do things."""
+        return bool(self._agent.tools or self._agent.forms or self._agent.mcp)
 
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
         warming = [_touch(client) for name, client in self._clients.items() if name != "on-device"]
         if self._meaning is not None:
             warming.append(_learn(self._meaning))
+        if self._answers is not None:
+            warming.append(self._answers.warm())
         try:
             async with asyncio.timeout(PREWARM_S):
                 await asyncio.gather(*warming)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import count
@@ -18,6 +19,7 @@ from repartee.conversation.memory import FoldJob
 from repartee.conversation.summaries import Summary, pick, read_summary, summary_request
 from repartee.conversation.tokens import request_tokens, text_tokens
 from repartee.errors import ProviderError
+from repartee.providers.embedding import Embed
 from repartee.telemetry.usage import Outcome, ReportUsage, Unit, Usage
 
 log = structlog.get_logger()
@@ -131,34 +133,33 @@ def _quantities(usage: Any) -> dict[Unit, Decimal]:
 
 
 class PickingSummariser:
-    """Picks sentences; the speech host's sentence vectors say which are central, where there is one.
+    """Picks sentences; sentence vectors say which are central, where there is a model for them.
 
     Args:
-        host: HTTP client of the speech host.
+        embed: Makes sentence vectors.
     """
 
     by_model = False
 
-    def __init__(self, host: httpx.AsyncClient | None = None) -> None:
-        self._host = host
+    def __init__(self, embed: Embed | None = None) -> None:
+        self._embed = embed
 
     async def summarise(self, job: FoldJob) -> Summary:
         """Pick among the earlier notes and the turns."""
         lines = [*(job.earlier.split("\n") if job.earlier else ()), *job.lines]
-        scores = await self._scores(lines[-MAX_LINES:]) if self._host is not None and lines else None
+        scores = await self._scores(lines[-MAX_LINES:]) if lines else None
         if scores is not None:
             scores = [0.0] * (len(lines) - len(scores)) + scores
         return Summary(pick(lines, job.max_tokens, scores))
 
     async def _scores(self, lines: Sequence[str]) -> list[float] | None:
-        """How near each line is to what all are about, -1 to 1; None when the host does not answer."""
-        assert self._host is not None  # noqa: S101 - the caller looked
-        body = {"model": "all-MiniLM-L6-v2", "input": list(lines)}
+        """How near each line is to what all are about, -1 to 1; None where nothing says so."""
+        if self._embed is None:
+            return None
         try:
-            response = await self._host.post("/v1/embeddings", json=body, timeout=EMBED_S)
-            response.raise_for_status()
-            vectors = np.array([item["embedding"] for item in response.json()["data"]], dtype=np.float32)
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+            async with asyncio.timeout(EMBED_S):
+                vectors = await self._embed(lines)
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError) as error:
             log.info("memory.host_did_not_rank", error=type(error).__name__)
             return None
         middle = vectors.mean(axis=0)
@@ -173,8 +174,8 @@ class Clients(Protocol):
         """The client of a chat provider."""
         ...
 
-    def speech_client(self) -> httpx.AsyncClient | None:
-        """The speech host's client."""
+    def embedder(self) -> Embed | None:
+        """This machine's sentence model."""
         ...
 
 
@@ -183,5 +184,5 @@ def summariser(
 ) -> Summariser:
     """Build what writes the notes."""
     if chosen is None:
-        return PickingSummariser(clients.speech_client())
+        return PickingSummariser(clients.embedder())
     return ModelSummariser(clients.chat_client(chosen[0]), *chosen, report, clock_ms)

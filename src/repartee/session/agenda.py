@@ -89,12 +89,6 @@ class Agenda:
         """Where the goals stand: for routing, summaries, the store."""
         return self._keeper.goals if self._keeper is not None else Goals()
 
-    @property
-    def spoken_lines(self) -> tuple[str, ...]:
-        """Fixed texts that may be said, whose audio is worth keeping."""
-        says = (tool.options.says for tool in self._agent.tools)
-        return (long_line(self._agent.language), *(line for line in says if line))
-
     def on_goals(self, listener: OnGoals) -> None:
         """Tell a listener whenever a goal changes; it must not wait. Before `connect`."""
         self._listeners.append(listener)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipecat.frames.frames import ControlFrame
+from pipecat.frames.frames import ControlFrame, DataFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 
@@ -38,3 +38,11 @@ class ReplyEndFrame(ControlFrame):
     """Nothing more comes for this reply."""
 
     reply_id: int = 0
+
+
+@dataclass
+class KeptAudioFrame(DataFrame):
+    """A text's audio that was made before: 16-bit mono PCM at the voice's rate."""
+
+    text: str = ""
+    audio: bytes = b""

@@ -28,7 +28,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.policies import asked_for
 from repartee.events import Event, ReplyAudible, ReplyFinished
-from repartee.session.frames import AsideFrame, ReplyEndFrame, ReplyStartFrame
+from repartee.session.frames import AsideFrame, KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
 CHUNK_MS = 20
@@ -87,6 +87,8 @@ class ReplyGate(FrameProcessor):
         self._player: asyncio.Task[None] | None = None
         self._fade_out = b""
         self.on_first_audio: Callable[[int], None] | None = None
+        self.on_heard: Callable[[int, str, bytes], None] | None = None
+        """Called with a reply's text and audio when all of it was heard."""
 
     # --- what the bridge calls --------------------------------------------------------------------------------
 
@@ -161,6 +163,9 @@ class ReplyGate(FrameProcessor):
             case TTSAudioRawFrame():
                 self._audio(frame)
                 return
+            case KeptAudioFrame():
+                self._kept(frame)
+                return
             case TTSStartedFrame() | TTSTextFrame() | AggregatedTextFrame() | AsideFrame():
                 if reply := self._current():
                     self._text(reply, frame)
@@ -183,6 +188,14 @@ class ReplyGate(FrameProcessor):
                 self.on_first_audio(reply.reply_id)
         reply.pcm += frame.audio if reply.pcm else self._without_silence(reply, frame.audio)
         self._wake.set()
+
+    def _kept(self, frame: KeptAudioFrame) -> None:
+        if reply := self._current():
+            reply.begin_sentence(frame.text)
+            start = reply.samples
+            self._audio(TTSAudioRawFrame(frame.audio, reply.sample_rate_hz, 1))
+            reply.end_sentence()
+            reply.place_words(frame.text, start)
 
     def _without_silence(self, reply: SpokenReply, pcm: bytes) -> bytes:
         """Trim the silence a voice begins with: the listener would wait through it."""
@@ -263,6 +276,8 @@ class ReplyGate(FrameProcessor):
             return
         if reply.audible:
             self._on_progress(reply.reply_id, reply.full_text(asides=True), True)
+            if self.on_heard and not reply.has_aside:
+                self.on_heard(reply.reply_id, reply.full_text(), bytes(reply.pcm))
             await self.broadcast_frame(BotStoppedSpeakingFrame)
         asked = asked_for(reply.full_text())
         self._submit(ReplyFinished(self._clock_ms(), reply.reply_id, asked))

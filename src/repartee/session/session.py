@@ -30,6 +30,7 @@ from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory, CallerStore
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
+from repartee.session.fixed_texts import fixed_texts
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.lines import lines_for
@@ -38,6 +39,7 @@ from repartee.session.remembering import Remembering
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.spec import SessionSpec
+from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.wire import Wire
@@ -122,7 +124,8 @@ class _Session:
             ladder,
             spec.speech_url,
             voice_cache=spec.data_dir / "voices",
-            fixed_texts=(agent.greeting, *lines.values(), *self._agenda.spoken_lines),
+            fixed_texts=fixed_texts(agent),
+            acting=self._agenda.toolbox.acts,
         )
         self._bridge = Bridge(
             policies=_policies(agent),
@@ -195,6 +198,9 @@ class _Session:
             self._clock_ms,
             lambda reply_id, text, final: wire.agent_text(reply_id, text, final=final),
         )
+        voice = kit.tts()
+        tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir)
+        gate.on_heard = tiers.heard
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         ears = Ears(
             submit=bridge.submit,
@@ -204,7 +210,6 @@ class _Session:
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
         )
-        voice = kit.tts()
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
@@ -212,7 +217,8 @@ class _Session:
         bridge.connect(
             Parts(gate, wire, timeline, permits, history, clauses, self._remembering), self._agenda
         )
-        parts = [ears, kit.stt(), bridge, llm, tracker, clauses, voice, gate]
+        speaking = voice_parts(kit, voice)
+        parts = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
         pipeline = Pipeline([transport.input(), *parts, transport.output()])
         return PipelineWorker(
             pipeline,

@@ -99,6 +99,17 @@ class SpokenReply:
             self.words[-1].end = at
         self.words.append(Sentence(text, at, aside=self.in_aside))
 
+    def place_words(self, text: str, start: int) -> None:
+        """Place a text's words in the audio from `start` on by their share of its letters."""
+        length = self.samples - start
+        for match in _WORD.finditer(text):
+            self.add_word(match.group(), start + length * match.start() // max(1, len(text)))
+
+    @property
+    def has_aside(self) -> bool:
+        """Whether something was said that is no part of the conversation: the audio is not the text's alone."""
+        return any(part.aside for part in (*self.sentences, *self.words))
+
     def heard_text(self, played: int, *, asides: bool = False) -> str:
         """Return the text whose audio was played when `played` samples have reached the caller."""
         if self.words:

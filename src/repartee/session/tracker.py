@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Any, cast
 
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     Frame,
     FunctionCallCancelFrame,
     FunctionCallResultFrame,
@@ -89,7 +90,7 @@ class ReplyTracker(FrameProcessor):
                 self._tell_late([result for result in self._calls.values() if result is not None])
                 self._reset()
                 self._context = None
-            case LLMTextFrame():
+            case LLMTextFrame() | AggregatedTextFrame():
                 self._round_text = True
                 if not self._has_text and self._reply_id is not None:
                     self._has_text = True
