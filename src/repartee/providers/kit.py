@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,11 @@ from repartee.agent import Agent, Tool, ToolContext
 from repartee.errors import ConfigError, ToolError
 from repartee.providers import services, transcribers
 from repartee.providers.answers import AnswersLLM, Meaning
+from repartee.providers.brevity import Brevity
 from repartee.providers.ladder import Ladder
+from repartee.providers.metered_http import MeteredClient, MeteredHostClient
+from repartee.providers.metered_sockets import MeteredRealtimeSTT
+from repartee.providers.metering import Meter
 from repartee.providers.voice_cache import VoiceCache
 from repartee.settings import Settings
 from repartee.urls import socket_url
@@ -47,6 +51,8 @@ class ProviderKit:
         speech_url: The speech host; needed when a stage runs on this machine.
         voice_cache: Folder for audio of phrases that come again and again; None keeps none.
         fixed_texts: Texts the agent is sure to say, whose audio is kept there.
+        meter: Told of every request.
+        shorter: Says whether answers must be short at present.
     """
 
     def __init__(
@@ -58,6 +64,8 @@ class ProviderKit:
         *,
         voice_cache: Path | None = None,
         fixed_texts: Iterable[str] = (),
+        meter: Meter | None = None,
+        shorter: Callable[[], bool] | None = None,
     ) -> None:
         if ladder.needs_speech_host and speech_url is None:
             raise ConfigError("this agent runs on the machine's own models, but no speech host is there")
@@ -67,6 +75,8 @@ class ProviderKit:
         self._speech_url = speech_url or ""
         self._voice_cache = voice_cache
         self._fixed_texts = tuple(fixed_texts)
+        self._meter = meter or Meter()
+        self._shorter = shorter
         self._clients: dict[str, AsyncOpenAI] = {}
         self._host: httpx.AsyncClient | None = None
         self._meaning: Meaning | None = None
@@ -76,11 +86,13 @@ class ProviderKit:
         rung = self._ladder.stt
         language = Language(self._agent.language)
         if rung.provider == "openai-realtime":
-            return transcribers.FinalizingRealtimeSTT(
+            realtime = MeteredRealtimeSTT(
                 api_key=self._openai_key(),
                 base_url=socket_url(self._settings.openai_base_url, "/realtime"),
-                settings=transcribers.FinalizingRealtimeSTT.Settings(model=rung.model, language=language),
+                settings=MeteredRealtimeSTT.Settings(model=rung.model, language=language),
             )
+            realtime.meter_with(self._meter, rung.provider, rung.model)
+            return realtime
         return transcribers.PiecewiseSTT(
             self._client(rung.provider),
             after_pause_s=ON_DEVICE_PAUSE_S if rung.provider == "on-device" else 0.0,
@@ -92,7 +104,7 @@ class ProviderKit:
         rung, voice, settings = self._ladder.tts, self._agent.voice, self._settings
         if rung.provider == "elevenlabs":
             assert settings.elevenlabs_api_key is not None  # noqa: S101 - the ladder checked
-            return services.elevenlabs(
+            elevenlabs = services.elevenlabs(
                 api_key=settings.elevenlabs_api_key.get_secret_value(),
                 url=socket_url(settings.elevenlabs_base_url),
                 sample_rate=OUT_SAMPLE_RATE_HZ,
@@ -100,14 +112,18 @@ class ProviderKit:
                     model=rung.model, voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
                 ),
             )
+            elevenlabs.meter_with(self._meter, rung.provider, rung.model)
+            return elevenlabs
         if rung.provider == "cartesia":
             assert settings.cartesia_api_key is not None  # noqa: S101 - the ladder checked
-            return services.cartesia(
+            cartesia = services.cartesia(
                 api_key=settings.cartesia_api_key.get_secret_value(),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
                 sample_rate=OUT_SAMPLE_RATE_HZ,
                 settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
             )
+            cartesia.meter_with(self._meter, rung.provider, rung.model)
+            return cartesia
         name = voice.on_device if rung.provider == "on-device" else voice.openai
         kind = f"{rung.provider} {rung.model} {name} {voice.speed} {OUT_SAMPLE_RATE_HZ}"
         return services.SmallChunkTTS(
@@ -126,6 +142,7 @@ class ProviderKit:
         else:
             service = services.SharedClientLLM(
                 self._client(self._ladder.llm.provider),
+                self._brevity(self._ladder.llm.provider),
                 settings=services.SharedClientLLM.Settings(
                     model=self._ladder.llm.model, system_instruction=self._agent.persona
                 ),
@@ -156,6 +173,7 @@ class ProviderKit:
         await asyncio.gather(*(client.close() for client in self._clients.values()))
         if self._host is not None:
             await self._host.aclose()
+        self._meter.close()
 
     def _client(self, provider: str) -> AsyncOpenAI:
         if provider not in self._clients:
@@ -170,15 +188,24 @@ class ProviderKit:
                 # The SDK waits 600 s and retries twice with back-off; a caller hears that as a dead line.
                 timeout=OpenAITimeout(READ_S, connect=CONNECT_S),
                 max_retries=0,
+                http_client=MeteredClient(self._meter, provider),
             )
         return self._clients[provider]
 
     def _host_client(self) -> httpx.AsyncClient:
         if self._host is None:
-            self._host = httpx.AsyncClient(
-                base_url=self._speech_url, timeout=httpx.Timeout(READ_S, connect=CONNECT_S)
+            self._host = MeteredHostClient(
+                self._meter,
+                "on-device",
+                base_url=self._speech_url,
+                timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
             )
         return self._host
+
+    def _brevity(self, provider: str) -> Brevity | None:
+        if self._shorter is None:
+            return None
+        return Brevity(self._shorter, "max_completion_tokens" if provider == "openai" else "max_tokens")
 
     def _openai_key(self) -> str:
         assert self._settings.openai_api_key is not None  # noqa: S101 - the ladder checked

@@ -37,6 +37,7 @@ from repartee.providers.frames import (
     VoicePausedFrame,
     VoiceStartedFrame,
 )
+from repartee.providers.metering import about
 
 TRAILING_SILENCE_S = 0.2
 PREROLL_S = 0.4
@@ -188,14 +189,15 @@ class PiecewiseSTT(OpenAISTTService):
         await asyncio.sleep(after_s)  # cancelled when the voice goes on
         self._record_stt_audio_usage(pcm)
         await self.emit_stt_usage_metrics()
-        async for frame in self.run_stt(pcm_to_wav(pcm, self.sample_rate)):
-            match frame:
-                case TranscriptionFrame():
-                    await self.push_frame(_piece(frame, piece_id, segment_id))
-                case ErrorFrame():
-                    await self.push_error_frame(frame)
-                case _:
-                    pass
+        with about(piece_id=piece_id):
+            async for frame in self.run_stt(pcm_to_wav(pcm, self.sample_rate)):
+                match frame:
+                    case TranscriptionFrame():
+                        await self.push_frame(_piece(frame, piece_id, segment_id))
+                    case ErrorFrame():
+                        await self.push_error_frame(frame)
+                    case _:
+                        pass
 
     async def _cancel_attempts(self) -> None:
         for attempt in list(self._attempts.values()):

@@ -29,7 +29,7 @@ from pipecat.frames.frames import (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
-from pipecat.processors.aggregators.llm_context import NOT_GIVEN, LLMContext
+from pipecat.processors.aggregators.llm_context import NOT_GIVEN
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation import (
@@ -79,6 +79,7 @@ from repartee.events import (
 )
 from repartee.providers.frames import (
     PieceTranscribedFrame,
+    ReplyContext,
     TranscribeNowFrame,
     TurnClosedFrame,
     VoicePausedFrame,
@@ -331,7 +332,7 @@ class Bridge(FrameProcessor):
         parts.gate.open(reply_id, held=held)
         parts.permits.open(reply_id, held=held)
         tools = NOT_GIVEN if self._tools is None else self._tools
-        context = LLMContext(parts.history.messages(text), tools=tools)  # type: ignore[arg-type]
+        context = ReplyContext(parts.history.messages(text), tools=tools, reply_id=reply_id)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 

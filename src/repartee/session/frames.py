@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pipecat.frames.frames import ControlFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
+from repartee.providers.frames import ReplyFrame
+
 
 @dataclass
-class ReplyStartFrame(ControlFrame):
+class ReplyStartFrame(ReplyFrame):
     """Everything until the next such frame belongs to this reply.
 
     `context` is what the model is asked, None for a line that needs no model. It travels with the frame because
     an interruption of the reply before may still be on its way through the pipeline.
     """
 
-    reply_id: int = 0
     context: LLMContext | None = None
 
 
