@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from repartee.agent.budget import Budget
+
 PROVIDERS = ("openai", "openai-realtime", "elevenlabs", "cartesia", "on-device", "local")
 """First part of a model name, `provider:model`. `local` is any OpenAI-compatible server at LLM_BASE_URL."""
 
@@ -134,6 +136,7 @@ class AgentFile(_Strict):
     tools: str | None = Field(default=None, description="A Python file beside this one with @tool functions")
     turn_taking: TurnTaking = TurnTaking()
     limits: Limits = Limits()
+    budget: Budget = Budget()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:
