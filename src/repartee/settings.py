@@ -6,6 +6,7 @@ every other package is handed the part it needs. Secrets are `SecretStr`, so the
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +57,8 @@ class Settings(BaseSettings):
     warm_processes: int = Field(default=1, ge=0, le=64, validation_alias="repartee_warm_processes")
     state_dir: Path = Field(default_factory=_state_dir, validation_alias="repartee_state_dir")
     cache_dir: Path = Field(default_factory=_cache_dir, validation_alias="repartee_cache_dir")
+    #: USD that all calls of this installation may cost in a day (UTC); unset: no limit.
+    budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from repartee.agent.budget import Budget
 from repartee.agent.definition import AgentFile, Answer, Limits, Models, TurnTaking, Voice, nearest
 from repartee.agent.tools import Tool, tools_of
 from repartee.errors import ConfigError
@@ -38,6 +39,7 @@ class Agent(BaseModel):
     fallback: str
     turn_taking: TurnTaking
     limits: Limits
+    budget: Budget
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path

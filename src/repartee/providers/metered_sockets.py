@@ -49,7 +49,6 @@ class MeteredContexts(ForReplies, WebsocketTTSService):
         self.meter, self.provider, self.model = meter, provider, model
         self._records: dict[str, Record] = {}
         self._answered: set[str] = set()
-        self._seen: set[str] = set()
 
     def sent(self, context_id: str, text: str) -> None:
         """Take note of a text that leaves."""
@@ -58,11 +57,9 @@ class MeteredContexts(ForReplies, WebsocketTTSService):
             return
         record = self._records.get(context_id)
         if record is None:
-            # A context that had ended and was sent more text is another request.
-            name = context_id if context_id not in self._seen else None
-            with about(reply_id=self.reply_id):
-                record = self.meter.begin("tts", self.provider, self.model, request_id=name)
-            self._seen.add(context_id)
+            # A context that had ended and is sent more text is another request.
+            with about(reply_id=self.reply_id, name=context_id):
+                record = self.meter.begin("tts", self.provider, self.model)
             record.left = True
             self._records[context_id] = record
         record.quantities["characters"] = record.quantities.get("characters", Decimal(0)) + characters

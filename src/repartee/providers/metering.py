@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,15 +20,19 @@ from repartee.telemetry.usage import Outcome, Purpose, ReportUsage, Stage, Unit,
 CHARACTERS_PER_TOKEN = 4
 """English, by OpenAI's rule of thumb; replaced by what the model itself counted as soon as it has."""
 
+AGAIN = "~"
+"""Before the number of a request that was made again."""
+
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a request is for."""
+    """What a request is for. `name` is its id where somebody must know it beforehand."""
 
     purpose: Purpose = "turn"
     reply_id: int | None = None
     piece_id: int | None = None
     attempt: int = 1
+    name: str | None = None
 
 
 _about: ContextVar[About] = ContextVar("about")
@@ -41,6 +46,7 @@ def about(
     reply_id: int | None = None,
     piece_id: int | None = None,
     attempt: int | None = None,
+    name: str | None = None,
 ) -> Iterator[None]:
     """Say what the requests made inside are for; what is left out stays as it was around it."""
     around = current()
@@ -49,6 +55,7 @@ def about(
         around.reply_id if reply_id is None else reply_id,
         around.piece_id if piece_id is None else piece_id,
         attempt or around.attempt,
+        name or around.name,
     )
     token = _about.set(inside)
     try:
@@ -159,6 +166,7 @@ class Meter:
         self._report = report
         self._clock_ms = clock_ms or (lambda: time.monotonic() * 1000)
         self._open: dict[Record, None] = {}
+        self._names: Counter[str] = Counter()
         self._densities: dict[tuple[str, str], Density] = {}
 
     def begin(
@@ -167,16 +175,16 @@ class Meter:
         provider: str,
         model: str,
         quantities: Mapping[Unit, Decimal] | None = None,
-        *,
-        request_id: str | None = None,
     ) -> Record:
-        """Begin a request; it is for what `about` says."""
+        """Begin a request; it is for what `about` says. A name used again gets a number behind it."""
+        name = current().name or uuid.uuid4().hex
+        self._names[name] += 1
         record = Record(
             self,
             stage,
             provider,
             model,
-            request_id or uuid.uuid4().hex,
+            name if self._names[name] == 1 else f"{name}{AGAIN}{self._names[name]}",
             current(),
             self._clock_ms(),
             dict(quantities or {}),

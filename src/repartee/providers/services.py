@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +98,8 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         self._ahead: dict[str, _Stream] = {}
         self.on_clause: Callable[[str, bool], None] | None = None
         """Called with each text as its audio is wanted, and whether it came from the cache."""
+        self.on_spoken: Callable[[int | None, str, str | None], None] | None = None
+        """Called with a reply, its next text, and the request that makes its audio; None from the cache."""
 
     @property
     def chunk_size(self) -> int:
@@ -109,9 +112,13 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         if len(self._ahead) < MAX_AHEAD and prepared not in self._ahead and not self._kept(prepared):
             self._ahead[prepared] = self._begin(prepared, reply_id, "ahead")
 
+    def _tell(self, text: str, request: str | None) -> None:
+        if self.on_spoken is not None:
+            self.on_spoken(self.reply_id, text, request)
+
     def _begin(self, text: str, reply_id: int | None, name: str) -> _Stream:
         stream = _Stream()
-        with about(reply_id=reply_id):
+        with about(reply_id=reply_id, name=stream.name):
             stream.task = self.create_task(self._fetch(text, stream), f"{self}::{name}")
         return stream
 
@@ -121,6 +128,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         if self.on_clause is not None:
             self.on_clause(text, kept is not None)
         if kept is not None:
+            self._tell(text, None)
             for at in range(0, len(kept), TTS_CHUNK_BYTES):
                 yield TTSAudioRawFrame(
                     kept[at : at + TTS_CHUNK_BYTES], self.sample_rate, 1, context_id=context_id
@@ -130,6 +138,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         if text not in self._ahead:
             self.prefetch(text, self.reply_id)
         stream = self._ahead.pop(text, None) or self._begin(text, self.reply_id, "fetch")
+        self._tell(text, stream.name)
         whole = bytearray()
         try:
             while (item := await stream.queue.get()) is not None:
@@ -189,6 +198,7 @@ class _Stream:
 
     queue: asyncio.Queue[bytes | ErrorFrame | None] = field(default_factory=asyncio.Queue)
     task: asyncio.Task[None] | None = None
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 def elevenlabs(**kwargs: Any) -> MeteredElevenLabs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -88,6 +88,7 @@ from repartee.providers.frames import (
 from repartee.session.clauses import Clauses
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.gate import ReplyGate
+from repartee.session.ledger import Ledger
 from repartee.session.tools import ToolPermits
 from repartee.session.wire import AgentState, Wire
 from repartee.telemetry.timeline import Timeline
@@ -117,6 +118,7 @@ class Parts:
     permits: ToolPermits
     history: History
     clauses: Clauses
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 class Bridge(FrameProcessor):
@@ -242,6 +244,7 @@ class Bridge(FrameProcessor):
             self._observe(event)
             before = self._conversation
             self._conversation, commands = advance(before, event, self._policies)
+            self.parts.ledger.observe(event, commands)
             if isinstance(event, TranscriptReceived):
                 self._show_user("")
             for command in commands:
@@ -323,6 +326,7 @@ class Bridge(FrameProcessor):
             case CancelReply(reply_id):
                 parts.permits.cancel(reply_id)
                 heard = parts.gate.cancel(reply_id)
+                parts.ledger.cancelled(reply_id, heard)
                 parts.timeline.mark("reply.cancelled", reply_id=reply_id, heard_characters=len(heard))
                 parts.history.remember_heard(heard, interrupted=True)
                 await self.push_frame(InterruptionFrame())

@@ -20,14 +20,17 @@ from repartee.agent import Agent, ToolContext, load_agent
 from repartee.conversation import Endpointing, Patience, Policies, Speculation
 from repartee.conversation.history import History
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
+from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, TextTyped
 from repartee.providers import choose_ladder
 from repartee.providers.kit import ProviderKit
+from repartee.providers.metering import Meter
 from repartee.providers.services import SmallChunkTTS
 from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.budget import BudgetWatch, policy_for
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
 from repartee.session.gate import ReplyGate
+from repartee.session.ledger import Ledger
 from repartee.session.lines import lines_for
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
@@ -83,6 +86,14 @@ class _Session:
         self._agent: Agent = load_agent(spec.agent_path)
         self._started_s = time.monotonic()
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
+        self._ledger = Ledger(spec.call_id, self._agent.name, mark=self._timeline.mark)
+        self._budget = BudgetWatch(
+            policy_for(self._agent, settings.budget_day_usd),
+            None,
+            lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
+            self._timeline.mark,
+        )
+        self._ledger.on_spent = self._budget.spent
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
@@ -104,6 +115,8 @@ class _Session:
             spec.speech_url,
             voice_cache=spec.data_dir / "voices",
             fixed_texts=(agent.greeting, *lines.values()),
+            meter=Meter(self._ledger.take, self._clock_ms),
+            shorter=self._budget.shorter,
         )
         self._bridge = Bridge(
             policies=_policies(agent),
@@ -120,6 +133,7 @@ class _Session:
         worker = self._assemble(kit, transport, wire, permits)
         captions = asyncio.create_task(wire.run(), name="captions")
         warming = asyncio.create_task(kit.prewarm(), name="prewarm")
+        self._budget.start()
         try:
             reason = await self._drive(worker, wire)
         finally:
@@ -127,9 +141,13 @@ class _Session:
             warming.cancel()
             await asyncio.gather(captions, warming, return_exceptions=True)
             await kit.aclose()
+            await self._budget.aclose()
+            self._ledger.close(self._clock_ms())
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
-        self._on_event("ended", {"reason": reason, "at_ms": self._clock_ms()})
+        self._on_event(
+            "ended", {"reason": reason, "at_ms": self._clock_ms(), "bill": self._ledger.bill.summary()}
+        )
         return reason
 
     def _assemble(
@@ -164,7 +182,8 @@ class _Session:
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
-        bridge.connect(Parts(gate, wire, timeline, permits, history, clauses), tools)
+            voice.on_spoken = self._ledger.spoken
+        bridge.connect(Parts(gate, wire, timeline, permits, history, clauses, self._ledger), tools)
         parts = [ears, kit.stt(), bridge, llm, tracker, clauses, voice, gate]
         pipeline = Pipeline([transport.input(), *parts, transport.output()])
         return PipelineWorker(
