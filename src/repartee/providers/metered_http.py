@@ -31,7 +31,8 @@ STAGES: dict[str, Stage] = {
 MAX_KEPT_BYTES = 4 * 1024 * 1024
 """Of one answer's text: some 10,000 tokens. What is longer is reckoned from its beginning."""
 _MODEL_PART = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n')
-_LEFT = re.compile(r"http\d+\.send_request_body\.complete")
+_LEFT = re.compile(r"http\d+\.send_request_body\.started")
+"""From here the body, one piece, is on the wire without another wait; "complete" comes a moment too late to tell."""
 
 
 class MeteredClient(DefaultAsyncHttpxClient):
@@ -122,7 +123,7 @@ class _Call:
         self.record.reckon = self._reckon
 
     async def trace(self, event: str, _: dict[str, Any]) -> None:
-        """Take the transport's news: the request has been written."""
+        """Take the transport's news: the request is being written."""
         if _LEFT.fullmatch(event):
             self.record.left = True
 

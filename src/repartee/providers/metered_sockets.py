@@ -11,7 +11,7 @@ from collections import deque
 from decimal import Decimal
 from typing import Any
 
-from pipecat.frames.frames import Frame, TTSAudioRawFrame
+from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
@@ -100,6 +100,12 @@ class MeteredElevenLabs(MeteredContexts, ElevenLabsTTSService):
 
 class MeteredCartesia(MeteredContexts, CartesiaTTSService):
     """Cartesia's socket."""
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        """Take note of a context that the vendor refused: it is stopped before anything was heard of it."""
+        if isinstance(frame, TTSStoppedFrame) and frame.context_id not in self._answered:
+            self._over(str(frame.context_id), answered=False)
+        await super().push_frame(frame, direction)
 
     def _build_msg(self, text: str = "", *args: Any, **kwargs: Any) -> Any:
         # Built to be sent in the same breath.

@@ -73,10 +73,12 @@ class _Session:
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Booked before waiting: the handler itself may be cancelled while it does.
         for entry in self._owed:
             self._desk.bill.book(entry)
+        self._owed.clear()
         self._book_buffer()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _book_buffer(self) -> None:
         """What was sent and never committed was heard all the same."""
@@ -142,6 +144,8 @@ class _Session:
 
     async def _complete(self, item: str, told: str, pcm: bytes, entry: Entry) -> None:
         since_s = time.monotonic()
+        if entry not in self._owed:
+            return
         self._owed.remove(entry)
         try:
             async with self._desk.booked(entry):

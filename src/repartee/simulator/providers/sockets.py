@@ -57,9 +57,10 @@ class _Socket:
         tasks = [c.task for c in self.contexts.values() if c.task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Booked before waiting: the handler itself may be cancelled while it does.
         for context in self.contexts.values():
             self._book_owed(context)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def context(self, name: str, rate_hz: int, model: str) -> _Context:
         if name not in self.contexts:
@@ -114,6 +115,7 @@ class _Socket:
             except FaultError as fault:
                 context.owed.clear()  # nothing was made of it, nothing is charged
                 context.characters = 0
+                self.contexts.pop(context.name, None)
                 await self.failed(context, fault)
                 return
         await self.done(context)
