@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Protocol
 
 import structlog
 
@@ -34,6 +36,24 @@ class Today:
 
 ReadToday = Callable[[], Today]
 """Reads the store; may wait, and runs on a thread."""
+
+
+class Spending(Protocol):
+    """The store's sums."""
+
+    def spent(self, agent: str | None, since: datetime, call_id: str | None = None) -> Decimal:
+        """Return USD spent since a moment."""
+
+
+def today_reader(store: Spending, agent: str, call_id: str | None = None) -> ReadToday:
+    """Return a reader of what was spent since midnight, UTC, without the call that asks."""
+
+    def read() -> Today:
+        since = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        mine = store.spent(agent, since, call_id) if call_id is not None else NOTHING
+        return Today(store.spent(agent, since) - mine, store.spent(None, since) - mine)
+
+    return read
 
 
 def policy_for(agent: Agent, installation_usd: Decimal | None) -> BudgetPolicy:
