@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from pipecat.frames.frames import InputAudioRawFrame
@@ -25,7 +22,7 @@ from repartee.events import CallerJoined, SpeechStarted, SpeechStopped, TurnScor
 from repartee.providers import Ladder, Rung
 from repartee.providers.frames import VoicePausedFrame, VoiceStartedFrame
 from repartee.providers.kit import ProviderKit
-from repartee.providers.metering import AGAIN, Meter
+from repartee.providers.metering import Meter
 from repartee.providers.services import SmallChunkTTS
 from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
@@ -36,15 +33,9 @@ from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator
-from repartee.simulator.providers.bill import (
-    LLM_PER_MILLION,
-    STT_PER_MINUTE,
-    TTS_PER_MILLION,
-    Bill,
-    Entry,
-)
 from repartee.telemetry.timeline import Timeline
-from repartee.telemetry.usage import Unit, Usage
+from repartee.telemetry.usage import Usage
+from tests.billing import SimulatorPrices
 from tests.session.rig import RATE, Captions, Loudspeaker
 
 IN_RATE = 16_000
@@ -55,31 +46,6 @@ QUICK = Policies(
     endpointing=Endpointing(min_silence_ms=0, max_silence_ms=0, digits_ms=0, prelude_ms=0),
     patience=Patience(transcript_ms=500, reply_ms=2000),
 )
-
-
-class SimulatorPrices:
-    """The simulator's list, in Decimal, to a billionth of a dollar."""
-
-    version = "simulator"
-
-    def cost(self, usage: Usage) -> Decimal | None:
-        exact = self._exact(usage)
-        return None if exact is None else round(exact, 9)
-
-    def _exact(self, usage: Usage) -> Decimal | None:
-        used = {unit: usage.quantities.get(unit, Decimal(0)) for unit in ("audio_s", "characters")}
-        tokens_in = usage.quantities.get("tokens_in", Decimal(0))
-        tokens_out = usage.quantities.get("tokens_out", Decimal(0))
-        match usage.stage:
-            case "stt":
-                return used["audio_s"] / 60 * Decimal(str(STT_PER_MINUTE[usage.model]))
-            case "tts":
-                return used["characters"] * Decimal(str(TTS_PER_MILLION[usage.model])) / 1_000_000
-            case "llm":
-                price_in, price_out = (Decimal(str(price)) for price in LLM_PER_MILLION[usage.model])
-                return (tokens_in * price_in + tokens_out * price_out) / 1_000_000
-            case _:
-                return None
 
 
 class BilledCall:
@@ -93,6 +59,7 @@ class BilledCall:
         stt: SttName = "openai:gpt-4o-mini-transcribe",
         tts: TtsName = "openai:gpt-4o-mini-tts",
         policies: Policies = QUICK,
+        shorter: Callable[[], bool] | None = None,
     ) -> None:
         self.simulator = simulator
         self.usages: list[Usage] = []
@@ -111,6 +78,7 @@ class BilledCall:
             _ladder(stt, tts),
             None,
             meter=Meter(self._report, self.clock),
+            shorter=shorter,
         )
         self.bridge = Bridge(
             policies=policies,
@@ -224,107 +192,6 @@ class BilledCall:
 
     async def until_thinking(self) -> None:
         await self.until(lambda: isinstance(self.state, (Thinking, Speaking)))
-
-
-# --- comparing ------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Account:
-    """What one request came to, by us and by the vendor; a context that failed and was used again is two of ours."""
-
-    ours: list[Usage] = field(default_factory=list)
-    theirs: list[Entry] = field(default_factory=list)
-
-    @property
-    def cut(self) -> bool:
-        return any(usage.estimated for usage in self.ours)
-
-    @property
-    def refused_unseen(self) -> bool:
-        """Cancelled while the vendor's refusal was on its way: nobody can know that it was free."""
-        refused = bool(self.theirs) and all(entry.outcome == "failed" for entry in self.theirs)
-        return refused and any(usage.outcome == "cancelled" and usage.billed for usage in self.ours)
-
-    def tokens_out(self) -> tuple[int, int]:
-        """Tokens made, by us and by the vendor."""
-        ours = sum(int(usage.quantities.get("tokens_out", 0)) for usage in self.ours)
-        return ours, sum(entry.tokens_out for entry in self.theirs)
-
-
-def accounts(usages: Iterable[Usage], bill: Bill) -> dict[str, Account]:
-    """Pair requests with the bill's entries by the id both know; the realtime socket has none and is left out."""
-    paired: dict[str, Account] = defaultdict(Account)
-    for usage in usages:
-        if usage.provider != "openai-realtime":
-            paired[usage.request_id.partition(AGAIN)[0]].ours.append(usage)
-    for entry in bill.entries:
-        if entry.vendor != "openai-realtime":
-            paired[entry.request_id].theirs.append(entry)
-    return paired
-
-
-def realtime_seconds(usages: Iterable[Usage], bill: Bill) -> tuple[Decimal, Decimal]:
-    """Return the seconds charged for at the realtime socket, by us and by the vendor."""
-    ours = sum(
-        (
-            u.quantities.get("audio_s", Decimal(0))
-            for u in usages
-            if u.provider == "openai-realtime" and u.billed
-        ),
-        Decimal(0),
-    )
-    theirs = sum(
-        (
-            Decimal(str(e.audio_s))
-            for e in bill.entries
-            if e.vendor == "openai-realtime" and e.outcome != "failed"
-        ),
-        Decimal(0),
-    )
-    return ours, theirs
-
-
-def vendor_usd(bill: Bill) -> Decimal:
-    """Return the whole of a bill."""
-    return sum((Decimal(str(entry.usd)) for entry in bill.entries), Decimal(0))
-
-
-def difference(account: Account) -> str | None:
-    """Return what does not fit between us and the vendor, None when all does.
-
-    A chat stream that was cut may have made tokens that were on their way when it was: the vendor's count is then
-    above ours, never below.
-    """
-    ours = [usage for usage in account.ours if usage.billed]
-    theirs = [entry for entry in account.theirs if entry.outcome != "failed"]
-    if account.refused_unseen:
-        return None
-    if not account.ours or bool(ours) != bool(theirs):
-        return f"reported as {account.ours}\n  billed as {account.theirs}"
-    if not ours:
-        return None
-    told = {unit: sum(float(u.quantities.get(unit, 0)) for u in ours) for unit in get_args(Unit)}
-    match ours[0].stage:
-        case "llm":
-            more = theirs[0].tokens_out - told["tokens_out"]
-            off = abs(theirs[0].tokens_in - told["tokens_in"])
-            fits = (
-                off <= PROMPT_TOKENS_OFF and 0 <= more <= TOKENS_IN_FLIGHT
-                if account.cut
-                else off == more == 0
-            )
-        case "tts":
-            fits = sum(entry.characters for entry in theirs) == told["characters"]
-        case _:
-            fits = abs(sum(entry.audio_s for entry in theirs) - told["audio_s"]) < 1e-6
-    return None if fits else f"reported as {ours}\n  billed as {theirs}"
-
-
-PROMPT_TOKENS_OFF = 2
-"""A cut stream's prompt is reckoned from the last one that was counted: so much may be lost in rounding."""
-TOKENS_IN_FLIGHT = 40
-"""No answer of the simulator is longer: a stream that was cut cannot have made more than all of it."""
 
 
 def _ladder(stt: str, tts: str) -> Ladder:

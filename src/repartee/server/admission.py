@@ -1,7 +1,7 @@
 """Whether another call may begin today: asked before a token is given out, answered from what is known.
 
 The day's spending is read from the store on a thread, one reading at a time, and kept for some seconds; while it is
-read anew, the last one answers. A store that is away refuses nobody: a phone line that is down costs more than a call.
+read anew, the last one answers. A store that is away refuses nobody: a line that is down costs more than a call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Literal
 
 import structlog
 
+from repartee.agent.budget import Budget
 from repartee.errors import ReparteeError
 from repartee.session.budget import ReadToday, Today
 
@@ -32,6 +33,14 @@ class DayLimits:
 
     agent: Decimal | None = None
     installation: Decimal | None = None
+
+
+def day_limits(budget: Budget, installation: Decimal | None) -> DayLimits:
+    """Return the limits of an agent's file and of the installation's setting.
+
+    An agent whose calls may not be ended for money refuses none for it; the installation's limit always holds.
+    """
+    return DayLimits(budget.day_usd if "end" in budget.actions else None, installation)
 
 
 @dataclass(frozen=True, slots=True)
