@@ -31,6 +31,8 @@ STAGES: dict[str, Stage] = {
 MAX_KEPT_BYTES = 4 * 1024 * 1024
 """Of one answer's text: some 10,000 tokens. What is longer is reckoned from its beginning."""
 _MODEL_PART = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n')
+_PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
+EDGE_BYTES = 512
 _LEFT = re.compile(r"http\d+\.send_request_body\.started")
 """From here the body, one piece, is on the wire without another wait; "complete" comes a moment too late to tell."""
 
@@ -190,10 +192,12 @@ class _Call:
     def _embedded(self, record: Record) -> bool:
         asked = _json(self._body)
         record.model = str(asked.get("model", ""))
-        told = (_json(bytes(self._answer)).get("usage") or {}).get("prompt_tokens")
+        # Not parsed: it is thousands of numbers, and the count stands before or after all of them.
+        edges = bytes(self._answer[:EDGE_BYTES]) + bytes(self._answer[-EDGE_BYTES:])
+        told = _PROMPT_TOKENS.search(edges)
         texts = asked.get("input", "")
         characters = len(texts) if isinstance(texts, str) else sum(len(str(text)) for text in texts)
-        tokens = characters // CHARACTERS_PER_TOKEN + 1 if told is None else int(told)
+        tokens = characters // CHARACTERS_PER_TOKEN + 1 if told is None else int(told[1])
         record.quantities["tokens_in"] = Decimal(tokens)
         return told is None
 
