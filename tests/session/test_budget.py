@@ -103,9 +103,7 @@ def test_other_calls_are_counted_and_this_one_is_not() -> None:
 
 def test_the_policy_is_the_agent_file_s_and_the_installation_s() -> None:
     agent = load_agent(FRONT_DESK).model_copy(
-        update={
-            "budget": Budget(call_usd=Decimal("0.5"), cheaper_at=Decimal("0.3"), actions=frozenset(("end",)))
-        }
+        update={"budget": Budget(call_usd=Decimal("0.5"), cheaper_at=Decimal("0.3"), actions=("end",))}
     )
     policy = policy_for(agent, Decimal(40))
     assert policy.limits == Limits(Decimal("0.5"), None, Decimal(40))

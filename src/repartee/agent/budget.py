@@ -25,7 +25,7 @@ class Budget(BaseModel):
     """From this share of a limit on, the small model answers."""
     shorter_at: Share = Decimal("0.8")
     """From this share on, answers are one sentence."""
-    actions: frozenset[Action] = frozenset(("cheaper", "shorter", "end"))
+    actions: tuple[Action, ...] = ("cheaper", "shorter", "end")
     """What may be done: "cheaper" and "shorter" as above, "end" to say goodbye when a limit is reached."""
 
     @model_validator(mode="after")
@@ -35,4 +35,6 @@ class Budget(BaseModel):
                 f"cheaper_at ({self.cheaper_at}) is above shorter_at ({self.shorter_at}); "
                 "the small model comes before short answers"
             )
+        if len(set(self.actions)) < len(self.actions):
+            raise ValueError("an action is listed twice")
         return self

@@ -60,7 +60,7 @@ def policy_for(agent: Agent, installation_usd: Decimal | None) -> BudgetPolicy:
     """Return the policy of an agent's file and of the installation's setting."""
     budget = agent.budget
     limits = Limits(budget.call_usd, budget.day_usd, installation_usd)
-    return BudgetPolicy(limits, budget.actions, budget.cheaper_at, budget.shorter_at)
+    return BudgetPolicy(limits, frozenset(budget.actions), budget.cheaper_at, budget.shorter_at)
 
 
 class BudgetWatch:
