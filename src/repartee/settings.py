@@ -7,6 +7,7 @@ every other package is handed the part it needs. Secrets are `SecretStr`, so the
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -62,6 +63,8 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(default=None, validation_alias="repartee_database_url")
     prices: Path | None = Field(default=None, validation_alias="repartee_prices")
     keep_days: int = Field(default=30, ge=1, le=36_500, validation_alias="repartee_keep_days")
+    #: USD that all calls of this installation may cost in a day (UTC); unset: no limit.
+    budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -20,6 +20,8 @@ from repartee.conversation.summaries import read_summary
 from repartee.errors import ConfigError, ProviderError
 from repartee.providers.embedding import Embedder
 from repartee.providers.ladder import SMALL_MODELS, Ladder, Rung, summary_model
+from repartee.providers.metered_http import MeteredClient
+from repartee.providers.metering import Meter
 from repartee.providers.summariser import ModelSummariser, PickingSummariser
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
@@ -46,8 +48,14 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 def model(url: str, reports: list[Usage]) -> ModelSummariser:
-    client = AsyncOpenAI(api_key="x", base_url=f"{url}/v1", max_retries=0, timeout=5)
-    return ModelSummariser(client, "openai", SMALL_MODELS["openai"], reports.append, lambda: 7.0)
+    client = AsyncOpenAI(
+        api_key="x",
+        base_url=f"{url}/v1",
+        max_retries=0,
+        timeout=5,
+        http_client=MeteredClient(Meter(reports.append), "openai"),
+    )
+    return ModelSummariser(client, "openai", SMALL_MODELS["openai"])
 
 
 async def test_a_model_s_notes_hold_old_and_new_and_are_billed(simulator: Simulator) -> None:
@@ -70,7 +78,9 @@ async def test_a_request_that_fails_is_told_and_reported(simulator: Simulator) -
     simulator.desk.faults.append(Fault("llm", "error", 1))
     with pytest.raises(ProviderError, match="did not write the notes"):
         await model(simulator.url, reports).summarise(JOB)
-    assert [(usage.outcome, usage.estimated) for usage in reports] == [("failed", True)]
+    assert [(usage.outcome, usage.billed, usage.purpose) for usage in reports] == [
+        ("failed", False, "summary")
+    ]
 
 
 async def test_one_that_is_called_off_is_reported_as_an_estimate(simulator: Simulator) -> None:

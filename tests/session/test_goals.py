@@ -7,9 +7,10 @@ import json
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
+import httpx2
 import pytest
 from openai import AsyncOpenAI
 
@@ -18,6 +19,8 @@ from repartee.conversation import Idle, Speaking
 from repartee.goals import Goals
 from repartee.providers.embedding import Embedder
 from repartee.providers.intents import OTHER, MeaningReader, ModelReader
+from repartee.providers.metered_http import MeteredClient
+from repartee.providers.metering import Meter
 from repartee.session.intents import GoalKeeper, goals_json
 from repartee.session.tools import LiveReply
 from repartee.telemetry.usage import Usage
@@ -275,13 +278,13 @@ async def test_by_meaning(tmp_path: Path) -> None:
 
 
 def completion(answer: str) -> Any:
-    def respond(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         body = json.loads(request.content)
         assert body["max_tokens"] <= 16
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer}}
         usage = {"prompt_tokens": 90, "completion_tokens": 2, "total_tokens": 92}
         head = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
-        return httpx.Response(200, json={**head, "choices": [choice], "usage": usage})
+        return httpx2.Response(200, json={**head, "choices": [choice], "usage": usage})
 
     return respond
 
@@ -293,9 +296,10 @@ def completion(answer: str) -> Any:
 async def test_by_a_small_model_and_what_it_used(tmp_path: Path, answer: str, topic: str | None) -> None:
     agent = load_agent(write(tmp_path, TOOLS, INTENTS))
     used: list[Usage] = []
-    async with httpx.AsyncClient(transport=httpx.MockTransport(completion(answer))) as http:
-        client = AsyncOpenAI(api_key="k", base_url="http://model/v1", http_client=cast("Any", http))
-        reader = ModelReader(client, "openai", "small", agent, used.append, lambda: 5.0)
+    transport = httpx2.MockTransport(completion(answer))
+    async with MeteredClient(Meter(used.append), "openai", transport=transport) as http:
+        client = AsyncOpenAI(api_key="k", base_url="http://model/v1", http_client=http)
+        reader = ModelReader(client, "small", agent)
         assert await reader.read("I need help", None) == topic
     (usage,) = used
     assert (usage.stage, usage.model, usage.outcome, usage.estimated) == ("llm", "small", "done", False)

@@ -59,7 +59,11 @@ async def one_call(settings: Settings, agent: Agent, folder: Path) -> list[str]:
     """Be greeted, ask what is known, cough so long that the agent did not hear; return what was heard."""
     ladder = await choose_ladder(settings, agent)
     kit = ProviderKit(
-        settings, agent, ladder, "http://127.0.0.1:9", voice_cache=folder, fixed_texts=fixed_texts(agent)
+        settings,
+        agent,
+        ladder,
+        "http://127.0.0.1:9",
+        voice_cache=VoiceCache(folder, voice_key(agent, ladder), fixed_texts(agent)),
     )
     voice = kit.tts()
     whole = not isinstance(voice, SmallChunkTTS)

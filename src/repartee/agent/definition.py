@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from repartee.agent.budget import Budget
 from repartee.agent.cache import Cache, Routing
 from repartee.agent.forms import Forms
 from repartee.agent.intents import Intents
@@ -143,6 +144,7 @@ class AgentFile(_Strict):
     memory: MemorySection = MemorySection()
     cache: Cache = Cache()
     routing: Routing = Routing()
+    budget: Budget = Budget()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from repartee.agent.budget import Budget
 from repartee.agent.cache import Cache, Routing
 from repartee.agent.definition import AgentFile, Answer, Limits, Models, TurnTaking, Voice, nearest
 from repartee.agent.describe import tools_of
@@ -51,6 +52,7 @@ class Agent(BaseModel):
     memory: MemorySection
     cache: Cache = Cache()
     routing: Routing = Routing()
+    budget: Budget
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path

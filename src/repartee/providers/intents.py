@@ -5,17 +5,15 @@ Never in the path of a reply: whoever calls this waits in the background, with a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import Protocol
-from uuid import uuid4
 
 import numpy as np
-from openai import AsyncOpenAI, OpenAIError
+from openai import AsyncOpenAI
 
 from repartee.agent import Agent
 from repartee.providers.embedding import Embed, Vectors
-from repartee.telemetry.usage import Outcome, ReportUsage, Stage, Unit, Usage
+from repartee.providers.metering import about
 
 NEAR = 0.55
 """From this nearness on an example tells the topic. Of 25 made-up sentences for the front desk, 17 with a topic,
@@ -61,11 +59,15 @@ class MeaningReader:
     async def read(self, text: str, present: str | None) -> str | None:
         """See `TopicReader.read`."""
         if self._table is None:
-            self._table = await self._embed(self._asks)
-        scores = self._table @ (await self._embed([text]))[0]
+            self._table = await self._vectors(self._asks)
+        scores = self._table @ (await self._vectors([text]))[0]
         best = int(np.argmax(scores))
         name = self._owners[best]
         return name if scores[best] >= NEAR and name != present else None
+
+    async def _vectors(self, texts: Sequence[str]) -> Vectors:
+        with about(purpose="classification"):
+            return await self._embed(texts)
 
 
 class ModelReader:
@@ -73,37 +75,20 @@ class ModelReader:
 
     Args:
         client: Of the provider.
-        provider: As in `provider:model`.
         model: As the provider calls it.
         agent: Whose intents.
-        report: Takes what it used.
-        clock_ms: The call's clock.
     """
 
-    def __init__(
-        self,
-        client: AsyncOpenAI,
-        provider: str,
-        model: str,
-        agent: Agent,
-        report: ReportUsage,
-        clock_ms: Callable[[], float],
-    ) -> None:
-        self._client = client
-        self._provider, self._model = provider, model
+    def __init__(self, client: AsyncOpenAI, model: str, agent: Agent) -> None:
+        self._client, self._model = client, model
         self._names = {intent.name for intent in agent.intents}
         self._system = _instructions(
             [(i.name, i.description, i.examples[:3]) for i in agent.intents],
         )
-        self._report = report
-        self._clock_ms = clock_ms
 
     async def read(self, text: str, present: str | None) -> str | None:
         """See `TopicReader.read`."""
-        began_ms, outcome = self._clock_ms(), "cancelled"
-        used: dict[Unit, Decimal] = {"tokens_in": Decimal((len(self._system) + len(text)) // 4)}
-        estimated = True
-        try:
+        with about(purpose="classification"):
             answer = await self._client.chat.completions.create(
                 model=self._model,
                 messages=[
@@ -112,31 +97,6 @@ class ModelReader:
                 ],
                 max_tokens=12,
                 temperature=0.0,
-            )
-            outcome = "done"
-            if (usage := answer.usage) is not None:
-                estimated = False
-                used = {
-                    "tokens_in": Decimal(usage.prompt_tokens),
-                    "tokens_out": Decimal(usage.completion_tokens),
-                }
-                if usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens:
-                    used["tokens_cached"] = Decimal(usage.prompt_tokens_details.cached_tokens)
-        except OpenAIError:
-            outcome = "failed"
-            raise
-        finally:
-            self._report(
-                _usage(
-                    "llm",
-                    self._provider,
-                    self._model,
-                    used,
-                    outcome,
-                    began_ms,
-                    self._clock_ms(),
-                    estimated=estimated,
-                )
             )
         name = ((answer.choices[0].message.content if answer.choices else "") or "").strip(" .'\"`\n").lower()
         return name if name in self._names | {OTHER} and name != present else None
@@ -150,29 +110,3 @@ def _instructions(intents: Sequence[tuple[str, str, Sequence[str]]]) -> str:
         f"{OTHER}: a question or a wish about something else.",
     ]
     return "\n".join(lines)
-
-
-def _usage(
-    stage: Stage,
-    provider: str,
-    model: str,
-    used: Mapping[Unit, Decimal],
-    outcome: str,
-    began_ms: float,
-    ended_ms: float,
-    *,
-    estimated: bool = False,
-) -> Usage:
-    ended: Outcome = "done" if outcome == "done" else "failed" if outcome == "failed" else "cancelled"
-    return Usage(
-        uuid4().hex,
-        stage,
-        provider,
-        model,
-        used,
-        ended,
-        estimated=estimated,
-        purpose="classification",
-        started_at_ms=began_ms,
-        ended_at_ms=ended_ms,
-    )

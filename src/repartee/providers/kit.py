@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,18 @@ from repartee.errors import ConfigError
 from repartee.providers import services, transcribers
 from repartee.providers.answer_cache import AnswerCache, space_of
 from repartee.providers.answers import AnswersLLM, Meaning
+from repartee.providers.brevity import Brevity
 from repartee.providers.embedding import Embedder
 from repartee.providers.intents import MeaningReader, ModelReader, TopicReader
 from repartee.providers.ladder import Ladder, Rung, model_beside
 from repartee.providers.learned import LearnedAnswers
+from repartee.providers.metered_http import MeteredClient, MeteredHostClient
+from repartee.providers.metered_sockets import MeteredRealtimeSTT
+from repartee.providers.metering import Meter
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.tool_calls import register, schema_of
-from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache, voice_key
+from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
 from repartee.settings import Settings
-from repartee.telemetry.usage import ReportUsage, ignore_usage
 from repartee.urls import socket_url
 
 log = structlog.get_logger()
@@ -48,9 +51,10 @@ class ProviderKit:
         agent: Voice, persona, tools.
         ladder: What each stage runs on.
         speech_url: The speech host; needed when a stage runs on this machine.
-        voice_cache: Folder for audio of phrases that come again and again; None keeps none.
-        fixed_texts: Texts the agent is sure to say, whose audio is kept there.
+        voice_cache: Audio of phrases that come again and again; None keeps none.
         acting: Names of the tools that change something; may grow, as servers bring theirs during the call.
+        meter: Told of every request.
+        shorter: Says whether answers must be short at present.
     """
 
     def __init__(
@@ -60,9 +64,10 @@ class ProviderKit:
         ladder: Ladder,
         speech_url: str | None,
         *,
-        voice_cache: Path | None = None,
-        fixed_texts: Iterable[str] = (),
+        voice_cache: VoiceCache | None = None,
         acting: Collection[str] = (),
+        meter: Meter | None = None,
+        shorter: Callable[[], bool] | None = None,
     ) -> None:
         if ladder.needs_speech_host and speech_url is None:  # the cache can do without
             raise ConfigError("this agent runs on the machine's own models, but no speech host is there")
@@ -71,9 +76,9 @@ class ProviderKit:
         self._ladder = ladder
         self._speech_url = speech_url or ""
         self._acting = acting
-        self.voice_cache = (
-            VoiceCache(voice_cache, voice_key(agent, ladder), fixed_texts) if voice_cache else None
-        )
+        self.voice_cache = voice_cache
+        self._meter = meter or Meter()
+        self._shorter = shorter
         self._clients: dict[str, AsyncOpenAI] = {}
         self._host: httpx.AsyncClient | None = None
         self._embedder: Embedder | None = None
@@ -85,11 +90,13 @@ class ProviderKit:
         rung = self._ladder.stt
         language = Language(self._agent.language)
         if rung.provider == "openai-realtime":
-            return transcribers.FinalizingRealtimeSTT(
+            realtime = MeteredRealtimeSTT(
                 api_key=self._openai_key(),
                 base_url=socket_url(self._settings.openai_base_url, "/realtime"),
-                settings=transcribers.FinalizingRealtimeSTT.Settings(model=rung.model, language=language),
+                settings=MeteredRealtimeSTT.Settings(model=rung.model, language=language),
             )
+            realtime.meter_with(self._meter, rung.provider, rung.model)
+            return realtime
         return transcribers.PiecewiseSTT(
             self._client(rung.provider),
             after_pause_s=ON_DEVICE_PAUSE_S if rung.provider == "on-device" else 0.0,
@@ -101,7 +108,7 @@ class ProviderKit:
         rung, voice, settings = self._ladder.tts, self._agent.voice, self._settings
         if rung.provider == "elevenlabs":
             assert settings.elevenlabs_api_key is not None  # noqa: S101 - the ladder checked
-            return services.elevenlabs(
+            elevenlabs = services.elevenlabs(
                 api_key=settings.elevenlabs_api_key.get_secret_value(),
                 url=socket_url(settings.elevenlabs_base_url),
                 sample_rate=VOICE_RATE_HZ,
@@ -109,14 +116,18 @@ class ProviderKit:
                     model=rung.model, voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
                 ),
             )
+            elevenlabs.meter_with(self._meter, rung.provider, rung.model)
+            return elevenlabs
         if rung.provider == "cartesia":
             assert settings.cartesia_api_key is not None  # noqa: S101 - the ladder checked
-            return services.cartesia(
+            cartesia = services.cartesia(
                 api_key=settings.cartesia_api_key.get_secret_value(),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
                 sample_rate=VOICE_RATE_HZ,
                 settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
             )
+            cartesia.meter_with(self._meter, rung.provider, rung.model)
+            return cartesia
         name = voice.on_device if rung.provider == "on-device" else voice.openai
         return services.SmallChunkTTS(
             self._client(rung.provider),
@@ -139,9 +150,7 @@ class ProviderKit:
             register(service, tool, context)
         return service, schema_of(self._agent.tools)
 
-    def topic_reader(
-        self, report: ReportUsage = ignore_usage, *, clock_ms: Callable[[], float]
-    ) -> TopicReader | None:
+    def topic_reader(self) -> TopicReader | None:
         """What finds the topic of a turn: this machine's sentence model, else a small language model."""
         if not self._agent.intents:
             return None
@@ -149,7 +158,7 @@ class ProviderKit:
             return MeaningReader(embed, self._agent)
         if (small := model_beside(self._ladder)) is None:
             return None
-        return ModelReader(self._client(small[0]), *small, self._agent, report, clock_ms)
+        return ModelReader(self._client(small[0]), small[1], self._agent)
 
     def chat_client(self, provider: str) -> AsyncOpenAI:
         """The client of a chat provider, for requests beside the call's own."""
@@ -167,10 +176,13 @@ class ProviderKit:
         small, large = self._ladder.small, rung is self._ladder.llm
         settings = services.SharedClientLLM.Settings(model=rung.model, system_instruction=self._agent.persona)
         if small is None or not large:
-            model = services.SharedClientLLM(self._client(rung.provider), settings=settings)
+            model = services.SharedClientLLM(
+                self._client(rung.provider), self._brevity(rung.provider), settings=settings
+            )
         else:
             model = RoutedLLM(
                 self._client(rung.provider),
+                self._brevity(rung.provider),
                 small=self._model(small),
                 acting_tools=self._acting or [tool.name for tool in self._agent.tools if tool.side_effect],
                 settings=settings,
@@ -222,6 +234,7 @@ class ProviderKit:
         await asyncio.gather(*(client.close() for client in self._clients.values()))
         if self._host is not None:
             await self._host.aclose()
+        self._meter.close()
 
     def _client(self, provider: str) -> AsyncOpenAI:
         if provider not in self._clients:
@@ -236,15 +249,24 @@ class ProviderKit:
                 # The SDK waits 600 s and retries twice with back-off; a caller hears that as a dead line.
                 timeout=OpenAITimeout(READ_S, connect=CONNECT_S),
                 max_retries=0,
+                http_client=MeteredClient(self._meter, provider),
             )
         return self._clients[provider]
 
     def _host_client(self) -> httpx.AsyncClient:
         if self._host is None:
-            self._host = httpx.AsyncClient(
-                base_url=self._speech_url, timeout=httpx.Timeout(READ_S, connect=CONNECT_S)
+            self._host = MeteredHostClient(
+                self._meter,
+                "on-device",
+                base_url=self._speech_url,
+                timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
             )
         return self._host
+
+    def _brevity(self, provider: str) -> Brevity | None:
+        if self._shorter is None:
+            return None
+        return Brevity(self._shorter, "max_completion_tokens" if provider == "openai" else "max_tokens")
 
     def _openai_key(self) -> str:
         assert self._settings.openai_api_key is not None  # noqa: S101 - the ladder checked

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from decimal import Decimal
-from itertools import count
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
-from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -17,10 +14,9 @@ from openai import AsyncOpenAI, OpenAIError
 from repartee.conversation.facts import render
 from repartee.conversation.memory import FoldJob
 from repartee.conversation.summaries import Summary, pick, read_summary, summary_request
-from repartee.conversation.tokens import request_tokens, text_tokens
 from repartee.errors import ProviderError
 from repartee.providers.embedding import Embed
-from repartee.telemetry.usage import Outcome, ReportUsage, Unit, Usage
+from repartee.providers.metering import about
 
 log = structlog.get_logger()
 ANSWER_TOKENS = 900
@@ -52,49 +48,30 @@ class ModelSummariser:
         client: Of the provider.
         provider: As in `provider:model`.
         model: As the provider calls it.
-        report: Takes what each request used, with purpose "summary".
-        clock_ms: The call's clock.
     """
 
     by_model = True
 
-    def __init__(
-        self,
-        client: AsyncOpenAI,
-        provider: str,
-        model: str,
-        report: ReportUsage,
-        clock_ms: Callable[[], float],
-    ) -> None:
+    def __init__(self, client: AsyncOpenAI, provider: str, model: str) -> None:
         self._client = client
         self._provider, self._model = provider, model
-        self._report = report
-        self._clock_ms = clock_ms
-        self._id, self._numbers = uuid4().hex[:12], count(1)
 
     async def summarise(self, job: FoldJob) -> Summary:
-        """Ask for the summary; reports what it used, however it ends."""
+        """Ask for the summary."""
         messages = summary_request(job.earlier, job.facts, job.lines, job.max_tokens)
-        quantities: dict[Unit, Decimal] = {"tokens_in": Decimal(request_tokens(messages))}
-        began_ms, estimated = self._clock_ms(), True
-        outcome: Outcome = "cancelled"
         try:
-            answer = await self._client.chat.completions.create(
-                model=self._model,
-                messages=cast("Any", messages),
-                max_tokens=job.max_tokens + ANSWER_TOKENS,
-                temperature=0,
-                timeout=SUMMARY_S,
-            )
+            with about(purpose="summary"):
+                answer = await self._client.chat.completions.create(
+                    model=self._model,
+                    messages=cast("Any", messages),
+                    max_tokens=job.max_tokens + ANSWER_TOKENS,
+                    temperature=0,
+                    timeout=SUMMARY_S,
+                )
             text = (answer.choices[0].message.content if answer.choices else None) or ""
-            quantities["tokens_out"], outcome = Decimal(text_tokens(text)), "done"
-            if answer.usage is not None:
-                estimated = False
-                quantities = _quantities(answer.usage)
             material = "\n".join((job.earlier, render(job.facts), *job.lines))
             return read_summary(text, material, job.upto - 1)
         except OpenAIError as error:
-            outcome = "failed"
             raise ProviderError(
                 f"{self._provider} did not write the notes: {type(error).__name__}",
                 kind="unavailable",
@@ -106,30 +83,6 @@ class ModelSummariser:
                 kind="refused",
                 provider=self._provider,
             ) from error
-        finally:
-            self._report(
-                Usage(
-                    f"summary-{self._id}-{next(self._numbers)}",
-                    "llm",
-                    self._provider,
-                    self._model,
-                    quantities,
-                    outcome,
-                    estimated,
-                    purpose="summary",
-                    started_at_ms=began_ms,
-                    ended_at_ms=self._clock_ms(),
-                )
-            )
-
-
-def _quantities(usage: Any) -> dict[Unit, Decimal]:
-    cached = getattr(usage.prompt_tokens_details, "cached_tokens", None) or 0
-    return {
-        "tokens_in": Decimal(usage.prompt_tokens),
-        "tokens_cached": Decimal(cached),
-        "tokens_out": Decimal(usage.completion_tokens),
-    }
 
 
 class PickingSummariser:
@@ -158,7 +111,8 @@ class PickingSummariser:
             return None
         try:
             async with asyncio.timeout(EMBED_S):
-                vectors = await self._embed(lines)
+                with about(purpose="summary"):
+                    vectors = await self._embed(lines)
         except (httpx.HTTPError, TimeoutError, ValueError, KeyError) as error:
             log.info("memory.host_did_not_rank", error=type(error).__name__)
             return None
@@ -179,10 +133,8 @@ class Clients(Protocol):
         ...
 
 
-def summariser(
-    clients: Clients, chosen: tuple[str, str] | None, report: ReportUsage, clock_ms: Callable[[], float]
-) -> Summariser:
+def summariser(clients: Clients, chosen: tuple[str, str] | None) -> Summariser:
     """Build what writes the notes."""
     if chosen is None:
         return PickingSummariser(clients.embedder())
-    return ModelSummariser(clients.chat_client(chosen[0]), *chosen, report, clock_ms)
+    return ModelSummariser(clients.chat_client(chosen[0]), *chosen)

@@ -6,6 +6,8 @@ import json
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +22,7 @@ from fastapi.staticfiles import StaticFiles
 from livekit import api
 from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest
 
+from repartee.server.admission import Admission
 from repartee.session.callers import CALLER_ID, valid_id
 from repartee.settings import Settings
 from repartee.urls import http_url
@@ -71,9 +74,16 @@ class RateLimit:
         return 0.0 if allowed else (1 - level) * 60 / self._per_minute
 
 
-def create_app(settings: Settings, site: Site) -> FastAPI:
-    """Build the application."""
-    app = FastAPI(title="repartee", docs_url=None, redoc_url=None, openapi_url=None)
+def create_app(settings: Settings, site: Site, admission: Admission | None = None) -> FastAPI:
+    """Build the application; `admission` may refuse calls before a token is given out."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if admission is not None:
+            await admission.aclose()
+
+    app = FastAPI(title="repartee", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     limit = RateLimit(RATE_PER_MINUTE)
 
     async def token(request: Request) -> JSONResponse:
@@ -83,6 +93,9 @@ def create_app(settings: Settings, site: Site) -> FastAPI:
         body = await _body(request)
         if isinstance(body, JSONResponse):
             return body
+        if admission is not None and (full := await admission.refusal()) is not None:
+            log.warning("token.budget_spent", limit=full.limit)
+            return _error(503, "budget_spent", full.message, retry_after=full.retry_after_s)
         return await _invite(settings, site, body)
 
     for path in PATHS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import structlog
@@ -81,14 +81,16 @@ from repartee.events import (
 from repartee.providers.frames import (
     PauseScoredFrame,
     PieceTranscribedFrame,
+    ReplyContext,
     TranscribeNowFrame,
     TurnClosedFrame,
     VoicePausedFrame,
     VoiceStartedFrame,
 )
 from repartee.session.clauses import Clauses
-from repartee.session.frames import ReplyContext, ReplyEndFrame, ReplyStartFrame
+from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.gate import ReplyGate
+from repartee.session.ledger import Ledger
 from repartee.session.remembering import Remembering
 from repartee.session.tools import ToolPermits
 from repartee.session.wire import AgentState, Wire
@@ -120,6 +122,7 @@ class Parts:
     history: History
     clauses: Clauses
     remembering: Remembering | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 @runtime_checkable
@@ -256,6 +259,7 @@ class Bridge(FrameProcessor):
             self._observe(event)
             before = self._conversation
             self._conversation, commands = advance(before, event, self._policies)
+            self.parts.ledger.observe(event, commands)
             if isinstance(event, TranscriptReceived):
                 self._show_user("")
             for command in commands:
@@ -341,6 +345,7 @@ class Bridge(FrameProcessor):
             case CancelReply(reply_id):
                 parts.permits.cancel(reply_id)
                 heard = parts.gate.cancel(reply_id)
+                parts.ledger.cancelled(reply_id, heard)
                 parts.timeline.mark("reply.cancelled", reply_id=reply_id, heard_characters=len(heard))
                 parts.history.remember_heard(heard, interrupted=True)
                 parts.permits.heard(reply_id, heard)
@@ -353,8 +358,7 @@ class Bridge(FrameProcessor):
         offer = self._tools if isinstance(self._tools, OnOffer) else None
         tools = offer.tools() if offer is not None else self._tools
         messages = parts.history.messages(text, offer.note(reply_id) if offer is not None else "")
-        context = ReplyContext(messages, tools=NOT_GIVEN if tools is None else tools)  # type: ignore[arg-type]
-        context.reply_id = reply_id
+        context = ReplyContext(messages, tools=NOT_GIVEN if tools is None else tools, reply_id=reply_id)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 

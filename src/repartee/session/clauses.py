@@ -29,7 +29,7 @@ __all__ = ["ClauseCutter", "Clauses"]
 class Prefetching(Protocol):
     """A voice that can be asked for a clause before it is its turn."""
 
-    def prefetch(self, text: str) -> None:
+    def prefetch(self, text: str, reply_id: int | None) -> None:
         """Begin to make the audio of a text."""
 
 
@@ -96,7 +96,7 @@ class Clauses(FrameProcessor):
         if self._voice is not None:
             for frame in self._held:
                 if isinstance(frame, AggregatedTextFrame):
-                    self._voice.prefetch(frame.text)
+                    self._voice.prefetch(frame.text, self._reply_id)
         while self._held:
             await self.push_frame(self._held.pop(0))
 

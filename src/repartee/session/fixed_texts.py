@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from repartee.agent import Agent
 from repartee.conversation.clauses import clauses_of
+from repartee.providers.ladder import Ladder
+from repartee.providers.voice_cache import VoiceCache, voice_key
 from repartee.session.asides import long_line
 from repartee.session.lines import lines_for
 
@@ -17,3 +21,8 @@ def fixed_texts(agent: Agent) -> tuple[str, ...]:
     clauses = [clause for answer in answers for clause in clauses_of(answer)]
     texts = (agent.greeting, *lines_for(agent.language).values(), *asides, *clauses)
     return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def kept_voice(data_dir: Path, agent: Agent, ladder: Ladder) -> VoiceCache:
+    """Return where the audio of an agent's voice is kept."""
+    return VoiceCache(data_dir / "voices", voice_key(agent, ladder), fixed_texts(agent))

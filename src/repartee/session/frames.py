@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from pipecat.frames.frames import ControlFrame, DataFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
-
-class ReplyContext(LLMContext):
-    """What the model is asked for one reply; tool calls are recognised by it when their reply is long over."""
-
-    reply_id: int = 0
+from repartee.providers.frames import ReplyFrame
 
 
 @dataclass
@@ -22,14 +18,13 @@ class AsideFrame(ControlFrame):
 
 
 @dataclass
-class ReplyStartFrame(ControlFrame):
+class ReplyStartFrame(ReplyFrame):
     """Everything until the next such frame belongs to this reply.
 
     `context` is what the model is asked, None for a line that needs no model. It travels with the frame because
     an interruption of the reply before may still be on its way through the pipeline.
     """
 
-    reply_id: int = 0
     context: LLMContext | None = None
 
 

@@ -19,20 +19,23 @@ from pipecat.workers.runner import WorkerRunner
 from repartee.agent import Agent, ToolContext, load_agent
 from repartee.conversation import Endpointing, Patience, Policies, Speculation
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
+from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, TextTyped
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
+from repartee.providers.metering import Meter
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
 from repartee.session.agenda import Agenda
 from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.budget import BudgetWatch, policy_for
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory, CallerStore
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
-from repartee.session.fixed_texts import fixed_texts
+from repartee.session.fixed_texts import kept_voice
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
+from repartee.session.ledger import Ledger
 from repartee.session.lines import lines_for
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.remembering import Remembering
@@ -92,6 +95,14 @@ class _Session:
         self._agent: Agent = load_agent(spec.agent_path)
         self._started_s = time.monotonic()
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
+        self._ledger = Ledger(spec.call_id, self._agent.name, mark=self._timeline.mark)
+        self._budget = BudgetWatch(
+            policy_for(self._agent, settings.budget_day_usd),
+            None,
+            lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
+            self._timeline.mark,
+        )
+        self._ledger.on_spent = self._budget.spent
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
         self._report: ReportUsage = ignore_usage
         self._caller_store: CallerStore | None = None
@@ -123,9 +134,10 @@ class _Session:
             guarded,
             ladder,
             spec.speech_url,
-            voice_cache=spec.data_dir / "voices",
-            fixed_texts=fixed_texts(agent),
+            voice_cache=kept_voice(spec.data_dir, agent, ladder),
             acting=self._agenda.toolbox.acts,
+            meter=Meter(self._ledger.take, self._clock_ms),
+            shorter=self._budget.shorter,
         )
         self._bridge = Bridge(
             policies=_policies(agent),
@@ -147,6 +159,7 @@ class _Session:
         folding = asyncio.create_task(self._remembering.run(), name="memory")
         loading = asyncio.create_task(self._callers.run(), name="caller")
         beside = (captions, warming, folding, loading)
+        self._budget.start()
         try:
             reason = await self._drive(worker, wire)
         finally:
@@ -160,9 +173,13 @@ class _Session:
                 await self._remembering.finish()
                 await self._callers.keep()
             await kit.aclose()
+            await self._budget.aclose()
+            self._ledger.close(self._clock_ms())
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
-        self._on_event("ended", {"reason": reason, "at_ms": self._clock_ms()})
+        self._on_event(
+            "ended", {"reason": reason, "at_ms": self._clock_ms(), "bill": self._ledger.bill.summary()}
+        )
         return reason
 
     def _assemble(
@@ -180,7 +197,7 @@ class _Session:
         notes_by = summary_model(self._settings, self._agent, ladder)
         self._remembering = Remembering(
             history,
-            summariser(kit, notes_by, self._report, self._clock_ms),
+            summariser(kit, notes_by),
             timeline.mark,
             lambda: self._agenda.goals,
         )
@@ -213,9 +230,11 @@ class _Session:
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
-        self._agenda.connect(llm, tracker, gate, kit.topic_reader(clock_ms=self._clock_ms))
+            voice.on_spoken = self._ledger.spoken
+        self._agenda.connect(llm, tracker, gate, kit.topic_reader())
         bridge.connect(
-            Parts(gate, wire, timeline, permits, history, clauses, self._remembering), self._agenda
+            Parts(gate, wire, timeline, permits, history, clauses, self._remembering, self._ledger),
+            self._agenda,
         )
         speaking = voice_parts(kit, voice)
         parts = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]

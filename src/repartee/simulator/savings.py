@@ -21,7 +21,7 @@ from repartee.agent import Agent, Cache, Routing
 from repartee.providers import choose_ladder
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ondevice import SpeechHost
-from repartee.session.fixed_texts import fixed_texts
+from repartee.session.fixed_texts import kept_voice
 from repartee.session.text_turns import Answered, TextTurns
 from repartee.session.tiers import Standing
 from repartee.settings import Settings
@@ -83,10 +83,9 @@ async def _side(plan: Plan, agent: Agent, settings: Settings, kept: Path | None)
         host = None
         if ladder.meaning:
             host = await stack.enter_async_context(SpeechHost.start(speech=False))
-        voices = kept / "voices" if kept is not None else None
-        texts = fixed_texts(agent) if kept is not None else ()
+        voices = kept_voice(kept, agent, ladder) if kept is not None else None
         url = host.url if host is not None else None
-        kit = ProviderKit(there, agent, ladder, url, voice_cache=voices, fixed_texts=texts)
+        kit = ProviderKit(there, agent, ladder, url, voice_cache=voices)
         stack.push_async_callback(kit.aclose)
         turns = await stack.enter_async_context(TextTurns.start(kit, plan.folder, plan.standing))
         answered = [await turns.ask(text) for text in plan.turns]
