@@ -27,12 +27,13 @@ from repartee.providers.services import SmallChunkTTS
 from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
-from repartee.session.ledger import Ledger, LedgerRow
+from repartee.session.ledger import Ledger
 from repartee.session.lines import lines_for
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator
+from repartee.store import LedgerRow
 from repartee.telemetry.timeline import Timeline
 from repartee.telemetry.usage import Usage
 from tests.billing import SimulatorPrices

@@ -21,7 +21,8 @@ from repartee.events import (
     SpeechStopped,
     StartReply,
 )
-from repartee.session.ledger import REMEMBERED_REPLIES, Ledger, LedgerRow
+from repartee.session.ledger import REMEMBERED_REPLIES, Ledger
+from repartee.store import LedgerRow
 from repartee.telemetry.usage import Stage, Usage
 
 TICK = SpeechStarted(0, 1)

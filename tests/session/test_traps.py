@@ -22,13 +22,16 @@ from pydantic import SecretStr
 from repartee.agent import ToolContext, load_agent
 from repartee.providers import Ladder, Rung
 from repartee.providers.kit import ProviderKit
+from repartee.providers.prices import load_prices
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.transcribers import FinalizingRealtimeSTT, PiecewiseSTT
+from repartee.session.keeping import Keeping
 from repartee.session.room import RoomClient, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.session import _Session
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
+from repartee.store import Store
 from tests.conftest import FRONT_DESK
 
 CONTEXT = ToolContext("call", None, Path("nowhere"))
@@ -70,7 +73,9 @@ async def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelineWor
     monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9/v1")
     spec = SessionSpec("c", "r", "ws://x", "t", "agent", FRONT_DESK, None, tmp_path, "http://127.0.0.1:9")
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
-    await _Session(spec, settings, asyncio.Event(), lambda *_: None).run()
+    kept = Keeping(Store.open(f"sqlite:///{tmp_path / 'calls.db'}"), load_prices())
+    await _Session(spec, settings, kept, asyncio.Event(), lambda *_: None).run()
+    kept.store.close()
     return built[0]
 
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from repartee.conversation import wordlists as lists
+from repartee.conversation.budget import BudgetState
 from repartee.conversation.likeness import awaits_answer
 from repartee.conversation.policies import BACKCHANNELS
 from repartee.conversation.questions import plain
 
 Tier = Literal["cached", "small", "large"]
-Budget = Literal["normal", "saving", "last"]
-"""`saving`: spend less where it does little harm. `last`: the cheapest that speaks."""
 
 SHORT_WORDS = 14
 LONG_WORDS = 28
@@ -95,7 +94,7 @@ class Turn:
     agent_said: str = ""
     open_goal: bool = False
     has_tools: bool = False
-    budget: Budget = "normal"
+    budget: BudgetState = "normal"
     simple: float | None = None
     hard: float | None = None
 

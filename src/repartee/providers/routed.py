@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from openai import APIError, AsyncOpenAI
@@ -18,6 +19,8 @@ from openai.types.chat import ChatCompletionChunk
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from repartee.conversation.routing import Tier
+from repartee.providers.frames import ReplyContext
+from repartee.providers.metering import about
 from repartee.providers.services import SharedClientLLM
 
 SMALL_S = 1.5
@@ -35,6 +38,7 @@ CANNOT = re.compile(
 class _Try:
     """What the small model has said so far."""
 
+    request_id: str = field(default_factory=lambda: uuid4().hex)
     stream: Any = None
     coming: AsyncIterator[ChatCompletionChunk] | None = None
     """What the stream has yet to give: taken once, so that nothing is read twice or lost."""
@@ -68,6 +72,8 @@ class RoutedLLM(SharedClientLLM):
         self._tiers: WeakKeyDictionary[LLMContext, Tier] = WeakKeyDictionary()
         self.on_takeover: Callable[[LLMContext, str], None] | None = None
         """Called when the large model answers in the small one's place, with why."""
+        self.on_replaced: Callable[[int, str], None] | None = None
+        """Called with a reply and the small model's request that was made for nothing."""
 
     def choose(self, context: LLMContext, tier: Tier) -> None:
         """Say which model answers a context, its rounds of tool calls included."""
@@ -80,7 +86,8 @@ class RoutedLLM(SharedClientLLM):
         tried, why = _Try(), ""
         try:
             async with asyncio.timeout(SMALL_S):
-                tried.stream = await self._small.get_chat_completions(context)
+                with about(name=tried.request_id):
+                    tried.stream = await self._small.get_chat_completions(context)
                 tried.coming = aiter(tried.stream)
                 why = await self._look(tried.coming, tried)
         except TimeoutError:
@@ -93,6 +100,8 @@ class RoutedLLM(SharedClientLLM):
         if not why:
             return self._rest(context, tried)
         await _close(tried.stream)
+        if self.on_replaced is not None and isinstance(context, ReplyContext):
+            self.on_replaced(context.reply_id, tried.request_id)
         return await self._take_over(context, why)
 
     async def _look(self, coming: AsyncIterator[ChatCompletionChunk], tried: _Try) -> str:

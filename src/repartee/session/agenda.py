@@ -19,7 +19,7 @@ from repartee.errors import ToolError
 from repartee.goals import Goals
 from repartee.providers.intents import TopicReader
 from repartee.providers.tool_calls import register, schema_of
-from repartee.session.asides import Asides, long_line
+from repartee.session.asides import Asides, OnSaid, long_line
 from repartee.session.consents import Consents
 from repartee.session.forms import FormDesk
 from repartee.session.gate import ReplyGate
@@ -89,6 +89,13 @@ class Agenda:
         """Where the goals stand: for routing, summaries, the store."""
         return self._keeper.goals if self._keeper is not None else Goals()
 
+    @property
+    def arranging(self) -> bool:
+        """Whether something is being arranged: a goal or form has the floor, or a return is to be offered."""
+        goals = self.goals
+        offers = any(not goal.offered for goal in goals.waiting)
+        return goals.open is not None or offers or self._forms.filling
+
     def on_goals(self, listener: OnGoals) -> None:
         """Tell a listener whenever a goal changes; it must not wait. Before `connect`."""
         self._listeners.append(listener)
@@ -100,9 +107,16 @@ class Agenda:
         self._permits.watch(memory, self._consents, self._forms)
         return memory
 
-    def connect(self, llm: Any, tracker: ReplyTracker, gate: ReplyGate, reader: TopicReader | None) -> None:
+    def connect(
+        self,
+        llm: Any,
+        tracker: ReplyTracker,
+        gate: ReplyGate,
+        reader: TopicReader | None,
+        on_aside: OnSaid | None = None,
+    ) -> None:
         """Take the parts of the pipeline; once, before it starts."""
-        self.toolbox.say = Asides(gate, tracker).say
+        self.toolbox.say = Asides(gate, tracker, on_aside).say
         tracker.before_round = self._refresh
         self._keeper = GoalKeeper(self._agent, reader, self._mark)
         self._permits.watch(self._keeper)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from repartee.session.gate import ReplyGate
 from repartee.session.tracker import ReplyTracker
 
+OnSaid = Callable[[int, str], None]
 _LONG = {
     "en": "One moment, please.",
     "de": "Einen Moment, bitte.",
@@ -23,11 +26,13 @@ class Asides:
     Args:
         gate: Knows what is being heard.
         tracker: Sends them to the voice, before whatever the model says next.
+        on_said: Told of each, with its reply.
     """
 
-    def __init__(self, gate: ReplyGate, tracker: ReplyTracker) -> None:
+    def __init__(self, gate: ReplyGate, tracker: ReplyTracker, on_said: OnSaid | None = None) -> None:
         self._gate = gate
         self._tracker = tracker
+        self._on_said = on_said
 
     async def say(self, reply_id: int, text: str, after_words: bool) -> bool:
         """Say a text if nothing is being said and the reply may be heard; return whether it was.
@@ -40,5 +45,7 @@ class Asides:
         spoke = self._tracker.spoke(reply_id)
         if spoke is None or (spoke and not after_words) or not self._gate.quiet(reply_id):
             return False
+        if self._on_said is not None:
+            self._on_said(reply_id, text)
         await self._tracker.say_aside(text)
         return True

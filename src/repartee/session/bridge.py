@@ -91,6 +91,7 @@ from repartee.session.clauses import Clauses
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
+from repartee.session.record import CallRecord
 from repartee.session.remembering import Remembering
 from repartee.session.tools import ToolPermits
 from repartee.session.wire import AgentState, Wire
@@ -123,6 +124,7 @@ class Parts:
     clauses: Clauses
     remembering: Remembering | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    record: CallRecord | None = None
 
 
 @runtime_checkable
@@ -260,6 +262,8 @@ class Bridge(FrameProcessor):
             before = self._conversation
             self._conversation, commands = advance(before, event, self._policies)
             self.parts.ledger.observe(event, commands)
+            if self.parts.record is not None:
+                self.parts.record.observe(event, commands)
             if isinstance(event, TranscriptReceived):
                 self._show_user("")
             for command in commands:
@@ -280,7 +284,7 @@ class Bridge(FrameProcessor):
             case ReplyFinished():
                 parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
                 parts.history.remember_heard(heard := parts.gate.close(event.reply_id))
-                parts.permits.heard(event.reply_id, heard)
+                self._replied(event.reply_id, heard, heard)
             case WordsGuessed():
                 pass  # many, and only the ones acted upon matter
             case CallerJoined():
@@ -344,12 +348,17 @@ class Bridge(FrameProcessor):
                 await parts.clauses.allow(reply_id)
             case CancelReply(reply_id):
                 parts.permits.cancel(reply_id)
-                heard = parts.gate.cancel(reply_id)
+                made, heard = parts.gate.made(reply_id), parts.gate.cancel(reply_id)
                 parts.ledger.cancelled(reply_id, heard)
                 parts.timeline.mark("reply.cancelled", reply_id=reply_id, heard_characters=len(heard))
                 parts.history.remember_heard(heard, interrupted=True)
-                parts.permits.heard(reply_id, heard)
+                self._replied(reply_id, heard, made)
                 await self.push_frame(InterruptionFrame())
+
+    def _replied(self, reply_id: int, heard: str, made: str) -> None:
+        self.parts.permits.heard(reply_id, heard)
+        if self.parts.record is not None:
+            self.parts.record.replied(reply_id, heard, made)
 
     async def _ask_model(self, command: StartReply) -> None:
         parts, reply_id, text = self.parts, command.reply_id, command.text

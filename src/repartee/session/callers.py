@@ -80,7 +80,7 @@ class CallerMemory:
 
     Args:
         section: The agent's rules.
-        store: Where it is kept; None keeps nothing.
+        store: Where it is kept, if the rules say so; None keeps nothing.
         call_id: This call.
         now: The wall clock, with a time zone.
         mark: Writes to the timeline.
@@ -96,6 +96,8 @@ class CallerMemory:
     ) -> None:
         self._section = section
         self._store = store if section.between_calls else None
+        self._erases = store
+        """What the store has of a caller's calls is erased when they ask, whether or not callers are remembered."""
         self._call_id = call_id
         self._now = now
         self._mark = mark
@@ -186,9 +188,9 @@ class CallerMemory:
         self._forgotten = True
         self.history.forget()
         erased = 0
-        if self._store is not None and self._caller_id is not None:
+        if self._erases is not None and self._caller_id is not None:
             async with asyncio.timeout(STORE_S):
-                erased = await asyncio.to_thread(self._store.forget_caller, self._caller_id)
+                erased = await asyncio.to_thread(self._erases.forget_caller, self._caller_id)
         self._mark("caller.forgotten", rows=erased)
         return json.dumps({"forgotten": True, "erased": erased})
 

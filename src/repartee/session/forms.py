@@ -116,6 +116,11 @@ class FormDesk(ReplyWatcher):
             offered.append(self._correct(form))
         return (*offered, self._leave(form))
 
+    @property
+    def filling(self) -> bool:
+        """Whether a form is being filled."""
+        return self._desk.filling is not None
+
     def note(self) -> str:
         """Return where the form stands, for the end of a request; empty when none is being filled."""
         if (filling := self._desk.filling) is None:

@@ -130,6 +130,11 @@ class ReplyGate(FrameProcessor):
         self._wake.set()
         return reply.heard_text(reply.position) if reply.audible else ""
 
+    def made(self, reply_id: int) -> str:
+        """Return what of a live reply was given to the voice so far."""
+        reply = self._replies.get(reply_id)
+        return reply.full_text() if reply is not None else ""
+
     def heard(self, reply_id: int) -> str:
         """Return what was heard of a live reply so far."""
         reply = self._replies.get(reply_id)

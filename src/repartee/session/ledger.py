@@ -31,6 +31,7 @@ from repartee.events import (
 )
 from repartee.providers.metering import AGAIN
 from repartee.session.bill import Bill
+from repartee.store import LedgerRow
 from repartee.telemetry.usage import Purpose, Usage
 
 log = structlog.get_logger()
@@ -48,29 +49,6 @@ class Prices(Protocol):
         """Return USD, None when the price is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
-    """One request with its price and its judgement.
-
-    Attributes:
-        usage: The request.
-        call_id: The call it was made in.
-        agent: The agent's name.
-        at: When it ended, with a time zone.
-        price_version: Of the table; None without one.
-        cost: USD; None when the price is not known.
-        used: Whether what came back was heard, or led to what was.
-    """
-
-    usage: Usage
-    call_id: str | None
-    agent: str
-    at: datetime
-    price_version: str | None
-    cost: Decimal | None
-    used: bool
-
-
 @dataclass
 class _Reply:
     """What is known of a reply whose requests may still come."""
@@ -84,10 +62,14 @@ class _Reply:
     """Characters whose audio was wanted so far."""
     begins: dict[str, int] = field(default_factory=dict)
     """Where in the reply a request's text begins, in characters."""
+    asides: int = 0
+    """Characters that were said while something took long; they are no part of what was heard."""
+    replaced: set[str] = field(default_factory=set)
+    """Requests whose answer another model's took the place of."""
     waiting: list[tuple[Usage, Decimal | None]] = field(default_factory=list)
 
     def used(self, usage: Usage) -> bool:
-        if usage.outcome == "failed":
+        if usage.outcome == "failed" or usage.request_id in self.replaced:
             return False
         if usage.stage != "tts" or not self.begins:
             return self.heard is None or self.heard > 0
@@ -239,9 +221,20 @@ class Ledger:
             reply.begins[request_id] = reply.spoken
         reply.spoken += len(text.strip()) + 1
 
+    def aside(self, reply_id: int, text: str) -> None:
+        """A line is said in a reply that is no part of what is heard of it."""
+        if (reply := self._replies.get(reply_id)) is not None:
+            reply.asides += len(text.strip()) + 1
+
+    def replaced(self, reply_id: int, request_id: str) -> None:
+        """Another model answers in the place of a request."""
+        if (reply := self._replies.get(reply_id)) is not None:
+            reply.replaced.add(request_id)
+
     def cancelled(self, reply_id: int, heard: str) -> None:
         """A reply was ended before its end; `heard` is what was heard of it."""
-        self._over(reply_id, len(heard.strip()))
+        reply = self._replies.get(reply_id)
+        self._over(reply_id, len(heard.strip()) + (reply.asides if reply is not None else 0))
 
     def _begin(self, reply_id: int, turn_id: int | None, purpose: Purpose) -> None:
         self._replies[reply_id] = _Reply(turn_id, purpose)

@@ -24,18 +24,19 @@ from repartee.providers import Ladder, choose_ladder
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
 from repartee.providers.metering import Meter
+from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
 from repartee.session.agenda import Agenda
+from repartee.session.books import Books
 from repartee.session.bridge import Bridge, Parts, Script
-from repartee.session.budget import BudgetWatch, policy_for
-from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory, CallerStore
+from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
 from repartee.session.fixed_texts import kept_voice
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
-from repartee.session.ledger import Ledger
+from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_for
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.remembering import Remembering
@@ -43,12 +44,12 @@ from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHoo
 from repartee.session.scoring import turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
+from repartee.session.tiers import Standing
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.wire import Wire
 from repartee.settings import Settings
 from repartee.telemetry.timeline import Timeline
-from repartee.telemetry.usage import ReportUsage, ignore_usage
 
 log = structlog.get_logger()
 TEARDOWN_S = 10.0
@@ -61,8 +62,8 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
     Raises:
         ConfigError: The agent file is not usable.
     """
-    del settings
     check_budget(load_agent(agent_path))
+    keeping(settings)
     turn_scorer()
 
 
@@ -83,11 +84,20 @@ async def run_session(
     Raises:
         ReparteeError: The call could not be started.
     """
-    return await _Session(spec, settings, stop, on_event).run()
+    # Open already where the process was warmed up.
+    kept = await asyncio.to_thread(keeping, settings)
+    return await _Session(spec, settings, kept, stop, on_event).run()
 
 
 class _Session:
-    def __init__(self, spec: SessionSpec, settings: Settings, stop: asyncio.Event, on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        spec: SessionSpec,
+        settings: Settings,
+        kept: Keeping,
+        stop: asyncio.Event,
+        on_event: OnEvent,
+    ) -> None:
         self._spec = spec
         self._settings = settings
         self._stop = stop
@@ -95,23 +105,18 @@ class _Session:
         self._agent: Agent = load_agent(spec.agent_path)
         self._started_s = time.monotonic()
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
-        self._ledger = Ledger(spec.call_id, self._agent.name, mark=self._timeline.mark)
-        self._budget = BudgetWatch(
-            policy_for(self._agent, settings.budget_day_usd),
-            None,
+        self._books = Books(
+            spec,
+            self._agent,
+            settings,
+            kept,
+            self._timeline,
+            self._clock_ms,
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
-            self._timeline.mark,
         )
-        self._ledger.on_spent = self._budget.spent
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
-        self._report: ReportUsage = ignore_usage
-        self._caller_store: CallerStore | None = None
         self._callers = CallerMemory(
-            self._agent.memory,
-            self._caller_store,
-            spec.call_id,
-            lambda: datetime.now(UTC),
-            self._timeline.mark,
+            self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
@@ -119,6 +124,19 @@ class _Session:
         return (time.monotonic() - self._started_s) * 1000
 
     async def run(self) -> EndReason:
+        reason: EndReason = "error"
+        try:
+            reason = await self._take()
+        finally:
+            await self._books.aclose(reason)
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._timeline.close()
+        self._on_event(
+            "ended", {"reason": reason, "at_ms": self._clock_ms(), "bill": self._books.ledger.bill.summary()}
+        )
+        return reason
+
+    async def _take(self) -> EndReason:
         agent, spec = self._agent, self._spec
         ladder = await choose_ladder(self._settings, agent)
         permits = ToolPermits()
@@ -136,8 +154,8 @@ class _Session:
             spec.speech_url,
             voice_cache=kept_voice(spec.data_dir, agent, ladder),
             acting=self._agenda.toolbox.acts,
-            meter=Meter(self._ledger.take, self._clock_ms),
-            shorter=self._budget.shorter,
+            meter=Meter(self._books.ledger.take, self._clock_ms),
+            shorter=self._books.budget.shorter,
         )
         self._bridge = Bridge(
             policies=_policies(agent),
@@ -159,9 +177,9 @@ class _Session:
         folding = asyncio.create_task(self._remembering.run(), name="memory")
         loading = asyncio.create_task(self._callers.run(), name="caller")
         beside = (captions, warming, folding, loading)
-        self._budget.start()
+        self._books.budget.start()
         try:
-            reason = await self._drive(worker, wire)
+            return await self._drive(worker, wire)
         finally:
             for task in beside:
                 task.cancel()
@@ -173,14 +191,6 @@ class _Session:
                 await self._remembering.finish()
                 await self._callers.keep()
             await kit.aclose()
-            await self._budget.aclose()
-            self._ledger.close(self._clock_ms())
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._timeline.close()
-        self._on_event(
-            "ended", {"reason": reason, "at_ms": self._clock_ms(), "bill": self._ledger.bill.summary()}
-        )
-        return reason
 
     def _assemble(
         self,
@@ -191,7 +201,7 @@ class _Session:
         context: ToolContext,
         ladder: Ladder,
     ) -> PipelineWorker:
-        bridge, timeline = self._bridge, self._timeline
+        bridge, timeline, books = self._bridge, self._timeline, self._books
         llm, tools = kit.llm(context)
         history = history_for(self._agent, tools, by_answers=ladder.llm.provider == "answers")
         notes_by = summary_model(self._settings, self._agent, ladder)
@@ -216,7 +226,7 @@ class _Session:
             lambda reply_id, text, final: wire.agent_text(reply_id, text, final=final),
         )
         voice = kit.tts()
-        tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir)
+        tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
         gate.on_heard = tiers.heard
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         ears = Ears(
@@ -230,15 +240,25 @@ class _Session:
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
-            voice.on_spoken = self._ledger.spoken
-        self._agenda.connect(llm, tracker, gate, kit.topic_reader())
-        bridge.connect(
-            Parts(gate, wire, timeline, permits, history, clauses, self._remembering, self._ledger),
-            self._agenda,
+            voice.on_spoken = books.ledger.spoken
+        if isinstance(llm, RoutedLLM):
+            llm.on_replaced = books.ledger.replaced
+        self._agenda.connect(llm, tracker, gate, kit.topic_reader(), books.ledger.aside)
+        parts = Parts(
+            gate,
+            wire,
+            timeline,
+            permits,
+            history,
+            clauses,
+            self._remembering,
+            books.ledger,
+            books.record,
         )
+        bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)
-        parts = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
-        pipeline = Pipeline([transport.input(), *parts, transport.output()])
+        middle = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
+        pipeline = Pipeline([transport.input(), *middle, transport.output()])
         return PipelineWorker(
             pipeline,
             params=PipelineParams(
@@ -292,9 +312,20 @@ class _Session:
             chat=lambda text: submit(TextTyped(now(), text)),
             network=lambda what: self._timeline.mark(f"network.{what}"),
             sensitivity=self._set_sensitivity,
-            identified=self._callers.identified,
-            rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._callers.forget},
+            identified=self._identified,
+            rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
+
+    def _standing(self) -> Standing:
+        return Standing(self._agenda.arranging, self._books.budget.state)
+
+    def _identified(self, caller_id: str) -> None:
+        self._callers.identified(caller_id)
+        self._books.record.identified(caller_id)
+
+    async def _forget(self, payload: str) -> str:
+        self._books.record.forget()
+        return await self._callers.forget(payload)
 
     def _set_sensitivity(self, sensitivity: Sensitivity) -> None:
         enabled = self._bridge.interruption.enabled

@@ -17,13 +17,14 @@ from typing import Any
 from pipecat.frames.frames import LLMContextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.processors.aggregators.llm_context import NOT_GIVEN, LLMContext
+from pipecat.processors.aggregators.llm_context import NOT_GIVEN
 from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import ToolContext
 from repartee.conversation.history import History
 from repartee.errors import ProviderError
 from repartee.events import Event, ReplyFinished
+from repartee.providers.frames import ReplyContext
 from repartee.providers.kit import ProviderKit
 from repartee.providers.services import SmallChunkTTS
 from repartee.session.clauses import Clauses
@@ -146,7 +147,7 @@ class TextTurns:
         now = self._now = _Now(time.monotonic(), self._now.reply_id + 1)
         self._gate.open(now.reply_id, held=False)
         tools: Any = NOT_GIVEN if self._tools is None else self._tools
-        context = LLMContext(self.history.messages(text), tools=tools)  # type: ignore[arg-type]
+        context = ReplyContext(self.history.messages(text), tools=tools, reply_id=now.reply_id)
         self.history.remember_user(text)
         await self.worker.queue_frames(
             [ReplyStartFrame(reply_id=now.reply_id, context=context), LLMContextFrame(context=context)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pipecat.processors.frame_processor import FrameProcessor
@@ -12,17 +13,22 @@ from repartee.providers.kit import ProviderKit
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
 from repartee.session.kept import KeptVoice
-from repartee.session.tiers import TierParts, Tiers
+from repartee.session.tiers import Standing, TierParts, Tiers
 from repartee.telemetry.timeline import Timeline
 
 LEARNED_FILE = "answers.db"
 
 
 def tiers_for(
-    kit: ProviderKit, llm: LLMService, voice: TTSService, timeline: Timeline, data_dir: Path
+    kit: ProviderKit,
+    llm: LLMService,
+    voice: TTSService,
+    timeline: Timeline,
+    data_dir: Path,
+    standing: Callable[[], Standing],
 ) -> Tiers:
     """Return the tiers of one call."""
-    return Tiers(tier_parts(kit, llm, voice, data_dir), timeline.mark)
+    return Tiers(tier_parts(kit, llm, voice, data_dir), timeline.mark, standing)
 
 
 def tier_parts(kit: ProviderKit, llm: LLMService, voice: TTSService, data_dir: Path) -> TierParts:

@@ -26,8 +26,9 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
+from repartee.conversation.budget import BudgetState
 from repartee.conversation.clauses import clauses_of
-from repartee.conversation.routing import Budget, Tier, Turn, route
+from repartee.conversation.routing import Tier, Turn, route
 from repartee.providers.answer_cache import AnswerCache
 from repartee.providers.known_questions import Found
 from repartee.providers.voice_cache import VoiceCache
@@ -57,7 +58,7 @@ class Standing:
     """
 
     open_goal: bool = False
-    budget: Budget = "normal"
+    budget: BudgetState = "normal"
 
 
 @dataclass(frozen=True, slots=True)
