@@ -12,6 +12,7 @@ import uvicorn
 from rich.console import Console
 
 from repartee.agent import Agent, load_agent
+from repartee.cli.kept_calls import bill_of_no_call, kept_calls
 from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
@@ -19,6 +20,8 @@ from repartee.providers.ladder import summary_model
 from repartee.providers.ondevice import SpeechHost
 from repartee.providers.prepared_voice import preparing_voice
 from repartee.server import Site, create_app
+from repartee.server.admission import Admission, day_limits
+from repartee.session.budget import today_reader
 from repartee.session.fixed_texts import fixed_texts
 from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
@@ -45,6 +48,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
     async with contextlib.AsyncExitStack() as stack:
         # What takes longest begins first: session processes import and load while the rest starts.
         warming = await stack.enter_async_context(_warm_worker(settings)) if worker else None
+        kept = await stack.enter_async_context(kept_calls(settings, worker=worker))
         ladder = await choose_ladder(settings, agent)
         summary_model(settings, agent, ladder)
         check_budget(agent)
@@ -62,10 +66,16 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                         worker_health(warm, settings.host, settings.worker_health_port)
                     )
                 jobs.append(await _register(warm, access, speech_url, stop))
-                await stack.enter_async_context(preparing_voice(settings, agent, ladder, fixed_texts(agent)))
+                bill = await stack.enter_async_context(bill_of_no_call(kept, agent.name))
+                texts = fixed_texts(agent)
+                await stack.enter_async_context(preparing_voice(settings, agent, ladder, texts, bill))
             if http and not stop.is_set():
                 site = _site(access, agent, ladder)
-                jobs.append(asyncio.create_task(_serve_http(settings, site, stop), name="http"))
+                admission = Admission(
+                    day_limits(agent.budget, settings.budget_day_usd), today_reader(kept.store, agent.name)
+                )
+                serving = _serve_http(settings, site, admission, stop)
+                jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder)
             await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -128,9 +138,9 @@ class _Http(uvicorn.Server):
         yield
 
 
-async def _serve_http(settings: Settings, site: Site, stop: asyncio.Event) -> None:
+async def _serve_http(settings: Settings, site: Site, admission: Admission, stop: asyncio.Event) -> None:
     config = uvicorn.Config(
-        create_app(settings, site),
+        create_app(settings, site, admission),
         host=settings.host,
         port=settings.port,
         log_level="warning",

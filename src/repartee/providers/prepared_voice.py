@@ -17,8 +17,11 @@ from openai import Timeout as OpenAITimeout
 
 from repartee.agent import Agent
 from repartee.providers.ladder import Ladder
+from repartee.providers.metered_http import MeteredClient
+from repartee.providers.metering import Meter, about
 from repartee.providers.voice_cache import VoiceCache, voice_key
 from repartee.settings import Settings
+from repartee.telemetry.usage import ReportUsage, ignore_usage
 
 log = structlog.get_logger()
 TEXT_S = 20.0
@@ -28,7 +31,11 @@ MAX_FAILED = 3
 
 @asynccontextmanager
 async def preparing_voice(
-    settings: Settings, agent: Agent, ladder: Ladder, texts: Sequence[str]
+    settings: Settings,
+    agent: Agent,
+    ladder: Ladder,
+    texts: Sequence[str],
+    report: ReportUsage = ignore_usage,
 ) -> AsyncIterator[None]:
     """Make the audio while the context lasts.
 
@@ -37,6 +44,7 @@ async def preparing_voice(
         agent: Whose voice.
         ladder: Which voice it is.
         texts: What is said for sure, as the voice will be asked for it.
+        report: Takes what each request used, with purpose "warm_up".
     """
     key = settings.openai_api_key
     if ladder.tts.provider != "openai" or key is None or not agent.cache.prepare_voice:
@@ -47,6 +55,7 @@ async def preparing_voice(
         base_url=settings.openai_base_url,
         timeout=OpenAITimeout(TEXT_S, connect=2.0),
         max_retries=0,
+        http_client=MeteredClient(Meter(report), ladder.tts.provider),
     )
     cache = VoiceCache(settings.state_dir / "voices", voice_key(agent, ladder), texts)
     making = asyncio.create_task(make_voice(client, agent, ladder, cache, texts), name="prepare-voice")
@@ -68,13 +77,14 @@ async def make_voice(
             continue
         try:
             async with asyncio.timeout(TEXT_S):
-                response = await client.audio.speech.create(
-                    input=text,
-                    model=ladder.tts.model,
-                    voice=agent.voice.openai,
-                    response_format="pcm",
-                    speed=agent.voice.speed,
-                )
+                with about(purpose="warm_up"):
+                    response = await client.audio.speech.create(
+                        input=text,
+                        model=ladder.tts.model,
+                        voice=agent.voice.openai,
+                        response_format="pcm",
+                        speed=agent.voice.speed,
+                    )
             cache.put(text, response.content)
             characters, failed = characters + len(text), 0
         except (OpenAIError, TimeoutError) as error:

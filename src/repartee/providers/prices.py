@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import structlog
 import yaml
@@ -112,6 +112,20 @@ class PriceTable:
                 hint="add it to the file that REPARTEE_PRICES names; until then its requests have no cost",
             )
         return cost
+
+
+class Pricing(Protocol):
+    """A price table."""
+
+    version: str
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """Return USD, None when the price is not known."""
+
+
+def cost_of(prices: Pricing, usage: Usage) -> Decimal | None:
+    """Return what a request cost; one that the provider does not charge for costs nothing, whatever its price."""
+    return prices.cost(usage) if usage.billed else _NOTHING
 
 
 def load_prices(override: Path | None = None) -> PriceTable:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol
 
 import structlog
 
@@ -30,6 +29,7 @@ from repartee.events import (
     StartReply,
 )
 from repartee.providers.metering import AGAIN
+from repartee.providers.prices import Pricing, cost_of
 from repartee.session.bill import Bill
 from repartee.store import LedgerRow
 from repartee.telemetry.usage import Purpose, Usage
@@ -38,15 +38,6 @@ log = structlog.get_logger()
 REMEMBERED_REPLIES = 256
 REMEMBERED_REQUESTS = 10_000
 NOTHING = Decimal(0)
-
-
-class Prices(Protocol):
-    """A price table."""
-
-    version: str
-
-    def cost(self, usage: Usage) -> Decimal | None:
-        """Return USD, None when the price is not known."""
 
 
 @dataclass
@@ -94,7 +85,7 @@ class Ledger:
         call_id: str = "",
         agent: str = "",
         *,
-        prices: Prices | None = None,
+        prices: Pricing | None = None,
         write: Callable[[LedgerRow], None] | None = None,
         mark: Callable[..., None] | None = None,
         on_spent: Callable[[Decimal], None] | None = None,
@@ -137,9 +128,7 @@ class Ledger:
             self.on_spent(self.bill.cost)
 
     def _cost(self, usage: Usage) -> Decimal | None:
-        if not usage.billed:
-            return NOTHING
-        cost = self._prices.cost(usage) if self._prices is not None else None
+        cost = cost_of(self._prices, usage) if self._prices is not None else None
         if cost is None:
             name = f"{usage.provider}:{usage.model}"
             if name not in self.bill.unknown:
