@@ -1,7 +1,7 @@
 """The front desk's calendar: real appointments in a small SQLite file.
 
 Slots are 20 minutes, Monday to Friday, 8:00 to 18:00. A slot is booked once; booking the same slot for the same
-name again is the same booking, so a repeated request does no harm.
+name again is the same booking, so a repeated request does no harm. What takes something away asks the caller first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS appointments (
 """
 
 
-@tool
+@tool(says="One moment, I look at the calendar.")
 def free_slots(ctx: ToolContext, day: date, around: time = time(8, 0)) -> str:
     """Find free appointments on a day.
 
@@ -82,7 +82,41 @@ def find_appointment(ctx: ToolContext, name: str) -> str:
     return f"{name} has an appointment on {said}."
 
 
-@tool(side_effect=True)
+@tool(
+    side_effect=True,
+    confirm="I'll move the next appointment of {name} to {day} at {at}. Is that right?",
+    undoes=("book_appointment", "cancel_appointment", "move_appointment"),
+)
+def move_appointment(ctx: ToolContext, name: str, day: date, at: time) -> str:
+    """Move a patient's next appointment to another day or time.
+
+    Args:
+        name: The patient's full name.
+        day: The new day, as YYYY-MM-DD.
+        at: The new time, as HH:MM.
+    """
+    start = datetime.combine(day, at)
+    with _calendar(ctx) as db:
+        row = next(iter(_coming(db, name)), None)
+        if row is None:
+            raise ToolError(f"I can't find an appointment for {name}.")
+        _check_open(start)
+        try:
+            db.execute(
+                "UPDATE appointments SET starts_at = ? WHERE starts_at = ?", (start.isoformat(), row[0])
+            )
+        except sqlite3.IntegrityError:
+            others = [_say_time(free) for free in _free(db, day, at, 2)]
+            offer = f" I could offer {_say_list(others)}." if others else ""
+            raise ToolError(f"{_say_time(start)} on {_say_day(day)} is taken.{offer}") from None
+    return f"The appointment of {name.strip()} is now on {_say_day(day)} at {_say_time(start)}."
+
+
+@tool(
+    side_effect=True,
+    confirm="I'll cancel the next appointment of {name}. Is that right?",
+    undoes=("book_appointment", "move_appointment"),
+)
 def cancel_appointment(ctx: ToolContext, name: str) -> str:
     """Cancel a patient's next appointment.
 

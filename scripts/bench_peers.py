@@ -22,18 +22,8 @@ RUNS = {
     ],
     "peers-interruption": [
         *("--suite", "barge-in", "--suite", "backchannel", "--suite", "noise", "--profile", FIXED),
-        *(
-            "--system",
-            "repartee",
-            "--system",
-            "pipecat",
-            "--system",
-            "livekit",
-            "--items",
-            "7",
-            "--warm-up",
-            "2",
-        ),
+        *("--system", "repartee", "--system", "pipecat", "--system", "livekit"),
+        *("--items", "6", "--warm-up", "2"),
     ],
 }
 SWEEP = {

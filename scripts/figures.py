@@ -30,6 +30,7 @@ def main() -> int:
     """Rewrite or check; return the exit code."""
     changed = False
     for path, figures in (
+        (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
     ):
@@ -141,6 +142,55 @@ Where the time goes (fixed vendors):
 | step | median ms | p95 ms |
 |---|---|---|
 {steps}"""
+
+
+def caching() -> str:
+    """Return the figures of the page on the answer cache."""
+    cache, savings = load("cache"), load("savings")
+    halves = cache["halves"]
+    lines = "".join(
+        f"| {name} | {figures['same']} / {figures['different']} | {figures['precision']:.3f} | {figures['recall']:.3f} "
+        f"| {figures['wrong']} ({figures['wrong_hit_rate']:.1%}) |\n"
+        for name, figures in halves.items()
+    )
+    domains = "".join(
+        f"| {domain} | {held['same']} / {held['different']} | {held['precision']:.2f} | {held['recall']:.2f} "
+        f"| {held['wrong']} |\n"
+        for domain, held in halves["held-out"]["by_domain"].items()
+    )
+    all_known = halves["held-out"]["among_all"]
+    calls = "".join(
+        f"| {name} | {side['usd']} | {side['requests'].get('llm', 0)} | {side['characters']} "
+        f"| {side['first_text_ms']['p50']:.0f} | {side['first_audio_ms']['p50']:.0f} "
+        f"| {', '.join(f'{tier} {count}' for tier, count in side['tiers'].items())} |\n"
+        for name, side in (
+            ("without savings", savings["first_call"]["off"]),
+            ("with, a machine's first call", savings["first_call"]["on"]),
+            ("with, a later call", savings["later_call"]["on"]),
+        )
+    )
+    return f"""
+{cache["pairs"]} pairs of questions, {cache["same"]} of them of the same meaning, the others near misses; `likeness: {cache["likeness"]}`.
+
+| half | same / different | precision | recall | wrong hits |
+|---|---|---|---|---|
+{lines}
+Held-out half, by domain:
+
+| domain | same / different | precision | recall | wrong hits |
+|---|---|---|---|---|
+{domains}
+With all known questions of a domain at once: {all_known["right"]} right, {all_known["wrong"]} wrong, {all_known["missed"]} missed. One decision takes {cache["decision_ms"]["p50"]:.0f} ms in
+the median, {cache["decision_ms"]["p95"]:.0f} ms at the 95th percentile, vectors included; the routing {cache["routing_ms"]["p95"]:.3f} ms.
+
+{savings["first_call"]["turns"]} turns of a call to the front desk, learning on, small model `gpt-4.1-nano`, simulated vendors (profile *{savings["profile"]}*,
+model and voice; their list prices). The first call saves {savings["first_call"]["saved"]:.0%}, a later one {savings["later_call"]["saved"]:.0%}; turns answered
+differently: {len(savings["first_call"]["answered_differently"]) + len(savings["later_call"]["answered_differently"])}.
+
+| | USD | model requests | characters voiced | first text, ms, median | first audio, ms, median | tiers |
+|---|---|---|---|---|---|---|
+{calls}
+"""
 
 
 if __name__ == "__main__":

@@ -3,18 +3,27 @@
 `pieces`: long turns transcribed by the piece, as a call does it, against one pass over the whole: word error.
 `core`: how long one decision of the conversation core takes.
 `onsets`: how soon the end of a command is told, and how many false pauses that costs, by the silence waited for.
+`memory`: what is remembered of an hour's scripted call, by who writes the notes, and what it adds to a reply.
+`cache`: how often the answer cache hits, how often wrongly, on labelled pairs of questions, and how long it takes.
+`savings`: thirty turns with and without the cache and the routing, against simulated vendors: cost and time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import re
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+# Read by numpy when it loads: two threads on the sentence model's small vectors only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
@@ -30,9 +39,17 @@ PAUSE_S = 0.6
 
 def main() -> int:
     """Run what is asked for, or all."""
-    wanted = sys.argv[1:] or ["pieces", "core", "onsets"]
+    wanted = sys.argv[1:] or ["pieces", "core", "onsets", "memory", "cache", "savings"]
+    measures = {
+        "pieces": pieces,
+        "core": core,
+        "onsets": onsets,
+        "memory": memory,
+        "cache": cache,
+        "savings": savings,
+    }
     for name in wanted:
-        result = {"pieces": pieces, "core": core, "onsets": onsets}[name]()
+        result = measures[name]()
         result["command"] = f"python scripts/measure.py {name}"
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
@@ -198,6 +215,98 @@ def _pauses(item: Any, pcm: np.ndarray, chances: list[float], params: Any) -> tu
     ]
     early = [at for at in told if at < item.end_s - 0.05]
     return len(early), next((at - item.end_s for at in told if at >= item.end_s - 0.05), None)
+
+
+def memory() -> dict[str, Any]:
+    """Hold the hour's call with each writer of notes, and without notes."""
+    from tests.conversation import long_call  # noqa: PLC0415
+
+    writers = {
+        "picked at the limit": {"summarise": None},
+        "picked off the path": {"summarise": long_call.by_picking},
+        "simulated model": {"summarise": long_call.by_simulated_model},
+        "newest turns only": {"summarise": long_call.by_picking, "notes": False},
+    }
+    seeds = (1, 2, 3, 4, 5)
+    runs = {name: [long_call.run(seed=seed, **how) for seed in seeds] for name, how in writers.items()}
+    return {
+        "minutes": long_call.MINUTES,
+        "seeds": len(seeds),
+        "writers": {name: together([run.told() for run in told]) for name, told in runs.items()},
+        "prompt_ms": prompt_ms(),
+    }
+
+
+def together(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean over runs; of what is largest, the largest."""
+    return {
+        key: max(run[key] for run in runs)
+        if key.startswith("largest")
+        else round(sum(run[key] for run in runs) / len(runs), 3)
+        for key in runs[0]
+    }
+
+
+def prompt_ms() -> dict[str, float]:
+    """Time what the memory does in a reply's way: making the request, an hour into the call."""
+    from tests.conversation import long_call  # noqa: PLC0415
+
+    from repartee.conversation.history import History  # noqa: PLC0415
+    from repartee.conversation.memory import Memory  # noqa: PLC0415
+
+    history, times = History(Memory()), []
+    for _, user, agent in long_call.script(1):
+        began = time.process_time()
+        history.messages(user)
+        times.append((time.process_time() - began) * 1000)
+        history.remember_user(user)
+        history.remember_heard(agent)
+    return {"p50": round(float(np.median(times)), 2), "largest": round(max(times), 2)}
+
+
+def cache() -> dict[str, Any]:
+    """Measure the answer cache and the routing."""
+    from repartee.conversation.routing import Turn, route  # noqa: PLC0415
+    from repartee.providers.ondevice import registry  # noqa: PLC0415
+    from repartee.providers.ondevice.sentences import SentenceModel  # noqa: PLC0415
+    from repartee.simulator.answer_pairs import load_pairs, measure  # noqa: PLC0415
+
+    model = SentenceModel(*registry.minilm_files())
+
+    async def embed(texts: Sequence[str]) -> Any:
+        return model.embed(list(texts))
+
+    pairs = load_pairs(ROOT / "benchmarks" / "data" / "answer_pairs.jsonl")
+    result = asyncio.run(measure(pairs, embed))
+    took = []
+    for pair in pairs:
+        began = time.perf_counter()
+        route(Turn(pair.asked, has_tools=True))
+        took.append((time.perf_counter() - began) * 1000)
+    result["routing_ms"] = {
+        "p50": round(float(np.median(took)), 3),
+        "p95": round(float(np.percentile(took, 95)), 3),
+    }
+    return result
+
+
+def savings() -> dict[str, Any]:
+    """Run the thirty turns: a machine's first call, and a later one."""
+    from repartee.agent import Routing, load_agent  # noqa: PLC0415
+    from repartee.settings import Settings  # noqa: PLC0415
+    from repartee.simulator.providers import SimulatorConfig  # noqa: PLC0415
+    from repartee.simulator.savings import Plan, compare  # noqa: PLC0415
+
+    desk = load_agent(ROOT / "agents" / "front-desk.yaml")
+    cache = desk.cache.model_copy(update={"learn": True})
+    agent = desk.model_copy(update={"cache": cache, "routing": Routing(small="openai:gpt-4.1-nano")})
+    data = ROOT / "benchmarks" / "data"
+    turns = (data / "savings_turns.txt").read_text(encoding="utf-8").splitlines()
+    config = SimulatorConfig(profile="fast", script=data / "savings_script.yaml")
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(agent, turns, config, Path(folder))
+        first, later = (asyncio.run(compare(plan, Settings())) for _ in range(2))
+    return {"profile": config.profile, "first_call": first, "later_call": later}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main() -> int:
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     steps = [python_packages, livekit_server, web_page, models]
     if "--tests" in sys.argv[1:]:
-        steps.append(browser)
+        steps += [browser, postgresql]
     if "--check-web" in sys.argv[1:]:
         steps = [web_checks]
     for number, step in enumerate(steps, 1):
@@ -101,13 +101,23 @@ def models() -> None:
 
 def browser() -> None:
     """Chromium, for the browser tests."""
-    if shutil.which("chromium") or shutil.which("google-chrome"):
-        return
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        apt("chromium", "the browser tests need Chromium")
+
+
+def postgresql() -> None:
+    """PostgreSQL, for the store's tests; they run a server of their own."""
+    if not (shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
+        apt("postgresql", "the store's tests need PostgreSQL")
+
+
+def apt(package: str, needed: str) -> None:
+    """Install a package of the system."""
     if shutil.which("apt-get") is None:
-        raise SetupError("the browser tests need Chromium; install it and run this again")
+        raise SetupError(f"{needed}; install it and run this again")
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     run([*sudo, "apt-get", "update", "-qq"])
-    run([*sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], quiet=True)
+    run([*sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", package], quiet=True)
 
 
 def find_uv() -> str:

@@ -5,7 +5,8 @@ ReparteeError
 ├── ProviderError    a vendor or an on-device model (`kind` says which way it failed)
 ├── MediaError       LiveKit or the audio itself
 ├── CapacityError    too many calls; the caller may retry after `retry_after_s`
-└── ToolError        an agent's own tool function
+├── ToolError        an agent's own tool function
+└── StoreError       the database of calls: it does not answer, or refuses
 
 Each carries one sentence that says what happened, where, and what to do next.
 """
@@ -60,3 +61,9 @@ class ToolError(ReparteeError):
     """A tool failed; the message is safe to be told to the model."""
 
     exit_code = 6
+
+
+class StoreError(ReparteeError):
+    """The database of calls does not answer, or refuses; a call goes on without it."""
+
+    exit_code = 7

@@ -19,10 +19,12 @@ Asked = Literal["nothing", "answer", "digits"]
 """What the agent asked for last: numbers and spelled words come in groups, and a bare "yes" is a whole answer only to
 a question."""
 
-Line = Literal["trouble", "not_heard", "goodbye"]
+Line = Literal["trouble", "not_heard", "goodbye", "budget"]
 """Fixed sentences spoken without asking the model; their words depend on the agent's language."""
 
-EndReason = Literal["caller_left", "no_caller", "stopped", "room_closed", "max_duration", "hung_up", "error"]
+EndReason = Literal[
+    "caller_left", "no_caller", "stopped", "room_closed", "max_duration", "hung_up", "budget", "error"
+]
 
 # --- events: facts, named in the past tense -----------------------------------------------------------------
 
@@ -124,6 +126,13 @@ class DeadlinePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetSpent:
+    """The money for this call is spent: it is to end, politely."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """The call is over, whatever the reason."""
 
@@ -143,6 +152,7 @@ Event: TypeAlias = (
     | ReplyFinished
     | ReplyFailed
     | DeadlinePassed
+    | BudgetSpent
     | CallEnded
 )
 

@@ -6,9 +6,12 @@ every other package is handed the part it needs. Secrets are `SecretStr`, so the
 
 from __future__ import annotations
 
+import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -56,8 +59,32 @@ class Settings(BaseSettings):
     warm_processes: int = Field(default=1, ge=0, le=64, validation_alias="repartee_warm_processes")
     state_dir: Path = Field(default_factory=_state_dir, validation_alias="repartee_state_dir")
     cache_dir: Path = Field(default_factory=_cache_dir, validation_alias="repartee_cache_dir")
+    #: Where calls are kept; unset: an SQLite file in the state folder. It may hold a password.
+    database_url: SecretStr | None = Field(default=None, validation_alias="repartee_database_url")
+    prices: Path | None = Field(default=None, validation_alias="repartee_prices")
+    keep_days: int = Field(default=30, ge=1, le=36_500, validation_alias="repartee_keep_days")
+    #: USD that all calls of this installation may cost in a day (UTC); unset: no limit.
+    budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="repartee_log_level"
     )
+
+    @property
+    def store_url(self) -> str:
+        """The database of calls."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.state_dir.absolute() / 'repartee.db'}"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where rows wait while the database is away."""
+        return self.state_dir.absolute() / "spool"
+
+
+def variable(name: str) -> str | None:
+    """Return one environment variable that an agent file asks for by name: from the environment, else from `.env`."""
+    value = os.environ.get(name)
+    return value if value is not None else dotenv_values(".env").get(name)

@@ -35,6 +35,17 @@ def write(folder: Path, text: str, tools: str | None = None) -> Path:
         (GOOD + "models:\n  llm: gpt\n", r":5: 'gpt' is not of the form provider:model"),
         (GOOD + "name: B\n", r":4: key 'name' is given twice"),
         (GOOD + "answers: [\n", r":\d: not valid YAML"),
+        (GOOD + "memory:\n  turn: 3\n", r":5: unknown key 'turn'; did you mean 'turns'\?"),
+        (
+            GOOD + "memory:\n  summary: extractiv\n",
+            r":5: 'extractiv' is neither.*; did you mean 'extractive'\?",
+        ),
+        (
+            GOOD + "memory:\n  summary: opnai:x\n",
+            r":5: notes cannot be written by 'opnai'; did you mean 'openai'",
+        ),
+        (GOOD + "memory:\n  enabled: no\n  between_calls: yes\n", r":4: between_calls needs the memory"),
+        (GOOD + "memory:\n  tokens: 10\n", r":5: 'memory.tokens': .* \(got int 10\)"),
         ("- a\n", r":1: an agent file is a mapping"),
         (GOOD + "tools: tols.py\n", r":4: there is no tools file 'tols.py'"),
         (GOOD + "tools: ../x.py\n", r":4: tools '../x.py' must be beside the agent file"),
@@ -142,6 +153,19 @@ class TestFrontDesk:
         )
         assert "cancelled" in await self.tools["cancel_appointment"].call({"name": "Jennifer Smith"}, ctx)
         assert "can't find" in await self.tools["find_appointment"].call({"name": "Jennifer Smith"}, ctx)
+
+    async def test_an_appointment_is_moved_to_a_free_slot(self, tmp_path: Path) -> None:
+        ctx = ToolContext("call", None, tmp_path)
+        day = self.day.isoformat()
+        for name, at in (("Ann Hill", "10:00"), ("Bob Hill", "10:20")):
+            await self.tools["book_appointment"].call({"name": name, "day": day, "at": at}, ctx)
+        move = self.tools["move_appointment"]
+        with pytest.raises(ToolError, match="is taken"):
+            await move.call({"name": "Ann Hill", "day": day, "at": "10:20"}, ctx)
+        assert "11 in the morning" in await move.call({"name": "Ann Hill", "day": day, "at": "11:00"}, ctx)
+        assert "11 in the morning" in await self.tools["find_appointment"].call({"name": "Ann Hill"}, ctx)
+        with pytest.raises(ToolError, match="can't find"):
+            await move.call({"name": "Nobody", "day": day, "at": "12:00"}, ctx)
 
     @pytest.mark.parametrize("at", ["07:00", "18:00", "10:05"])
     async def test_a_time_that_is_none_is_refused(self, tmp_path: Path, at: str) -> None:

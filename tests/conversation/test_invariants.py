@@ -22,7 +22,9 @@ from repartee.conversation import (
     Yielding,
     advance,
 )
+from repartee.conversation.state import Farewell
 from repartee.events import (
+    BudgetSpent,
     CallEnded,
     CallerJoined,
     DeadlineName,
@@ -31,8 +33,10 @@ from repartee.events import (
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
+    SpeakLine,
     SpeechStarted,
     SpeechStopped,
+    StartReply,
     TextTyped,
     TranscriptReceived,
     TurnScored,
@@ -89,13 +93,15 @@ EVENTS: tuple[Event, ...] = (
     ReplyFailed(1000, 5),
     ReplyFailed(1000, 4),
     *(DeadlinePassed(1000, name) for name in get_args(DeadlineName)),
+    BudgetSpent(1000),
     CallEnded(1000, "caller_left"),
 )
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(STATES, EVENTS)))
-def test_every_state_takes_every_event(state: object, event: Event) -> None:
-    before = Conversation(state, last_turn_id=1, last_reply_id=5, joined=True)  # type: ignore[arg-type]
+@pytest.mark.parametrize("farewell", get_args(Farewell))
+def test_every_state_takes_every_event(state: object, event: Event, farewell: Farewell) -> None:
+    before = Conversation(state, last_turn_id=1, last_reply_id=5, joined=True, farewell=farewell)  # type: ignore[arg-type]
     after, commands = advance(before, event, POLICIES)
     again = advance(before, event, POLICIES)
     assert again == (after, commands), "advance must be a function"
@@ -127,6 +133,27 @@ def _random_event(
     if due:
         options += [DeadlinePassed(now, rng.choice(due))] * 4  # type: ignore[arg-type]
     return rng.choice(options)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_call_whose_money_is_spent_ends_whatever_happens(seed: int) -> None:
+    """From anywhere: the goodbye is said at most once, no reply is begun after it, and deadlines lead to the end."""
+    rng = random.Random(2000 + seed)
+    conversation, checker, now = Conversation(joined=True), Invariants(), 0.0
+    lines = 0
+    for index in range(600):
+        now += rng.random() * 400
+        event = BudgetSpent(now) if index == 200 else _random_event(rng, now, conversation, checker.armed)
+        if isinstance(event, DeadlinePassed):
+            checker.deadline_passed(event.name)
+        before = conversation
+        conversation, commands = advance(before, event, POLICIES)
+        checker.step(before, event, conversation, commands)
+        lines += sum(isinstance(c, SpeakLine) and c.line == "budget" for c in commands)
+        if before.farewell == "said":
+            assert not any(isinstance(c, (StartReply, SpeakLine)) for c in commands)
+    assert conversation.state == Ended("budget")
+    assert lines == 1
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -113,3 +113,43 @@ async def test_a_key_that_is_refused_stops_the_start(plain_settings: Settings, v
 async def test_a_vendor_that_does_not_answer_does_not(plain_settings: Settings) -> None:
     away = with_keys(plain_settings, "openai").model_copy(update={"openai_base_url": "http://127.0.0.1:9/v1"})
     await check_keys(away, await choose_ladder(away, agent()))
+
+
+async def test_a_small_model_needs_its_key_or_its_server(plain_settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("name: A\npersona: x\ngreeting: Hi\nrouting: {small: 'openai:gpt-4.1-nano'}\n")
+    ladder = await choose_ladder(with_keys(plain_settings, "openai"), load_agent(file))
+    assert ladder.small is not None
+    assert (ladder.small.provider, ladder.small.model) == ("openai", "gpt-4.1-nano")
+    file.write_text("name: A\npersona: x\ngreeting: Hi\nrouting: {small: 'local:tiny'}\n")
+    with pytest.raises(
+        ConfigError, match=r"routing\.small asks for 'local:tiny', but no such model answers at"
+    ):
+        await choose_ladder(with_keys(plain_settings, "openai"), load_agent(file))
+    file.write_text("name: A\npersona: x\ngreeting: Hi\nrouting: {small: 'cartesia:x'}\n")
+    with pytest.raises(
+        ConfigError, match=r"a\.yaml:4: routing\.small cannot be 'cartesia'; choose one of: openai"
+    ):
+        load_agent(file)
+
+
+@pytest.mark.parametrize(
+    ("keys", "cache", "wanted"),
+    [
+        (("openai",), "{}", True),
+        (("openai",), "{by_meaning: false}", False),
+        (("openai",), "{answers: false}", False),
+        (("openai",), "{answers: false, learn: true}", True),
+        ((), "{}", False),
+    ],
+)
+async def test_the_sentence_model_is_started_where_the_cache_can_use_it(
+    plain_settings: Settings, tmp_path: Path, keys: tuple[str, ...], cache: str, wanted: bool
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        f"name: A\npersona: x\ngreeting: Hi\ncache: {cache}\nanswers: [{{id: a, ask: [Q], say: A}}]\n"
+    )
+    ladder = await choose_ladder(with_keys(plain_settings, *keys), load_agent(file))
+    assert ladder.meaning is wanted
+    assert ladder.needs_speech_host is (not keys), "the sentence model alone needs no recogniser and no voice"

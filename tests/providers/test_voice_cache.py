@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from repartee.providers import voice_cache
 from repartee.providers.voice_cache import MAX_FILES, VoiceCache
 
 
@@ -46,3 +47,35 @@ def test_it_does_not_grow_without_end(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_harms_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     VoiceCache(tmp_path / "file", "alloy").put("Certainly.", b"\1\0")
+
+
+def test_it_is_bounded_in_bytes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice_cache, "MAX_BYTES", 1000)
+    cache = VoiceCache(tmp_path, "alloy", ["a", "b", "c"])
+    for text in ("a", "b", "c"):
+        cache.put(text, bytes(400))
+    assert sum(file.stat().st_size for file in tmp_path.glob("*.pcm")) <= 1000
+    assert cache.get("c") is not None
+
+
+def test_what_is_found_worth_keeping_only_later_is_still_there(tmp_path: Path) -> None:
+    cache = VoiceCache(tmp_path, "alloy")
+    cache.put("Parking is behind the house.", b"\1\0")
+    assert cache.get("Parking is behind the house.") is None
+    cache.keep(["Parking is behind the house."])
+    assert cache.get("Parking is behind the house.") == b"\1\0"
+
+
+def test_what_is_remembered_for_a_moment_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice_cache, "MAX_RECENT_BYTES", 1000)
+    cache = VoiceCache(tmp_path, "alloy")
+    for number in range(5):
+        cache.put(f"text {number}", bytes(400))
+    cache.keep(f"text {number}" for number in range(5))
+    assert [cache.get(f"text {number}") is not None for number in range(5)] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]

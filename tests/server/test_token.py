@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import jwt
@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from repartee.server import Site, create_app
 from repartee.server.app import PATHS, RATE_PER_MINUTE
+from repartee.session.callers import CALLER_ID
 from repartee.settings import Settings
 
 SECRET = "s" * 40
@@ -158,6 +159,54 @@ async def test_an_api_token_is_asked_for(plain_settings: Settings, livekit: Any)
         wrong = await client.post("/api/token", headers={"Authorization": "Bearer no"})
         right = await client.post("/api/token", headers={"Authorization": "Bearer open sesame"})
     assert (none.status_code, wrong.status_code, right.status_code) == (401, 401, 200)
+
+
+class TestCallerId:
+    """Who a caller is, only whoever holds the API token may say."""
+
+    KEY: ClassVar[dict[str, str]] = {"Authorization": "Bearer open sesame"}
+
+    async def ask(
+        self, settings: Settings, livekit: Any, caller_id: Any, *, key: bool, get: bool = False
+    ) -> httpx.Response:
+        async with client_for(settings, livekit.url) as client:
+            headers = self.KEY if key else {}
+            if get:
+                return await client.get("/api/token", params={"caller_id": caller_id}, headers=headers)
+            return await client.post("/api/token", json={"caller_id": caller_id}, headers=headers)
+
+    @pytest.mark.parametrize("get", [False, True])
+    async def test_the_operator_names_the_caller(
+        self, plain_settings: Settings, livekit: Any, get: bool
+    ) -> None:
+        locked = plain_settings.model_copy(update={"api_token": SecretStr("open sesame")})
+        response = await self.ask(locked, livekit, "user/42", key=True, get=get)
+        granted = claims(response.json()["participant_token"])
+        assert granted["attributes"] == {CALLER_ID: "user/42"}
+        assert not granted["video"].get("canUpdateOwnMetadata"), "or the caller could name themselves"
+
+    async def test_a_client_without_the_token_cannot(self, plain_settings: Settings, livekit: Any) -> None:
+        response = await self.ask(plain_settings, livekit, "user/42", key=False)
+        assert (response.status_code, response.json()["error"]) == (403, "caller_id")
+        locked = plain_settings.model_copy(update={"api_token": SecretStr("open sesame")})
+        assert (await self.ask(locked, livekit, "user/42", key=False)).status_code == 401
+        assert livekit.rooms == []
+
+    @pytest.mark.parametrize("caller_id", ["", "a b", "x" * 129, 7, ["ann"], {"id": "ann"}])
+    async def test_what_is_no_id_is_refused(
+        self, plain_settings: Settings, livekit: Any, caller_id: Any
+    ) -> None:
+        locked = plain_settings.model_copy(update={"api_token": SecretStr("open sesame")})
+        response = await self.ask(locked, livekit, caller_id, key=True)
+        assert (response.status_code, response.json()["error"]) == (400, "caller_id")
+
+    async def test_no_way_around(self, plain_settings: Settings, livekit: Any) -> None:
+        """An attribute a client asks for is as little taken as anything else."""
+        async with client_for(plain_settings, livekit.url) as client:
+            body = (
+                await client.post("/api/token", json={"participant_attributes": {CALLER_ID: "ann"}})
+            ).json()
+        assert not claims(body["participant_token"]).get("attributes")
 
 
 async def test_too_many_calls_are_slowed(plain_settings: Settings, livekit: Any) -> None:

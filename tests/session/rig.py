@@ -31,10 +31,13 @@ from pipecat.workers.runner import WorkerRunner
 from repartee.conversation import Policies, State
 from repartee.conversation.history import History
 from repartee.events import Event
+from repartee.session.agenda import Agenda
 from repartee.session.bridge import Bridge, Parts, Script
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
+from repartee.session.remembering import Remembering
+from repartee.session.tiers import Tiers
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.telemetry.timeline import Timeline
@@ -59,6 +62,7 @@ class ScriptedModel(FrameProcessor):
         self.script = script
         self.asked: list[list[dict[str, object]]] = []
         self.cancelled = 0
+        self.result = "9:20 is free"
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -80,9 +84,7 @@ class ScriptedModel(FrameProcessor):
         if ask.tool is not None:
             call = FunctionCallFromLLM(ask.tool, "call_1", {"day": "friday"}, frame.context)
             await self.push_frame(FunctionCallsStartedFrame(function_calls=[call]))
-            await self.push_frame(
-                FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, "9:20 is free")
-            )
+            await self.push_frame(FunctionCallResultFrame(ask.tool, "call_1", {"day": "friday"}, self.result))
         for word in ask.text.split(" "):
             await self.push_frame(LLMTextFrame(word + " "))
         await self.push_frame(LLMFullResponseEndFrame())
@@ -171,41 +173,66 @@ class Captions:
 class Call:
     """Drive it with events; the clock moves only by `pass_time`."""
 
-    def __init__(self, *script: Ask, policies: Policies | None = None) -> None:
+    def __init__(
+        self,
+        *script: Ask,
+        policies: Policies | None = None,
+        agenda: Callable[[Call], Agenda] | None = None,
+        tiers: Tiers | None = None,
+        model: FrameProcessor | None = None,
+        voice: list[FrameProcessor] | None = None,
+        greeting: str = "Hello, how can I help?",
+    ) -> None:
         self.now_ms = 0.0
-        self.model, self.voice = ScriptedModel(list(script)), ScriptedVoice()
+        self.model = model if isinstance(model, ScriptedModel) else ScriptedModel(list(script))
+        self.voice = ScriptedVoice()
         self.sink, self.captions, self.history = Loudspeaker(), Captions(), History()
         self.ended: list[str] = []
         self.bridge = Bridge(
             policies=policies or Policies(),
-            script=Script("Hello, how can I help?", lines_for("en")),
+            script=Script(greeting, lines_for("en")),
             clock_ms=self.clock,
             on_end=self.ended.append,
         )
         self.permits = ToolPermits()
-        tracker = ReplyTracker(self.history.remember_tools, lambda _: None)
+        self.agenda = agenda(self) if agenda is not None else None
+        take = self.agenda.memory(self.history).take if self.agenda else self.history.remember_tools
+        acts = self.agenda.toolbox.acts if self.agenda else ()
+        tracker = ReplyTracker(take, lambda _: None, acts, self.history.fit)
         self.gate = ReplyGate(
             self.sink,
             self.bridge.submit,
             self.clock,
             lambda reply_id, text, final: self.captions.agent_text(reply_id, text, final=final),
         )
+        if self.agenda is not None:
+            self.agenda.connect(model or self.model, tracker, self.gate, None)
+        self.remembering: Remembering | None = None
+        self.clauses = clauses = Clauses(None)
+        self.connect()
+        before, speaking = [] if tiers is None else [tiers], voice or [self.voice]
+        if tiers is not None:
+            self.gate.on_heard = tiers.heard
+        self.worker = PipelineWorker(
+            Pipeline([self.bridge, *before, model or self.model, tracker, clauses, *speaking, self.gate]),
+            params=PipelineParams(),
+            enable_rtvi=False,
+            idle_timeout_secs=None,
+            cancel_runner_on_idle_timeout=False,
+        )
+
+    def connect(self) -> None:
+        """Hand the parts to the bridge; again when one was exchanged."""
         parts = Parts(
             self.gate,
             self.captions,  # type: ignore[arg-type]
             Timeline(None, self.clock),
             self.permits,
             self.history,
-            clauses := Clauses(None),
+            self.clauses,
+            self.remembering,
         )
-        self.bridge.connect(parts, None)
-        self.worker = PipelineWorker(
-            Pipeline([self.bridge, self.model, tracker, clauses, self.voice, self.gate]),
-            params=PipelineParams(),
-            enable_rtvi=False,
-            idle_timeout_secs=None,
-            cancel_runner_on_idle_timeout=False,
-        )
+        self.bridge.connect(parts, self.agenda)
 
     def clock(self) -> float:
         return self.now_ms

@@ -62,7 +62,8 @@ class Voice:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def prefetch(self, text: str) -> None:
+    def prefetch(self, text: str, reply_id: int | None) -> None:
+        assert reply_id is not None
         self.asked.append(text)
 
 

@@ -22,13 +22,16 @@ from pydantic import SecretStr
 from repartee.agent import ToolContext, load_agent
 from repartee.providers import Ladder, Rung
 from repartee.providers.kit import ProviderKit
+from repartee.providers.prices import load_prices
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.transcribers import FinalizingRealtimeSTT, PiecewiseSTT
+from repartee.session.keeping import Keeping
 from repartee.session.room import RoomClient, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.session import _Session
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
+from repartee.store import Store
 from tests.conftest import FRONT_DESK
 
 CONTEXT = ToolContext("call", None, Path("nowhere"))
@@ -70,7 +73,9 @@ async def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelineWor
     monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9/v1")
     spec = SessionSpec("c", "r", "ws://x", "t", "agent", FRONT_DESK, None, tmp_path, "http://127.0.0.1:9")
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
-    await _Session(spec, settings, asyncio.Event(), lambda *_: None).run()
+    kept = Keeping(Store.open(f"sqlite:///{tmp_path / 'calls.db'}"), load_prices())
+    await _Session(spec, settings, kept, asyncio.Event(), lambda *_: None).run()
+    kept.store.close()
     return built[0]
 
 
@@ -239,6 +244,12 @@ async def test_trap_9_metrics_are_on(worker: PipelineWorker) -> None:
     assert worker._params.enable_usage_metrics
 
 
+def test_trap_10_no_paragraph_about_late_results_is_added_to_the_persona() -> None:
+    llm: Any = kit_for("openai", "openai").llm(CONTEXT)[0]
+    llm._compose_system_instruction()
+    assert llm._settings.system_instruction == load_agent(FRONT_DESK).persona
+
+
 def test_trap_10_the_persona_is_in_the_settings() -> None:
     llm: Any = kit_for("openai", "openai").llm(CONTEXT)[0]
     assert llm._settings.system_instruction.startswith("You are the front desk")
@@ -253,7 +264,7 @@ async def test_trap_11_and_14_what_hoards_or_waits_is_not_in_the_pipeline(worker
 def test_trap_12_every_tool_has_a_limit_and_an_interruption_rule() -> None:
     llm: Any = kit_for("openai", "openai").llm(CONTEXT)[0]
     rules = {name: (item.timeout_secs, item.cancel_on_interruption) for name, item in llm._functions.items()}
-    assert set(rules) == {"free_slots", "book_appointment", "find_appointment", "cancel_appointment"}
+    assert set(rules) == {tool.name for tool in load_agent(FRONT_DESK).tools}
     assert all(limit is not None and limit <= 60 for limit, _ in rules.values())
     assert rules["free_slots"][1], "a lookup may be cut off"
     assert not rules["book_appointment"][1], "a booking that has begun is finished"

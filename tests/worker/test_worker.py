@@ -77,6 +77,7 @@ class Child:
     def __init__(self, spec: SessionSpec) -> None:
         self.spec = spec
         self.outcome: str | None = "ended"
+        self.bill: dict[str, object] | None = None
         self.failure = ""
         self.stopped = asyncio.Event()
         self.process = type("Process", (), {"exitcode": -9})()

@@ -1,14 +1,19 @@
 """Agents: one YAML file and ordinary Python tools."""
 
+from repartee.agent.cache import Cache, Routing
 from repartee.agent.definition import Answer, Limits, Models, Slot, TurnTaking, Voice
 from repartee.agent.loader import Agent, agent_json_schema, load_agent
+from repartee.agent.memory import MemorySection
 from repartee.agent.tools import Tool, ToolContext, tool
 
 __all__ = [
     "Agent",
     "Answer",
+    "Cache",
     "Limits",
+    "MemorySection",
     "Models",
+    "Routing",
     "Slot",
     "Tool",
     "ToolContext",

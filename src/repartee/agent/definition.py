@@ -5,20 +5,35 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from repartee.agent.budget import Budget
+from repartee.agent.cache import Cache, Routing
+from repartee.agent.forms import Forms
+from repartee.agent.intents import Intents
+from repartee.agent.mcp import McpServers
+from repartee.agent.memory import MemorySection
+from repartee.agent.slots import Slot, SlotType, Text, nearest
+from repartee.agent.slots import Strict as _Strict
+
+__all__ = [
+    "AgentFile",
+    "Answer",
+    "Limits",
+    "Models",
+    "Slot",
+    "SlotType",
+    "Text",
+    "TurnTaking",
+    "Voice",
+    "nearest",
+]
 
 PROVIDERS = ("openai", "openai-realtime", "elevenlabs", "cartesia", "on-device", "local")
 """First part of a model name, `provider:model`. `local` is any OpenAI-compatible server at LLM_BASE_URL."""
 
 _MODEL = re.compile(r"^[a-z][a-z-]*:[\w./:-]+$")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-
-Text = Annotated[str, Field(min_length=1, max_length=20_000)]
-SlotType = Literal["text", "name", "date", "time", "phone", "number", "choice"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Models(_Strict):
@@ -49,21 +64,6 @@ class Voice(_Strict):
     cartesia: str = "e07c00bc-4134-4eae-9ea4-1a55fb45746b"
     on_device: str = "en_US-joe-medium"
     speed: float = Field(default=1.0, ge=0.5, le=2.0)
-
-
-class Slot(_Strict):
-    """One thing a tool needs to know from the caller."""
-
-    type: SlotType = "text"
-    ask: Text
-    """The question asked when it is missing."""
-    choices: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _choices_fit(self) -> Slot:
-        if self.type == "choice" and not self.choices:
-            raise ValueError("a slot of type choice needs 'choices'")
-        return self
 
 
 class Answer(_Strict):
@@ -118,6 +118,10 @@ class Limits(_Strict):
     """What one call may take."""
 
     max_call_s: int = Field(default=3600, ge=10, le=86_400)
+    tool_calls: int = Field(default=200, ge=1, le=10_000)
+    """Calls of tools in one call of a caller."""
+    tool_s: int = Field(default=600, ge=1, le=86_400)
+    """Seconds all of them together may run."""
 
 
 class AgentFile(_Strict):
@@ -132,8 +136,15 @@ class AgentFile(_Strict):
     answers: tuple[Answer, ...] = ()
     fallback: Text = "I'm sorry, I can't help with that. Is there anything else?"
     tools: str | None = Field(default=None, description="A Python file beside this one with @tool functions")
+    intents: Intents = ()
+    forms: Forms = ()
+    mcp: McpServers = ()
     turn_taking: TurnTaking = TurnTaking()
     limits: Limits = Limits()
+    memory: MemorySection = MemorySection()
+    cache: Cache = Cache()
+    routing: Routing = Routing()
+    budget: Budget = Budget()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:
@@ -143,13 +154,3 @@ class AgentFile(_Strict):
                 raise ValueError(f"two answers have the id '{answer.id}'")
             seen.add(answer.id)
         return self
-
-
-def nearest(name: str, choices: object) -> str:
-    """Return `; did you mean 'x'?` for the nearest choice, or the choices when none is near."""
-    import difflib  # noqa: PLC0415 - only needed to explain an error
-
-    options = sorted(str(choice) for choice in choices) if hasattr(choices, "__iter__") else []
-    if close := difflib.get_close_matches(name, options, n=1, cutoff=0.5):
-        return f"; did you mean '{close[0]}'?"
-    return f"; choose one of: {', '.join(options)}" if options else ""

@@ -15,8 +15,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from repartee.agent.budget import Budget
+from repartee.agent.cache import Cache, Routing
 from repartee.agent.definition import AgentFile, Answer, Limits, Models, TurnTaking, Voice, nearest
-from repartee.agent.tools import Tool, tools_of
+from repartee.agent.describe import tools_of
+from repartee.agent.forms import Form
+from repartee.agent.intents import Intent
+from repartee.agent.mcp import McpServer
+from repartee.agent.memory import MemorySection
+from repartee.agent.sections import check_sections, confirmed_answers
+from repartee.agent.tools import Tool
 from repartee.errors import ConfigError
 
 Location = tuple[str | int, ...]
@@ -36,8 +44,15 @@ class Agent(BaseModel):
     models: Models
     answers: tuple[Answer, ...]
     fallback: str
+    intents: tuple[Intent, ...]
+    forms: tuple[Form, ...]
+    mcp: tuple[McpServer, ...]
     turn_taking: TurnTaking
     limits: Limits
+    memory: MemorySection
+    cache: Cache = Cache()
+    routing: Routing = Routing()
+    budget: Budget
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path
@@ -66,10 +81,13 @@ def load_agent(path: Path) -> Agent:
         problems = [_explain(item, lines) for item in error.errors()]
         raise _config_error(path, problems) from error
     tools, tools_bytes = _load_tools(path, definition, lines)
-    if problems := list(_check_tools(definition, tools, lines)):
+    problems = list(_check_tools(definition, tools, lines))
+    problems += [_Problem(_line_of(at, lines), text) for at, text in check_sections(definition, tools)]
+    if problems:
         raise _config_error(path, problems)
     version = hashlib.sha256(text.encode() + tools_bytes).hexdigest()[:12]
     values = {name: getattr(definition, name) for name in AgentFile.model_fields if name != "tools"}
+    values["answers"] = confirmed_answers(definition.answers, tools)
     return Agent(**values, tools=tools, path=path.resolve(), version=version)
 
 

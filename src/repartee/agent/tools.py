@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
-import typing
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
-from repartee.errors import ConfigError, ToolError
+from repartee.errors import ToolError
+from repartee.goals import NO_GOALS, Goals
 
 F = TypeVar("F", bound=Callable[..., Any])
-_MARK = "__repartee_tool__"
+MARK = "__repartee_tool__"
 DEFAULT_TIMEOUT_S = 10.0
+OnInterrupt = Literal["finish", "cancel"]
+"""What happens to a running tool when the user interrupts the reply it was called for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +30,75 @@ class ToolContext:
     call_id: str
     caller: str | None
     data_dir: Path
+    goals: Goals = NO_GOALS
+    """What the call is about, as known when the tool was called."""
+    idempotency_key: str = ""
+    """The same for the same tool with the same arguments in the same call: hand it to services that take one."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
-    side_effect: bool
-    timeout_s: float
+class ToolOptions:
+    """What `@tool` was told."""
+
+    side_effect: bool = False
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    confirm: str | None = None
+    on_interrupt: OnInterrupt | None = None
+    says: str | None = None
+    says_after_s: float = 1.0
+    undoes: tuple[str, ...] = ()
+
+
+class AskFirstError(ToolError):
+    """The user must say yes to these arguments before the tool may act; `question` is what they are asked."""
+
+    def __init__(self, question: str) -> None:
+        super().__init__("the user has not said yes to this yet")
+        self.question = question
 
 
 @overload
 def tool(function: F) -> F: ...
 @overload
-def tool(*, side_effect: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S) -> Callable[[F], F]: ...
 def tool(
-    function: F | None = None, *, side_effect: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S
+    *,
+    side_effect: bool = False,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    confirm: str | None = None,
+    on_interrupt: OnInterrupt | None = None,
+    says: str | None = None,
+    says_after_s: float = 1.0,
+    undoes: str | tuple[str, ...] = (),
+) -> Callable[[F], F]: ...
+def tool(
+    function: F | None = None,
+    *,
+    side_effect: bool = False,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    confirm: str | None = None,
+    on_interrupt: OnInterrupt | None = None,
+    says: str | None = None,
+    says_after_s: float = 1.0,
+    undoes: str | tuple[str, ...] = (),
 ) -> F | Callable[[F], F]:
     """Mark a function as a tool of the agent.
 
     Args:
         function: The function, when used without parentheses.
-        side_effect: It changes something: never called speculatively, never cancelled half way.
+        side_effect: It changes something: never called speculatively, never twice with the same arguments.
         timeout_s: Longest time it may take.
+        confirm: Read to the user, who must say yes before it acts; `{parameter}` stands for a value.
+        on_interrupt: Whether an interruption lets it finish or cancels it. Left out, what changes something
+            finishes and what only looks something up is cancelled.
+        says: Spoken while it runs, when it takes longer than `says_after_s` and nothing else is being said.
+        says_after_s: See `says`.
+        undoes: Tools whose results are void once this one has succeeded, so that they may act again.
     """
+    undone = (undoes,) if isinstance(undoes, str) else tuple(undoes)
+    options = ToolOptions(side_effect, timeout_s, confirm, on_interrupt, says, says_after_s, undone)
 
     def mark(target: F) -> F:
-        setattr(target, _MARK, _Options(side_effect, timeout_s))
+        setattr(target, MARK, options)
         return target
 
     return mark(function) if function is not None else mark
@@ -64,19 +111,44 @@ class Tool:
     name: str
     description: str
     parameters: dict[str, Any]
-    """JSON Schema of the arguments object."""
-    side_effect: bool
-    timeout_s: float
+    """JSON Schema of the arguments object, without references."""
     function: Callable[..., Any] = field(repr=False)
-    arguments: type[BaseModel] = field(repr=False)
+    arguments: type[BaseModel] | None = field(default=None, repr=False)
+    """Checks and converts the arguments; None hands them on as they come."""
     context_parameter: str | None = None
+    options: ToolOptions = ToolOptions()
 
-    async def call(self, arguments: dict[str, Any], ctx: ToolContext) -> Any:
-        """Check the arguments, run the function within its time limit, return its result.
+    @property
+    def side_effect(self) -> bool:
+        """It changes something."""
+        return self.options.side_effect
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest time it may take."""
+        return self.options.timeout_s
+
+    @property
+    def on_interrupt(self) -> OnInterrupt:
+        """What an interruption does to it."""
+        return self.options.on_interrupt or ("finish" if self.side_effect else "cancel")
+
+    @property
+    def cancellable(self) -> bool:
+        """A coroutine can be stopped; a function in a thread cannot."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def check(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments, checked and converted.
 
         Raises:
-            ToolError: Wrong arguments, too slow, or the function raised; the sentence is safe for a model.
+            ToolError: They are wrong; the sentence is safe for a model.
         """
+        if self.arguments is None:
+            missing = [name for name in self.parameters.get("required", ()) if name not in arguments]
+            if missing:
+                raise ToolError(f"{self.name} was called without {', '.join(missing)}")
+            return dict(arguments)
         try:
             checked = self.arguments.model_validate(arguments)
         except ValidationError as error:
@@ -85,84 +157,43 @@ class Tool:
                 for item in error.errors()
             )
             raise ToolError(f"{self.name} was called with wrong arguments: {problems}") from error
-        values = {name: getattr(checked, name) for name in type(checked).model_fields}
+        return {name: getattr(checked, name) for name in type(checked).model_fields}
+
+    def canonical(self, values: dict[str, Any]) -> str:
+        """Return checked arguments in one form, so that "10:00" and "10:00:00" are the same."""
+        plain = to_jsonable_python(values, fallback=str)
+        return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+
+    def execute(self, values: dict[str, Any], ctx: ToolContext) -> Coroutine[Any, Any, Any]:
+        """Run the function on checked arguments, without a time limit.
+
+        Raises:
+            ToolError: The function raised; nothing but its own `ToolError` tells its text.
+        """
+        given = dict(values)
         if self.context_parameter is not None:
-            values[self.context_parameter] = ctx
+            given[self.context_parameter] = ctx
+        return self._execute(given)
+
+    async def _execute(self, given: dict[str, Any]) -> Any:
         try:
-            async with asyncio.timeout(self.timeout_s):
-                if inspect.iscoroutinefunction(self.function):
-                    return await self.function(**values)
-                return await asyncio.to_thread(self.function, **values)
-        except TimeoutError as error:
-            raise ToolError(f"{self.name} took longer than {self.timeout_s:g} seconds") from error
+            if self.cancellable:
+                return await self.function(**given)
+            return await asyncio.to_thread(self.function, **given)
         except ToolError:
             raise
         except Exception as error:  # the boundary to code that is not ours
-            raise ToolError(f"{self.name} failed: {type(error).__name__}") from error
+            raise ToolError("that did not work because of a technical problem") from error
 
+    async def call(self, arguments: dict[str, Any], ctx: ToolContext) -> Any:
+        """Check the arguments, run the function within its time limit, return its result.
 
-def tools_of(module: object) -> tuple[Tool, ...]:
-    """Return the tools a module defines, in the order of their definition.
-
-    Raises:
-        ConfigError: A tool's signature cannot be described.
-    """
-    return tuple(
-        describe(function)
-        for function in vars(module).values()
-        if callable(function) and hasattr(function, _MARK)
-    )
-
-
-def describe(function: Callable[..., Any]) -> Tool:
-    """Build a tool from a marked function's signature and docstring.
-
-    Raises:
-        ConfigError: A parameter has no type, or the function no docstring.
-    """
-    options: _Options = getattr(function, _MARK)
-    where = f"{inspect.getsourcefile(function)}:{function.__code__.co_firstlineno}"
-    doc = inspect.getdoc(function)
-    if not doc:
-        raise ConfigError(f"{where}: tool '{function.__name__}' needs a docstring; the model chooses by it")
-    summary, notes = _docstring(doc)
-    hints = typing.get_type_hints(function)
-    fields: dict[str, Any] = {}
-    context_parameter = None
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name not in hints:
-            raise ConfigError(f"{where}: parameter '{name}' of tool '{function.__name__}' needs a type")
-        if hints[name] is ToolContext:
-            context_parameter = name
-            continue
-        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[name] = (hints[name], Field(default, description=notes.get(name)))
-    arguments = create_model(
-        f"{function.__name__}_arguments", __config__=ConfigDict(extra="forbid"), **fields
-    )
-    schema = arguments.model_json_schema()
-    schema.pop("title", None)
-    for properties in schema.get("properties", {}).values():
-        properties.pop("title", None)
-    return Tool(
-        function.__name__,
-        summary,
-        schema,
-        options.side_effect,
-        options.timeout_s,
-        function,
-        arguments,
-        context_parameter,
-    )
-
-
-def _docstring(doc: str) -> tuple[str, dict[str, str]]:
-    """Split a Google-style docstring into its text and the notes on its arguments."""
-    head, _, rest = doc.partition("\nArgs:\n")
-    notes: dict[str, str] = {}
-    for line in rest.splitlines():
-        if match := re.match(r"\s+(\w+)(?: \(.*?\))?:\s*(.+)", line):
-            notes[match.group(1)] = match.group(2).strip()
-        elif not line.startswith(" ") and line.strip():
-            break
-    return " ".join(head.split()), notes
+        Raises:
+            ToolError: Wrong arguments, too slow, or the function raised; the sentence is safe for a model.
+        """
+        values = self.check(arguments)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self.execute(values, ctx)
+        except TimeoutError as error:
+            raise ToolError(f"that took longer than {self.timeout_s:g} seconds") from error

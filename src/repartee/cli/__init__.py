@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
+from repartee.cli import calls as _calls
+from repartee.cli import costs as _costs
+from repartee.cli.environment import read_settings as _settings
 from repartee.errors import ConfigError, ReparteeError
 from repartee.settings import Settings
 
@@ -27,18 +29,6 @@ app = typer.Typer(
 out = Console(highlight=False)
 AgentOption = Annotated[Path | None, typer.Option(help="The agent file.")]
 PortOption = Annotated[int | None, typer.Option(help="Port of the page.")]
-
-
-def _settings(**given: Any) -> Settings:
-    try:
-        return Settings().model_copy(
-            update={name: value for name, value in given.items() if value is not None}
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(
-            f"the environment variable for '{first['loc'][0]}' is wrong: {first['msg']}"
-        ) from error
 
 
 def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
@@ -198,8 +188,10 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
 def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
     """Check an agent file."""
     from repartee.agent import load_agent  # noqa: PLC0415
+    from repartee.session.prompt_budget import check_budget  # noqa: PLC0415
 
     loaded = load_agent(agent)
+    check_budget(loaded)
     counts = f"{len(loaded.answers)} answers, {len(loaded.tools)} tools"
     out.print(f"{agent}: {loaded.name}, {counts}, version {loaded.version}", soft_wrap=True)
 
@@ -225,6 +217,12 @@ def models() -> None:
         raise ConfigError(
             "a model file is not what it should be; delete the environment and run `make setup`"
         )
+
+
+app.add_typer(_calls.app, name="calls")
+app.command()(_calls.forget)
+app.command()(_calls.export)
+app.command()(_costs.costs)
 
 
 def main() -> None:

@@ -12,11 +12,18 @@ import uvicorn
 from rich.console import Console
 
 from repartee.agent import Agent, load_agent
+from repartee.cli.kept_calls import bill_of_no_call, kept_calls
 from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
+from repartee.providers.ladder import summary_model
 from repartee.providers.ondevice import SpeechHost
+from repartee.providers.prepared_voice import preparing_voice
 from repartee.server import Site, create_app
+from repartee.server.admission import Admission, day_limits
+from repartee.session.budget import today_reader
+from repartee.session.fixed_texts import fixed_texts
+from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig, worker_health
 
@@ -41,7 +48,10 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
     async with contextlib.AsyncExitStack() as stack:
         # What takes longest begins first: session processes import and load while the rest starts.
         warming = await stack.enter_async_context(_warm_worker(settings)) if worker else None
+        kept = await stack.enter_async_context(kept_calls(settings, worker=worker))
         ladder = await choose_ladder(settings, agent)
+        summary_model(settings, agent, ladder)
+        check_budget(agent)
         await check_keys(settings, ladder)
         if given is not None and http:
             # Somebody at a terminal wants to know now; parts that are started on their own wait for each other.
@@ -56,9 +66,16 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                         worker_health(warm, settings.host, settings.worker_health_port)
                     )
                 jobs.append(await _register(warm, access, speech_url, stop))
+                bill = await stack.enter_async_context(bill_of_no_call(kept, agent.name))
+                texts = fixed_texts(agent)
+                await stack.enter_async_context(preparing_voice(settings, agent, ladder, texts, bill))
             if http and not stop.is_set():
                 site = _site(access, agent, ladder)
-                jobs.append(asyncio.create_task(_serve_http(settings, site, stop), name="http"))
+                admission = Admission(
+                    day_limits(agent.budget, settings.budget_day_usd), today_reader(kept.store, agent.name)
+                )
+                serving = _serve_http(settings, site, admission, stop)
+                jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder)
             await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -106,10 +123,10 @@ async def _register(
 
 @contextlib.asynccontextmanager
 async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
-    if not ladder.needs_speech_host:
+    if not ladder.needs_speech_host and not ladder.meaning:
         yield None
         return
-    async with SpeechHost.start() as host:
+    async with SpeechHost.start(speech=ladder.needs_speech_host) as host:
         yield host.url
 
 
@@ -121,9 +138,9 @@ class _Http(uvicorn.Server):
         yield
 
 
-async def _serve_http(settings: Settings, site: Site, stop: asyncio.Event) -> None:
+async def _serve_http(settings: Settings, site: Site, admission: Admission, stop: asyncio.Event) -> None:
     config = uvicorn.Config(
-        create_app(settings, site),
+        create_app(settings, site, admission),
         host=settings.host,
         port=settings.port,
         log_level="warning",

@@ -24,6 +24,7 @@ from repartee.conversation.state import (
     Yielding,
 )
 from repartee.events import (
+    BudgetSpent,
     CallEnded,
     CallerJoined,
     CancelReply,
@@ -87,17 +88,20 @@ class _Step(Moves):
                 self._failed(event)
             case DeadlinePassed():
                 self._deadline(event)
+            case BudgetSpent():
+                self._budget_spent()
             case CallEnded():
                 self._ended(event)
             case _:
                 assert_never(event)
+        self.take_leave(event.at_ms)
 
     def _caller_joined(self, event: CallerJoined) -> None:
         if self.joined:
             return
         self.joined = True
         self.arm("call", event.at_ms + self.policies.patience.call_ms)
-        if isinstance(self.state, Idle):
+        if isinstance(self.state, Idle) and self.farewell == "none":
             self.reply_id += 1
             self.do(SpeakGreeting(self.reply_id))
             self.await_reply(event.at_ms, None, is_line=True)
@@ -119,7 +123,7 @@ class _Step(Moves):
                 self.disarm("reply")
                 self.hold_floor(voice_on(turn, event))
             case Thinking(reply_id) | Speaking(reply_id):
-                if self.policies.interruption.enabled:
+                if self.may_interrupt:
                     audible = isinstance(self.state, Speaking)
                     self.do(LowerVoice(reply_id))
                     self.disarm("reply")
@@ -349,6 +353,10 @@ class _Step(Moves):
                 self.ask_words(noise, at_ms + self.policies.interruption.noise_ms)
             case _:
                 pass
+
+    def _budget_spent(self) -> None:
+        if self.farewell == "none":
+            self.farewell = "due"
 
     def _ended(self, event: CallEnded) -> None:
         self.end(event.reason)

@@ -66,6 +66,7 @@ class Moves:
         self.asked: Asked = self.conversation.asked
         self.waste = self.conversation.waste
         self.used_piece_id = self.conversation.used_piece_id
+        self.farewell = self.conversation.farewell
 
     def result(self) -> tuple[Conversation, tuple[Command, ...]]:
         conversation = Conversation(
@@ -76,6 +77,7 @@ class Moves:
             self.asked,
             self.waste,
             self.used_piece_id,
+            self.farewell,
         )
         return conversation, tuple(self.commands)
 
@@ -93,7 +95,7 @@ class Moves:
         """In a pause: start a held reply when it may pay; move the end of the turn to what is known now."""
         self.state = UserTurn(turn)
         silent_ms = at_ms - turn.silent_since_ms
-        may_start = self.policies.speculation.may_start(
+        may_start = self.farewell == "none" and self.policies.speculation.may_start(
             turn.probability, turn.best_text, self.waste, silent_ms
         )
         if not may_start or turn.failed or not turn.words_likely:
@@ -147,6 +149,10 @@ class Moves:
     def commit(self, turn: Turn, at_ms: float) -> None:
         """The turn is over: answer it, to be heard as soon as it can be."""
         self.close(turn)
+        if self.farewell != "none":
+            self.remember(turn)
+            self.state = Idle()  # and leave is taken instead of an answer
+            return
         self.start_reply(turn.turn_id, turn.text, held=False)
         self.await_reply(at_ms, turn)
 
@@ -188,7 +194,12 @@ class Moves:
             self.state = Speaking(reply_id, noise)
 
     def takes_floor(self, text: str) -> bool:
-        return self.policies.interruption.enabled and self.policies.interruption.takes_floor(text)
+        return self.may_interrupt and self.policies.interruption.takes_floor(text)
+
+    @property
+    def may_interrupt(self) -> bool:
+        """Whether voice over the agent is listened to; over its goodbye it is not."""
+        return self.policies.interruption.enabled and self.farewell != "said"
 
     def take_floor(self, reply_id: int, turn: Turn, at_ms: float) -> None:
         self.disarm("take_floor")
@@ -242,11 +253,21 @@ class Moves:
         """A reply cannot be made: say so once; a line that fails too leaves the floor to the user."""
         self.do(CancelReply(reply_id))
         self.disarm("reply")
-        if is_line:
+        if is_line or self.farewell == "said":
             self.remember(turn)
             self.state = Idle()
         else:
             self.say_line("trouble", at_ms, turn)
+
+    def take_leave(self, at_ms: float) -> None:
+        """With the money spent, say so when nobody speaks; with that said, end."""
+        if not isinstance(self.state, Idle) or not self.joined:
+            return
+        if self.farewell == "due":
+            self.farewell = "said"
+            self.say_line("budget", at_ms)
+        elif self.farewell == "said":
+            self.end("budget")
 
     def end(self, reason: EndReason) -> None:
         match self.state:

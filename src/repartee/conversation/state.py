@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from repartee.events import Asked, EndReason
 
@@ -132,6 +132,9 @@ class Ended:
     reason: EndReason
 
 
+Farewell = Literal["none", "due", "said"]
+"""Whether the call is to end as its money is spent: the goodbye comes when nobody speaks, the end after it."""
+
 State: TypeAlias = Idle | UserTurn | Speculating | Thinking | Speaking | Yielding | Ended
 
 
@@ -149,3 +152,4 @@ class Conversation:
     """Share of the latest held replies that were thrown away, newest counting most."""
     used_piece_id: int = 0
     """The newest piece of speech whose words belong to a turn that is over."""
+    farewell: Farewell = "none"

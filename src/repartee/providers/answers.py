@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import numpy as np
-import numpy.typing as npt
-import structlog
 from pipecat.frames.frames import (
     Frame,
     FunctionCallFromLLM,
@@ -26,10 +25,17 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings
 
 from repartee.agent import Agent, Answer
-from repartee.providers.dialogue import Action, Dialogue, Do, Say, step, user_texts
-
-log = structlog.get_logger()
-Vectors = npt.NDArray[np.float32]
+from repartee.providers.dialogue import (
+    Action,
+    Dialogue,
+    Do,
+    Say,
+    after_failure,
+    default_resume,
+    step,
+    user_texts,
+)
+from repartee.providers.embedding import Embed, Vectors
 
 
 class Meaning:
@@ -37,11 +43,11 @@ class Meaning:
 
     Args:
         agent: Whose answers.
-        client: HTTP client of the speech host.
+        embed: Makes the vectors.
     """
 
-    def __init__(self, agent: Agent, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, agent: Agent, embed: Embed) -> None:
+        self._embed = embed
         self._owners = [answer for answer in agent.answers for _ in answer.ask]
         self._asks = [ask for answer in agent.answers for ask in answer.ask]
         self._table: Vectors | None = None
@@ -54,17 +60,10 @@ class Meaning:
             httpx.HTTPError: The speech host does not answer.
         """
         if self._table is None and self._asks:
-            self._table = await self._vectors(self._asks)
+            self._table = await self._embed(self._asks)
         if missing := [text for text in texts if text not in self._known]:
-            for text, vector in zip(missing, await self._vectors(missing), strict=True):
+            for text, vector in zip(missing, await self._embed(missing), strict=True):
                 self._known[text] = vector
-
-    async def _vectors(self, texts: list[str]) -> Vectors:
-        response = await self._client.post(
-            "/v1/embeddings", json={"model": "all-MiniLM-L6-v2", "input": texts}
-        )
-        response.raise_for_status()
-        return np.array([item["embedding"] for item in response.json()["data"]], dtype=np.float32)
 
     def rank(self, text: str) -> tuple[Answer | None, float]:
         """Return the nearest answer to a learned text."""
@@ -89,6 +88,9 @@ class AnswersLLM(LLMService):
         self._agent = agent
         self._meaning = meaning
         self._now = now
+        self._resume = {intent.tool: intent.resume for intent in agent.intents if intent.resume}
+        self._folded: list[tuple[_Turn, Dialogue, Action]] = []
+        """The dialogue after each turn it has seen: a call's hundredth reply reads one turn, not a hundred."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Answer a context; pass everything else on."""
@@ -108,16 +110,13 @@ class AnswersLLM(LLMService):
         messages: list[dict[str, Any]] = [dict(m) for m in context.get_messages()]  # type: ignore[arg-type]
         texts = user_texts(messages)
         await self._meaning.learn(texts)
-        state = Dialogue()
-        action: Action = Say(self._agent.fallback)
-        for text in texts:
-            state, action = step(state, text, self._meaning.rank, self._now(), self._agent.fallback)
-        match action:
+        match self._fold(messages):
             case Say(text):
                 await self.push_frame(LLMTextFrame(text))
-            case Do(answer, arguments) if messages and messages[-1].get("role") == "tool":
-                del arguments
-                await self.push_frame(LLMTextFrame(_told(answer, str(messages[-1]["content"]))))
+            case Do(answer, _, then) if messages and messages[-1].get("role") == "tool":
+                result = str(messages[-1]["content"])
+                more = "" if _failed(messages[-1]) else then
+                await self.push_frame(LLMTextFrame(f"{_told(answer, result)} {more}".strip()))
             case Do(answer, arguments):
                 call = FunctionCallFromLLM(
                     context=context,
@@ -127,6 +126,51 @@ class AnswersLLM(LLMService):
                 )
                 await self.run_function_calls([call])
 
+    def _fold(self, messages: list[dict[str, Any]]) -> Action:
+        """Follow the dialogue through its turns; those that are as they were are not read again."""
+        turns = _turns(messages)
+        same = 0
+        while same < min(len(turns), len(self._folded)) and self._folded[same][0] == turns[same]:
+            same += 1
+        del self._folded[same:]
+        for turn in turns[same:]:
+            before = self._folded[-1][1] if self._folded else Dialogue()
+            rank, fallback = self._meaning.rank, self._agent.fallback
+            state, action = step(before, turn.text, rank, self._now(), fallback, self._offer)
+            if turn.failed and isinstance(action, Do):
+                state = after_failure(before, action)
+            self._folded.append((turn, state, action))
+        return self._folded[-1][2] if self._folded else Say(self._agent.fallback)
+
+    def _offer(self, answer: Answer) -> str:
+        return self._resume.get(answer.do) or default_resume(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What the user said, and whether a tool that was called about it failed."""
+
+    text: str
+    failed: bool = False
+
+
+def _turns(messages: list[dict[str, Any]]) -> list[_Turn]:
+    turns: list[_Turn] = []
+    for message in messages:
+        if texts := user_texts([message]):
+            turns.append(_Turn(texts[0]))
+        elif turns and message.get("role") == "tool" and _failed(message):
+            turns[-1] = replace(turns[-1], failed=True)
+    return turns
+
+
+def _failed(message: dict[str, Any]) -> bool:
+    try:
+        result = json.loads(str(message.get("content")))
+    except ValueError:
+        return False
+    return isinstance(result, dict) and "error" in result
+
 
 def _told(answer: Answer, result: str) -> str:
     try:
@@ -134,7 +178,7 @@ def _told(answer: Answer, result: str) -> str:
     except ValueError:
         data = result
     if isinstance(data, dict) and "error" in data:
-        return f"I'm sorry: {data['error']}."
+        return f"I'm sorry: {str(data['error']).rstrip('.')}."
     text = data if isinstance(data, str) else json.dumps(data)
     return (answer.say or "{result}").format(result=text)
 

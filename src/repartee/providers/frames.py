@@ -1,15 +1,33 @@
-"""What passes between the ears, speech-to-text and the bridge: stretches of voice, and the words of pieces."""
+"""What passes between services and the session: stretches of voice, the words of pieces, which reply is made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pipecat.frames.frames import (
+    ControlFrame,
     SystemFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.processors.aggregators.llm_context import LLMContext
+
+
+class ReplyContext(LLMContext):
+    """What the model is asked for one reply; it knows which, also when that is long over."""
+
+    def __init__(self, *args: Any, reply_id: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reply_id = reply_id
+
+
+@dataclass
+class ReplyFrame(ControlFrame):
+    """Everything until the next such frame belongs to this reply."""
+
+    reply_id: int = 0
 
 
 @dataclass

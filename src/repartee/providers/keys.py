@@ -34,9 +34,8 @@ async def check_keys(settings: Settings, ladder: Ladder) -> None:
     Raises:
         ConfigError: A vendor refuses its key.
     """
-    vendors = sorted(
-        {rung.provider.removesuffix("-realtime") for rung in (ladder.stt, ladder.llm, ladder.tts)}
-    )
+    rungs = (ladder.stt, ladder.llm, ladder.tts, ladder.small)
+    vendors = sorted({rung.provider.removesuffix("-realtime") for rung in rungs if rung is not None})
     questions = [question for vendor in vendors if (question := _question(settings, vendor))]
     async with httpx.AsyncClient(timeout=CHECK_S) as client:
         await asyncio.gather(*(_ask(client, question) for question in questions))

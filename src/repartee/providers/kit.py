@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +12,35 @@ import httpx
 import structlog
 from openai import AsyncOpenAI, OpenAIError
 from openai import Timeout as OpenAITimeout
-from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.services.llm_service import FunctionCallParams, LLMService
+from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.transcriptions.language import Language
 
-from repartee.agent import Agent, Tool, ToolContext
-from repartee.errors import ConfigError, ToolError
+from repartee.agent import Agent, ToolContext
+from repartee.errors import ConfigError
 from repartee.providers import services, transcribers
+from repartee.providers.answer_cache import AnswerCache, space_of
 from repartee.providers.answers import AnswersLLM, Meaning
-from repartee.providers.ladder import Ladder
-from repartee.providers.voice_cache import VoiceCache
+from repartee.providers.brevity import Brevity
+from repartee.providers.embedding import Embedder
+from repartee.providers.intents import MeaningReader, ModelReader, TopicReader
+from repartee.providers.ladder import Ladder, Rung, model_beside
+from repartee.providers.learned import LearnedAnswers
+from repartee.providers.metered_http import MeteredClient, MeteredHostClient
+from repartee.providers.metered_sockets import MeteredRealtimeSTT
+from repartee.providers.metering import Meter
+from repartee.providers.routed import RoutedLLM
+from repartee.providers.tool_calls import register, schema_of
+from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
 from repartee.settings import Settings
 from repartee.urls import socket_url
 
 log = structlog.get_logger()
 CONNECT_S, READ_S = 2.0, 10.0
 PREWARM_S = 3.0
-OUT_SAMPLE_RATE_HZ = 24_000
 ON_DEVICE_PAUSE_S = 0.1
-TOOL_GRACE_S = 30.0
-"""Beyond a tool's own limit: the time it may wait for its permit."""
 
 
 class ProviderKit:
@@ -45,8 +51,10 @@ class ProviderKit:
         agent: Voice, persona, tools.
         ladder: What each stage runs on.
         speech_url: The speech host; needed when a stage runs on this machine.
-        voice_cache: Folder for audio of phrases that come again and again; None keeps none.
-        fixed_texts: Texts the agent is sure to say, whose audio is kept there.
+        voice_cache: Audio of phrases that come again and again; None keeps none.
+        acting: Names of the tools that change something; may grow, as servers bring theirs during the call.
+        meter: Told of every request.
+        shorter: Says whether answers must be short at present.
     """
 
     def __init__(
@@ -56,31 +64,39 @@ class ProviderKit:
         ladder: Ladder,
         speech_url: str | None,
         *,
-        voice_cache: Path | None = None,
-        fixed_texts: Iterable[str] = (),
+        voice_cache: VoiceCache | None = None,
+        acting: Collection[str] = (),
+        meter: Meter | None = None,
+        shorter: Callable[[], bool] | None = None,
     ) -> None:
-        if ladder.needs_speech_host and speech_url is None:
+        if ladder.needs_speech_host and speech_url is None:  # the cache can do without
             raise ConfigError("this agent runs on the machine's own models, but no speech host is there")
         self._settings = settings
         self._agent = agent
         self._ladder = ladder
         self._speech_url = speech_url or ""
-        self._voice_cache = voice_cache
-        self._fixed_texts = tuple(fixed_texts)
+        self._acting = acting
+        self.voice_cache = voice_cache
+        self._meter = meter or Meter()
+        self._shorter = shorter
         self._clients: dict[str, AsyncOpenAI] = {}
         self._host: httpx.AsyncClient | None = None
+        self._embedder: Embedder | None = None
         self._meaning: Meaning | None = None
+        self._answers: AnswerCache | None = None
 
     def stt(self) -> STTService:
         """Speech to text."""
         rung = self._ladder.stt
         language = Language(self._agent.language)
         if rung.provider == "openai-realtime":
-            return transcribers.FinalizingRealtimeSTT(
+            realtime = MeteredRealtimeSTT(
                 api_key=self._openai_key(),
                 base_url=socket_url(self._settings.openai_base_url, "/realtime"),
-                settings=transcribers.FinalizingRealtimeSTT.Settings(model=rung.model, language=language),
+                settings=MeteredRealtimeSTT.Settings(model=rung.model, language=language),
             )
+            realtime.meter_with(self._meter, rung.provider, rung.model)
+            return realtime
         return transcribers.PiecewiseSTT(
             self._client(rung.provider),
             after_pause_s=ON_DEVICE_PAUSE_S if rung.provider == "on-device" else 0.0,
@@ -92,28 +108,31 @@ class ProviderKit:
         rung, voice, settings = self._ladder.tts, self._agent.voice, self._settings
         if rung.provider == "elevenlabs":
             assert settings.elevenlabs_api_key is not None  # noqa: S101 - the ladder checked
-            return services.elevenlabs(
+            elevenlabs = services.elevenlabs(
                 api_key=settings.elevenlabs_api_key.get_secret_value(),
                 url=socket_url(settings.elevenlabs_base_url),
-                sample_rate=OUT_SAMPLE_RATE_HZ,
+                sample_rate=VOICE_RATE_HZ,
                 settings=services.ElevenLabsTTSService.Settings(
                     model=rung.model, voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
                 ),
             )
+            elevenlabs.meter_with(self._meter, rung.provider, rung.model)
+            return elevenlabs
         if rung.provider == "cartesia":
             assert settings.cartesia_api_key is not None  # noqa: S101 - the ladder checked
-            return services.cartesia(
+            cartesia = services.cartesia(
                 api_key=settings.cartesia_api_key.get_secret_value(),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
-                sample_rate=OUT_SAMPLE_RATE_HZ,
+                sample_rate=VOICE_RATE_HZ,
                 settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
             )
+            cartesia.meter_with(self._meter, rung.provider, rung.model)
+            return cartesia
         name = voice.on_device if rung.provider == "on-device" else voice.openai
-        kind = f"{rung.provider} {rung.model} {name} {voice.speed} {OUT_SAMPLE_RATE_HZ}"
         return services.SmallChunkTTS(
             self._client(rung.provider),
-            VoiceCache(self._voice_cache, kind, self._fixed_texts) if self._voice_cache else None,
-            sample_rate=OUT_SAMPLE_RATE_HZ,
+            self.voice_cache,
+            sample_rate=VOICE_RATE_HZ,
             settings=services.SmallChunkTTS.Settings(model=rung.model, voice=name, speed=voice.speed),
         )
 
@@ -121,30 +140,89 @@ class ProviderKit:
         """The model with the agent's tools registered, and their schema."""
         service: Any
         if self._ladder.llm.provider == "answers":
-            self._meaning = Meaning(self._agent, self._host_client())
+            embed = self.embedder()
+            assert embed is not None  # noqa: S101 - the ladder needs the speech host
+            self._meaning = Meaning(self._agent, embed)
             service = AnswersLLM(self._agent, self._meaning)
         else:
-            service = services.SharedClientLLM(
-                self._client(self._ladder.llm.provider),
-                settings=services.SharedClientLLM.Settings(
-                    model=self._ladder.llm.model, system_instruction=self._agent.persona
-                ),
-            )
+            service = self._model(self._ladder.llm)
         for tool in self._agent.tools:
-            # Interruption is the core's decision: a tool that has begun to act is never cut off half way.
-            service.register_function(
-                tool.name,
-                _handler(tool, context),
-                cancel_on_interruption=not tool.side_effect,
-                timeout_secs=tool.timeout_s + TOOL_GRACE_S,
+            register(service, tool, context)
+        return service, schema_of(self._agent.tools)
+
+    def topic_reader(self) -> TopicReader | None:
+        """What finds the topic of a turn: this machine's sentence model, else a small language model."""
+        if not self._agent.intents:
+            return None
+        if (embed := self.embedder()) is not None:
+            return MeaningReader(embed, self._agent)
+        if (small := model_beside(self._ladder)) is None:
+            return None
+        return ModelReader(self._client(small[0]), small[1], self._agent)
+
+    def chat_client(self, provider: str) -> AsyncOpenAI:
+        """The client of a chat provider, for requests beside the call's own."""
+        return self._client(provider)
+
+    def embedder(self) -> Embedder | None:
+        """This machine's sentence model, one for the whole call; None where no speech host is there."""
+        if self._embedder is None and self._speech_url:
+            self._embedder = Embedder(self._host_client())
+        return self._embedder
+
+    def _model(self, rung: Rung) -> services.SharedClientLLM:
+        """Return a model; the large one has the small one in front of it where there is one."""
+        model: services.SharedClientLLM
+        small, large = self._ladder.small, rung is self._ladder.llm
+        settings = services.SharedClientLLM.Settings(model=rung.model, system_instruction=self._agent.persona)
+        if small is None or not large:
+            model = services.SharedClientLLM(
+                self._client(rung.provider), self._brevity(rung.provider), settings=settings
             )
-        return service, _schema(self._agent.tools)
+        else:
+            model = RoutedLLM(
+                self._client(rung.provider),
+                self._brevity(rung.provider),
+                small=self._model(small),
+                acting_tools=self._acting or [tool.name for tool in self._agent.tools if tool.side_effect],
+                settings=settings,
+            )
+        # Servers of open models know system, user, assistant and tool; theirs is a user's note then.
+        model.supports_developer_role = rung.provider != "local"
+        return model
+
+    def answer_cache(self, learned_file: Path) -> AnswerCache | None:
+        """The answers that need no model; None where the agent file has none and learns none.
+
+        Args:
+            learned_file: Where learned answers are kept, for all calls of the machine.
+        """
+        cache, agent = self._agent.cache, self._agent
+        if self._ladder.llm.provider == "answers" or not (cache.learn or (cache.answers and agent.answers)):
+            return None
+        embed = self.embedder() if self._ladder.meaning else None
+        learned = LearnedAnswers(
+            learned_file,
+            space_of(agent, self._ladder.llm.model),
+            ttl_s=cache.ttl_h * 3600,
+            size=cache.size,
+            now_s=time.time,
+        )
+        self._answers = AnswerCache(agent, embed, learned if cache.learn else None)
+        return self._answers
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether the agent can do things."""
+        return bool(self._agent.tools or self._agent.forms or self._agent.mcp)
 
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
         warming = [_touch(client) for name, client in self._clients.items() if name != "on-device"]
         if self._meaning is not None:
             warming.append(_learn(self._meaning))
+        if self._answers is not None:
+            warming.append(self._answers.warm())
         try:
             async with asyncio.timeout(PREWARM_S):
                 await asyncio.gather(*warming)
@@ -156,6 +234,7 @@ class ProviderKit:
         await asyncio.gather(*(client.close() for client in self._clients.values()))
         if self._host is not None:
             await self._host.aclose()
+        self._meter.close()
 
     def _client(self, provider: str) -> AsyncOpenAI:
         if provider not in self._clients:
@@ -170,48 +249,28 @@ class ProviderKit:
                 # The SDK waits 600 s and retries twice with back-off; a caller hears that as a dead line.
                 timeout=OpenAITimeout(READ_S, connect=CONNECT_S),
                 max_retries=0,
+                http_client=MeteredClient(self._meter, provider),
             )
         return self._clients[provider]
 
     def _host_client(self) -> httpx.AsyncClient:
         if self._host is None:
-            self._host = httpx.AsyncClient(
-                base_url=self._speech_url, timeout=httpx.Timeout(READ_S, connect=CONNECT_S)
+            self._host = MeteredHostClient(
+                self._meter,
+                "on-device",
+                base_url=self._speech_url,
+                timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
             )
         return self._host
+
+    def _brevity(self, provider: str) -> Brevity | None:
+        if self._shorter is None:
+            return None
+        return Brevity(self._shorter, "max_completion_tokens" if provider == "openai" else "max_tokens")
 
     def _openai_key(self) -> str:
         assert self._settings.openai_api_key is not None  # noqa: S101 - the ladder checked
         return self._settings.openai_api_key.get_secret_value()
-
-
-def _handler(tool: Tool, context: ToolContext) -> Any:
-    async def call(params: FunctionCallParams) -> None:
-        try:
-            result = await tool.call(dict(params.arguments), context)
-        except ToolError as error:
-            result = {"error": str(error)}
-        await params.result_callback(
-            result if isinstance(result, str) else json.loads(json.dumps(result, default=str))
-        )
-
-    return call
-
-
-def _schema(tools: tuple[Tool, ...]) -> ToolsSchema | None:
-    if not tools:
-        return None
-    return ToolsSchema(
-        standard_tools=[
-            FunctionSchema(
-                name=tool.name,
-                description=tool.description,
-                properties=tool.parameters.get("properties", {}),
-                required=tool.parameters.get("required", []),
-            )
-            for tool in tools
-        ]
-    )
 
 
 async def _touch(client: AsyncOpenAI) -> None:

@@ -9,11 +9,14 @@ from typing import Literal
 import httpx
 
 from repartee.agent import Agent
+from repartee.agent.memory import EXTRACTIVE
 from repartee.errors import ConfigError
 from repartee.settings import Settings
 
 Stage = Literal["stt", "llm", "tts"]
 PROBE_S = 0.5
+SMALL_MODELS = {"openai": "gpt-4.1-nano"}
+"""For notes and for choosing one name from a list; a provider without one uses the model it has."""
 _KEYS = {
     "openai": ("openai_api_key", "OPENAI_API_KEY"),
     "openai-realtime": ("openai_api_key", "OPENAI_API_KEY"),
@@ -41,11 +44,18 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The rungs of one agent."""
+    """The rungs of one agent.
+
+    Attributes:
+        small: The model for simple turns, None where one model does all.
+        meaning: The sentence model is wanted besides the stages: the answer cache matches by meaning.
+    """
 
     stt: Rung
     llm: Rung
     tts: Rung
+    small: Rung | None = None
+    meaning: bool = False
 
     @property
     def needs_speech_host(self) -> bool:
@@ -59,7 +69,62 @@ async def choose_ladder(settings: Settings, agent: Agent) -> Ladder:
     Raises:
         ConfigError: The agent file asks for a provider whose key is missing or that cannot do the stage.
     """
-    return Ladder(_stt(settings, agent), await _llm(settings, agent), _tts(settings, agent))
+    llm = await _llm(settings, agent)
+    modelled = llm.provider != "answers"
+    small = await _small(settings, agent) if modelled else None
+    return Ladder(_stt(settings, agent), llm, _tts(settings, agent), small, modelled and _by_meaning(agent))
+
+
+def _by_meaning(agent: Agent) -> bool:
+    """Say whether the answer cache needs sentence vectors, and can use them: the sentence model knows English."""
+    cache = agent.cache
+    has_answers = cache.answers and any(answer.do is None for answer in agent.answers)
+    return agent.language.startswith("en") and cache.by_meaning and (has_answers or cache.learn)
+
+
+async def _small(settings: Settings, agent: Agent) -> Rung | None:
+    wished = agent.routing.small
+    if wished is None:
+        return None
+    provider, model = wished.split(":", 1)
+    if provider == "openai":
+        _need_key(settings, agent, "routing.small", wished)
+        return Rung("llm", provider, model, f"OpenAI {model}")
+    if await _local_model(settings, model) is None:
+        raise ConfigError(
+            f"{agent.path}: routing.small asks for '{wished}', but no such model answers at "
+            f"{settings.llm_base_url}; start it or set LLM_BASE_URL"
+        )
+    return Rung("llm", provider, model, f"{model} at {settings.llm_base_url}")
+
+
+def model_beside(ladder: Ladder) -> tuple[str, str] | None:
+    """Return provider and model for work beside the talk, such as notes and topics; None where there is no model."""
+    if ladder.llm.provider == "answers":
+        return None
+    if ladder.small is not None:
+        return ladder.small.provider, ladder.small.model
+    return ladder.llm.provider, SMALL_MODELS.get(ladder.llm.provider, ladder.llm.model)
+
+
+def summary_model(settings: Settings, agent: Agent, ladder: Ladder) -> tuple[str, str] | None:
+    """Return provider and model that write the notes; None when sentences are picked.
+
+    Raises:
+        ConfigError: The agent file asks for a provider whose key is missing.
+    """
+    wished = agent.memory.summary
+    if wished == EXTRACTIVE or not agent.memory.enabled:
+        return None
+    if wished is None:
+        return model_beside(ladder)
+    provider, model = wished.split(":", 1)
+    if provider == "openai" and settings.openai_api_key is None:
+        raise ConfigError(
+            f"{agent.path}: memory.summary asks for '{wished}', which needs OPENAI_API_KEY; set it, or write "
+            f"'{EXTRACTIVE}'"
+        )
+    return provider, model
 
 
 def _stt(settings: Settings, agent: Agent) -> Rung:
@@ -149,14 +214,20 @@ def _wish(settings: Settings, agent: Agent, stage: Stage) -> tuple[str, str] | N
         raise ConfigError(
             f"{agent.path}: models.{stage} cannot be '{provider}'; choose one of: {', '.join(_STAGES[stage])}"
         )
-    if provider in _KEYS:
-        field, variable = _KEYS[provider]
-        if getattr(settings, field) is None:
-            raise ConfigError(
-                f"{agent.path}: models.{stage} asks for '{value}', which needs {variable}; set it, or leave "
-                f"models.{stage} out to use what is there"
-            )
+    _need_key(settings, agent, f"models.{stage}", value)
     return provider, model
+
+
+def _need_key(settings: Settings, agent: Agent, where: str, value: str) -> None:
+    provider = value.split(":", 1)[0]
+    if provider not in _KEYS:
+        return
+    field, variable = _KEYS[provider]
+    if getattr(settings, field) is None:
+        raise ConfigError(
+            f"{agent.path}: {where} asks for '{value}', which needs {variable}; set it, or leave {where} out "
+            "to use what is there"
+        )
 
 
 async def _local_model(settings: Settings, wanted: str | None) -> str | None:

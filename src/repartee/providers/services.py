@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from httpx import HTTPError
-from openai import APIError, AsyncOpenAI
+from httpx2 import HTTPError
+from openai import APIError, AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionChunk
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
@@ -17,12 +19,17 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     TTSAudioRawFrame,
 )
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.services.openai.tts import OpenAITTSService
 
+from repartee.providers.brevity import Brevity, shorten
+from repartee.providers.frames import ReplyContext
+from repartee.providers.metered_sockets import ForReplies, MeteredCartesia, MeteredElevenLabs
+from repartee.providers.metering import about, current
 from repartee.providers.voice_cache import VoiceCache
 
 TTS_CHUNK_BYTES = 1920
@@ -40,22 +47,44 @@ __all__ = [
 ]
 
 
-class SharedClientLLM(OpenAILLMService):
+class SharedClientLLM(ForReplies, OpenAILLMService):
     """Chat completions.
 
-    Closes: a cold client per call; retries with seconds of back-off hidden inside the SDK.
+    Closes: a cold client per call; retries with seconds of back-off hidden inside the SDK; a paragraph added to the
+    persona as soon as one tool outlives an interruption, about results that arrive by themselves, which ours do not.
+
+    Args:
+        client: The client every call of this process shares.
+        brevity: How short an answer must be at present; None where it never must.
     """
 
-    def __init__(self, client: AsyncOpenAI, **kwargs: Any) -> None:
+    def __init__(self, client: AsyncOpenAI, brevity: Brevity | None = None, **kwargs: Any) -> None:
         self._shared = client
+        self._brevity = brevity
         super().__init__(api_key=client.api_key, base_url=str(client.base_url), **kwargs)
 
     def create_client(self, *_: Any, **__: Any) -> AsyncOpenAI:
         """Return the client every call of this process shares."""
         return self._shared
 
+    def _has_async_tools(self) -> bool:
+        return False
 
-class SmallChunkTTS(OpenAITTSService):
+    async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
+        """Ask the model, for the reply the question belongs to."""
+        reply_id = context.reply_id if isinstance(context, ReplyContext) else self.reply_id
+        with about(reply_id=reply_id):
+            return await super().get_chat_completions(context)
+
+    def build_chat_completion_params(self, params_from_context: Any) -> dict[str, Any]:
+        """Build a request; a reply's is kept short when it must be."""
+        params: dict[str, Any] = super().build_chat_completion_params(params_from_context)
+        if self._brevity is not None and self._brevity.wanted() and current().reply_id is not None:
+            shorten(params, self._brevity)
+        return params
+
+
+class SmallChunkTTS(ForReplies, OpenAITTSService):
     """OpenAI's voice, and any server that speaks its wire format.
 
     Closes: the first 0.5 s of audio held back (`chunk_size`); voices limited to a built-in list; errors other than
@@ -73,19 +102,29 @@ class SmallChunkTTS(OpenAITTSService):
         self._ahead: dict[str, _Stream] = {}
         self.on_clause: Callable[[str, bool], None] | None = None
         """Called with each text as its audio is wanted, and whether it came from the cache."""
+        self.on_spoken: Callable[[int | None, str, str | None], None] | None = None
+        """Called with a reply, its next text, and the request that makes its audio; None from the cache."""
 
     @property
     def chunk_size(self) -> int:
         """Bytes read before audio is handed on."""
         return TTS_CHUNK_BYTES
 
-    def prefetch(self, text: str) -> None:
+    def prefetch(self, text: str, reply_id: int | None) -> None:
         """Begin to make the audio of a text that will be spoken soon; at most two are on their way."""
         prepared = self._prepare_text_for_tts(text)
         if len(self._ahead) < MAX_AHEAD and prepared not in self._ahead and not self._kept(prepared):
-            stream = _Stream()
-            stream.task = self.create_task(self._fetch(prepared, stream), f"{self}::ahead")
-            self._ahead[prepared] = stream
+            self._ahead[prepared] = self._begin(prepared, reply_id, "ahead")
+
+    def _tell(self, text: str, request: str | None) -> None:
+        if self.on_spoken is not None:
+            self.on_spoken(self.reply_id, text, request)
+
+    def _begin(self, text: str, reply_id: int | None, name: str) -> _Stream:
+        stream = _Stream()
+        with about(reply_id=reply_id, name=stream.name):
+            stream.task = self.create_task(self._fetch(text, stream), f"{self}::{name}")
+        return stream
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame, None]:
         """Speak one text; yields audio frames, or one error frame."""
@@ -93,6 +132,7 @@ class SmallChunkTTS(OpenAITTSService):
         if self.on_clause is not None:
             self.on_clause(text, kept is not None)
         if kept is not None:
+            self._tell(text, None)
             for at in range(0, len(kept), TTS_CHUNK_BYTES):
                 yield TTSAudioRawFrame(
                     kept[at : at + TTS_CHUNK_BYTES], self.sample_rate, 1, context_id=context_id
@@ -100,11 +140,9 @@ class SmallChunkTTS(OpenAITTSService):
             return
         await self.start_tts_usage_metrics(text)
         if text not in self._ahead:
-            self.prefetch(text)
-        stream = self._ahead.pop(text, None)
-        if stream is None:
-            stream = _Stream()
-            stream.task = self.create_task(self._fetch(text, stream), f"{self}::fetch")
+            self.prefetch(text, self.reply_id)
+        stream = self._ahead.pop(text, None) or self._begin(text, self.reply_id, "fetch")
+        self._tell(text, stream.name)
         whole = bytearray()
         try:
             while (item := await stream.queue.get()) is not None:
@@ -164,17 +202,18 @@ class _Stream:
 
     queue: asyncio.Queue[bytes | ErrorFrame | None] = field(default_factory=asyncio.Queue)
     task: asyncio.Task[None] | None = None
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
-def elevenlabs(**kwargs: Any) -> ElevenLabsTTSService:
+def elevenlabs(**kwargs: Any) -> MeteredElevenLabs:
     """ElevenLabs' socket, reconnecting in 0.2 s; Pipecat waits four seconds."""
-    return ElevenLabsTTSService(
+    return MeteredElevenLabs(
         reconnect_backoff_min_wait=RECONNECT_MIN_S, reconnect_backoff_max_wait=RECONNECT_MAX_S, **kwargs
     )
 
 
-def cartesia(**kwargs: Any) -> CartesiaTTSService:
+def cartesia(**kwargs: Any) -> MeteredCartesia:
     """Cartesia's socket, reconnecting in 0.2 s; Pipecat waits four seconds."""
-    return CartesiaTTSService(
+    return MeteredCartesia(
         reconnect_backoff_min_wait=RECONNECT_MIN_S, reconnect_backoff_max_wait=RECONNECT_MAX_S, **kwargs
     )

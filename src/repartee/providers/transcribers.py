@@ -40,6 +40,7 @@ from repartee.providers.frames import (
     VoicePausedFrame,
     VoiceStartedFrame,
 )
+from repartee.providers.metering import about
 
 TRAILING_SILENCE_S = 0.2
 PREROLL_S = 0.4
@@ -233,15 +234,16 @@ class PiecewiseSTT(OpenAISTTService):
     async def _transcribe_as(self, piece_id: int, segment_id: int, pcm: bytes) -> None:
         self._record_stt_audio_usage(pcm)
         await self.emit_stt_usage_metrics()
-        async for frame in self.run_stt(pcm_to_wav(pcm, self.sample_rate)):
-            match frame:
-                case TranscriptionFrame():
-                    self._number_open = _ENDPOINTING.number_may_go_on(frame.text)
-                    await self.push_frame(_piece(frame, piece_id, segment_id))
-                case ErrorFrame():
-                    await self.push_error_frame(frame)
-                case _:
-                    pass
+        with about(piece_id=piece_id):
+            async for frame in self.run_stt(pcm_to_wav(pcm, self.sample_rate)):
+                match frame:
+                    case TranscriptionFrame():
+                        self._number_open = _ENDPOINTING.number_may_go_on(frame.text)
+                        await self.push_frame(_piece(frame, piece_id, segment_id))
+                    case ErrorFrame():
+                        await self.push_error_frame(frame)
+                    case _:
+                        pass
 
     async def _cancel_attempts(self) -> None:
         for attempt in list(self._attempts.values()):

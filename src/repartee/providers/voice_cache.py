@@ -10,11 +10,20 @@ import hashlib
 import os
 import re
 import tempfile
+from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-MAX_FILES = 400
+from repartee.agent import Agent
+from repartee.providers.ladder import Ladder
+
+VOICE_RATE_HZ = 24_000
+MAX_FILES = 600
+MAX_BYTES = 128 * 1024 * 1024
+MAX_RECENT_BYTES = 6 * 1024 * 1024
+"""Audio that may not be kept, remembered for a moment in the process: two minutes. An answer is learned only after it
+was heard, and its audio would be gone by then."""
 MAX_PHRASE_WORDS = 6
 _WORD = re.compile(r"[\w']+")
 COURTESIES = frozenset(
@@ -39,7 +48,19 @@ class VoiceCache:
     def __init__(self, folder: Path, voice: str, texts: Iterable[str] = ()) -> None:
         self._folder = folder
         self._voice = voice
-        self._texts = frozenset(texts)
+        self._texts = set(texts)
+        self._recent: OrderedDict[str, bytes] = OrderedDict()
+
+    def keep(self, texts: Iterable[str]) -> None:
+        """Keep these texts' audio from now on, and what was just made of them."""
+        for text in texts:
+            self._texts.add(text)
+            if (pcm := self._recent.pop(text, None)) is not None:
+                self.put(text, pcm)
+
+    def has_all(self, texts: Iterable[str]) -> bool:
+        """Say whether the audio of every one of these is there."""
+        return all(self._path(text).exists() for text in texts)
 
     def may_keep(self, text: str) -> bool:
         """Say whether a text's audio may be kept."""
@@ -59,7 +80,10 @@ class VoiceCache:
 
     def put(self, text: str, pcm: bytes) -> None:
         """Keep a text's audio; a full disk keeps nothing and harms nothing."""
-        if not pcm or not self.may_keep(text):
+        if not pcm:
+            return
+        if not self.may_keep(text):
+            self._remember(text, pcm)
             return
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -69,12 +93,36 @@ class VoiceCache:
             Path(file.name).replace(self._path(text))
             self._trim()
 
+    def _remember(self, text: str, pcm: bytes) -> None:
+        self._recent[text] = pcm
+        while sum(map(len, self._recent.values())) > MAX_RECENT_BYTES:
+            self._recent.popitem(last=False)
+
     def _trim(self) -> None:
-        files = list(self._folder.glob("*.pcm"))
-        if len(files) > MAX_FILES:
-            for old in sorted(files, key=lambda file: file.stat().st_mtime)[: len(files) - MAX_FILES]:
-                old.unlink(missing_ok=True)
+        """Remove the longest unused beyond the number and the size that are kept."""
+        newest = sorted(((file.stat(), file) for file in self._folder.glob("*.pcm")), key=_used, reverse=True)
+        size = 0
+        for number, (stat, file) in enumerate(newest):
+            size += stat.st_size
+            if number >= MAX_FILES or size > MAX_BYTES:
+                file.unlink(missing_ok=True)
 
     def _path(self, text: str) -> Path:
         name = hashlib.sha256(f"{self._voice}\n{text}".encode()).hexdigest()[:32]
         return self._folder / f"{name}.pcm"
+
+
+def voice_key(agent: Agent, ladder: Ladder) -> str:
+    """Return what makes the audio of an agent's voice what it is."""
+    rung, voice = ladder.tts, agent.voice
+    names = {
+        "elevenlabs": voice.elevenlabs,
+        "cartesia": voice.cartesia,
+        "on-device": voice.on_device,
+        "openai": voice.openai,
+    }
+    return f"{rung.provider} {rung.model} {names[rung.provider]} {voice.speed} {VOICE_RATE_HZ}"
+
+
+def _used(entry: tuple[os.stat_result, Path]) -> float:
+    return entry[0].st_mtime

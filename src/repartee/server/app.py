@@ -6,6 +6,8 @@ import json
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +22,8 @@ from fastapi.staticfiles import StaticFiles
 from livekit import api
 from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest
 
+from repartee.server.admission import Admission
+from repartee.session.callers import CALLER_ID, valid_id
 from repartee.settings import Settings
 from repartee.urls import http_url
 from repartee.version import VERSION
@@ -70,9 +74,16 @@ class RateLimit:
         return 0.0 if allowed else (1 - level) * 60 / self._per_minute
 
 
-def create_app(settings: Settings, site: Site) -> FastAPI:
-    """Build the application."""
-    app = FastAPI(title="repartee", docs_url=None, redoc_url=None, openapi_url=None)
+def create_app(settings: Settings, site: Site, admission: Admission | None = None) -> FastAPI:
+    """Build the application; `admission` may refuse calls before a token is given out."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if admission is not None:
+            await admission.aclose()
+
+    app = FastAPI(title="repartee", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     limit = RateLimit(RATE_PER_MINUTE)
 
     async def token(request: Request) -> JSONResponse:
@@ -82,6 +93,9 @@ def create_app(settings: Settings, site: Site) -> FastAPI:
         body = await _body(request)
         if isinstance(body, JSONResponse):
             return body
+        if admission is not None and (full := await admission.refusal()) is not None:
+            log.warning("token.budget_spent", limit=full.limit)
+            return _error(503, "budget_spent", full.message, retry_after=full.retry_after_s)
         return await _invite(settings, site, body)
 
     for path in PATHS:
@@ -140,6 +154,14 @@ async def _body(request: Request) -> dict[str, Any] | JSONResponse:
 
 
 async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONResponse:
+    caller_id = body.get("caller_id")
+    if caller_id is not None and settings.api_token is None:
+        # Anybody could say they are somebody; only who holds the API token may.
+        return _error(
+            403, "caller_id", "a caller_id is taken with the API token only; set REPARTEE_API_TOKEN"
+        )
+    if caller_id is not None and not (isinstance(caller_id, str) and valid_id(caller_id)):
+        return _error(400, "caller_id", "a caller_id is 1 to 128 letters, digits and . _ - @ + : = /")
     # Room, identity, metadata, attributes and room configuration a client sends are hints at most; only the name
     # shown to others is taken.
     name = str(body.get("participant_name") or body.get("participantName") or "Caller")[:NAME_LENGTH]
@@ -162,14 +184,16 @@ async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONR
         can_publish_data=True,
         can_publish_sources=["microphone"],
     )
-    jwt = (
+    token = (
         api.AccessToken(site.key, site.secret)
         .with_identity(identity)
         .with_name(name)
         .with_grants(grants)
         .with_ttl(TOKEN_TTL)
-        .to_jwt()
     )
+    if caller_id is not None:
+        token = token.with_attributes({CALLER_ID: caller_id})
+    jwt = token.to_jwt()
     answer = {
         "server_url": site.public_livekit_url,
         "participant_token": jwt,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import structlog
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -29,7 +30,7 @@ from pipecat.frames.frames import (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
-from pipecat.processors.aggregators.llm_context import NOT_GIVEN, LLMContext
+from pipecat.processors.aggregators.llm_context import NOT_GIVEN
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation import (
@@ -80,6 +81,7 @@ from repartee.events import (
 from repartee.providers.frames import (
     PauseScoredFrame,
     PieceTranscribedFrame,
+    ReplyContext,
     TranscribeNowFrame,
     TurnClosedFrame,
     VoicePausedFrame,
@@ -88,6 +90,9 @@ from repartee.providers.frames import (
 from repartee.session.clauses import Clauses
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.gate import ReplyGate
+from repartee.session.ledger import Ledger
+from repartee.session.record import CallRecord
+from repartee.session.remembering import Remembering
 from repartee.session.tools import ToolPermits
 from repartee.session.wire import AgentState, Wire
 from repartee.telemetry.timeline import Timeline
@@ -117,6 +122,20 @@ class Parts:
     permits: ToolPermits
     history: History
     clauses: Clauses
+    remembering: Remembering | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    record: CallRecord | None = None
+
+
+@runtime_checkable
+class OnOffer(Protocol):
+    """What the model is given beside the conversation, anew for each request."""
+
+    def tools(self) -> ToolsSchema | None:
+        """The tools it may call now."""
+
+    def note(self, reply_id: int) -> str:
+        """What the model must know, for the end of a reply's request."""
 
 
 class Bridge(FrameProcessor):
@@ -143,7 +162,7 @@ class Bridge(FrameProcessor):
         self._clock_ms = clock_ms
         self._on_end = on_end
         self._parts: Parts | None = None
-        self._tools: ToolsSchema | None = None
+        self._tools: OnOffer | ToolsSchema | None = None
         self._conversation = Conversation()
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=QUEUE_SIZE)
         self._timers: dict[DeadlineName, asyncio.TimerHandle] = {}
@@ -160,8 +179,8 @@ class Bridge(FrameProcessor):
     def interruption(self, interruption: Interruption) -> None:
         self._policies = replace(self._policies, interruption=interruption)
 
-    def connect(self, parts: Parts, tools: ToolsSchema | None) -> None:
-        """Hand over the parts commands are performed on; once, before the pipeline starts."""
+    def connect(self, parts: Parts, tools: OnOffer | ToolsSchema | None) -> None:
+        """Hand over the parts commands are performed on and what the model may call; once, before the start."""
         self._parts, self._tools = parts, tools
 
     @property
@@ -242,11 +261,16 @@ class Bridge(FrameProcessor):
             self._observe(event)
             before = self._conversation
             self._conversation, commands = advance(before, event, self._policies)
+            self.parts.ledger.observe(event, commands)
+            if self.parts.record is not None:
+                self.parts.record.observe(event, commands)
             if isinstance(event, TranscriptReceived):
                 self._show_user("")
             for command in commands:
                 await self._perform(command, before)
             self.parts.wire.state(_shown_state(self._conversation))
+            if self.parts.remembering is not None:
+                self.parts.remembering.state(self._conversation)
 
     def _observe(self, event: Event) -> None:
         parts = self.parts
@@ -259,7 +283,8 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("turn.scored", event.at_ms, probability=round(event.probability, 3))
             case ReplyFinished():
                 parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
-                parts.history.remember_heard(parts.gate.close(event.reply_id))
+                parts.history.remember_heard(heard := parts.gate.close(event.reply_id))
+                self._replied(event.reply_id, heard, heard)
             case WordsGuessed():
                 pass  # many, and only the ones acted upon matter
             case CallerJoined():
@@ -289,6 +314,7 @@ class Bridge(FrameProcessor):
                 await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
             case RememberUser(_, text):
                 self.parts.history.remember_user(text)
+                self.parts.permits.turn_remembered(text)
             case ArmDeadline(name, at_ms):
                 self._arm(name, at_ms)
             case DisarmDeadline(name):
@@ -302,9 +328,9 @@ class Bridge(FrameProcessor):
     ) -> None:
         parts = self.parts
         match command:
-            case StartReply(reply_id, turn_id, text, held):
+            case StartReply(reply_id, turn_id, _, held):
                 parts.timeline.mark("reply.started", reply_id=reply_id, turn_id=turn_id, held=held)
-                await self._ask_model(reply_id, text, held=held)
+                await self._ask_model(command)
                 if not held:
                     await parts.clauses.allow(reply_id)
             case VoiceReply(reply_id):
@@ -322,17 +348,26 @@ class Bridge(FrameProcessor):
                 await parts.clauses.allow(reply_id)
             case CancelReply(reply_id):
                 parts.permits.cancel(reply_id)
-                heard = parts.gate.cancel(reply_id)
+                made, heard = parts.gate.made(reply_id), parts.gate.cancel(reply_id)
+                parts.ledger.cancelled(reply_id, heard)
                 parts.timeline.mark("reply.cancelled", reply_id=reply_id, heard_characters=len(heard))
                 parts.history.remember_heard(heard, interrupted=True)
+                self._replied(reply_id, heard, made)
                 await self.push_frame(InterruptionFrame())
 
-    async def _ask_model(self, reply_id: int, text: str, *, held: bool) -> None:
-        parts = self.parts
-        parts.gate.open(reply_id, held=held)
-        parts.permits.open(reply_id, held=held)
-        tools = NOT_GIVEN if self._tools is None else self._tools
-        context = LLMContext(parts.history.messages(text), tools=tools)  # type: ignore[arg-type]
+    def _replied(self, reply_id: int, heard: str, made: str) -> None:
+        self.parts.permits.heard(reply_id, heard)
+        if self.parts.record is not None:
+            self.parts.record.replied(reply_id, heard, made)
+
+    async def _ask_model(self, command: StartReply) -> None:
+        parts, reply_id, text = self.parts, command.reply_id, command.text
+        parts.gate.open(reply_id, held=command.held)
+        parts.permits.open(reply_id, held=command.held, turn_id=command.turn_id, text=text)
+        offer = self._tools if isinstance(self._tools, OnOffer) else None
+        tools = offer.tools() if offer is not None else self._tools
+        messages = parts.history.messages(text, offer.note(reply_id) if offer is not None else "")
+        context = ReplyContext(messages, tools=NOT_GIVEN if tools is None else tools, reply_id=reply_id)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 

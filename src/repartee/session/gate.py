@@ -28,7 +28,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.policies import asked_for
 from repartee.events import Event, ReplyAudible, ReplyFinished
-from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
+from repartee.session.frames import AsideFrame, KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
 CHUNK_MS = 20
@@ -87,6 +87,8 @@ class ReplyGate(FrameProcessor):
         self._player: asyncio.Task[None] | None = None
         self._fade_out = b""
         self.on_first_audio: Callable[[int], None] | None = None
+        self.on_heard: Callable[[int, str, bytes], None] | None = None
+        """Called with a reply's text and audio when all of it was heard."""
 
     # --- what the bridge calls --------------------------------------------------------------------------------
 
@@ -124,9 +126,14 @@ class ReplyGate(FrameProcessor):
         if reply.audible:
             if not reply.lowered:
                 self._rewind(reply)
-            self._on_progress(reply_id, reply.heard_text(reply.position), True)
+            self._on_progress(reply_id, reply.heard_text(reply.position, asides=True), True)
         self._wake.set()
         return reply.heard_text(reply.position) if reply.audible else ""
+
+    def made(self, reply_id: int) -> str:
+        """Return what of a live reply was given to the voice so far."""
+        reply = self._replies.get(reply_id)
+        return reply.full_text() if reply is not None else ""
 
     def heard(self, reply_id: int) -> str:
         """Return what was heard of a live reply so far."""
@@ -137,6 +144,12 @@ class ReplyGate(FrameProcessor):
         """Say whether any audio of this reply has arrived."""
         reply = self._replies.get(reply_id)
         return reply is not None and reply.arrived
+
+    def quiet(self, reply_id: int) -> bool:
+        """Say whether a live reply may be heard, is not held back, and has nothing to be played now."""
+        reply = self._replies.get(reply_id)
+        waiting = reply is not None and reply.released and not reply.lowered and not reply.ended
+        return waiting and reply is not None and reply.position >= reply.samples and not reply.in_aside
 
     # --- frames -----------------------------------------------------------------------------------------------
 
@@ -155,14 +168,12 @@ class ReplyGate(FrameProcessor):
             case TTSAudioRawFrame():
                 self._audio(frame)
                 return
-            case TTSStartedFrame():
+            case KeptAudioFrame():
+                self._kept(frame)
+                return
+            case TTSStartedFrame() | TTSTextFrame() | AggregatedTextFrame() | AsideFrame():
                 if reply := self._current():
-                    reply.context_start, reply.context_started_ns = reply.samples, None
-            case TTSTextFrame():
-                self._spoken_text(frame)
-            case AggregatedTextFrame() if frame.will_be_spoken:
-                if reply := self._current():
-                    reply.begin_sentence(frame.text)
+                    self._text(reply, frame)
             case _:
                 pass
         await self.push_frame(frame, direction)
@@ -176,12 +187,20 @@ class ReplyGate(FrameProcessor):
             return  # audio of a cancelled reply
         if reply.context_started_ns is None:
             reply.context_started_ns = self.get_clock().get_time()
-        if not reply.arrived:
+        if not reply.arrived and not reply.in_aside:
             reply.arrived = True
             if self.on_first_audio:
                 self.on_first_audio(reply.reply_id)
         reply.pcm += frame.audio if reply.pcm else self._without_silence(reply, frame.audio)
         self._wake.set()
+
+    def _kept(self, frame: KeptAudioFrame) -> None:
+        if reply := self._current():
+            reply.begin_sentence(frame.text)
+            start = reply.samples
+            self._audio(TTSAudioRawFrame(frame.audio, reply.sample_rate_hz, 1))
+            reply.end_sentence()
+            reply.place_words(frame.text, start)
 
     def _without_silence(self, reply: SpokenReply, pcm: bytes) -> bytes:
         """Trim the silence a voice begins with: the listener would wait through it."""
@@ -194,16 +213,23 @@ class ReplyGate(FrameProcessor):
         reply.context_start -= silent
         return pcm[silent * 2 :]
 
-    def _spoken_text(self, frame: TTSTextFrame) -> None:
-        reply = self._current()
-        if reply is None:
-            return
-        if frame.pts and reply.context_started_ns is not None:
-            into_context_s = max(0, frame.pts - reply.context_started_ns) / 1e9
-            at = max(0, reply.context_start + int(into_context_s * reply.sample_rate_hz))
-            reply.add_word(frame.text, at)
-        else:
-            reply.end_sentence()
+    def _text(self, reply: SpokenReply, frame: Frame) -> None:
+        match frame:
+            case TTSStartedFrame():
+                reply.context_start, reply.context_started_ns = reply.samples, None
+            case AsideFrame():
+                reply.end_sentence()
+                reply.in_aside = frame.begins
+            case TTSTextFrame() if frame.pts and reply.context_started_ns is not None:
+                into_context_s = max(0, frame.pts - reply.context_started_ns) / 1e9
+                at = max(0, reply.context_start + int(into_context_s * reply.sample_rate_hz))
+                reply.add_word(frame.text, at)
+            case TTSTextFrame():
+                reply.end_sentence()
+            case AggregatedTextFrame() if frame.will_be_spoken:
+                reply.begin_sentence(frame.text)
+            case _:
+                pass
 
     def _ended(self, reply_id: int) -> None:
         if reply := self._replies.get(reply_id):
@@ -247,14 +273,16 @@ class ReplyGate(FrameProcessor):
             reply.audible = True
             self._submit(ReplyAudible(self._clock_ms(), reply.reply_id))
             await self.broadcast_frame(BotStartedSpeakingFrame)
-        self._on_progress(reply.reply_id, reply.heard_text(self._played(reply)), False)
+        self._on_progress(reply.reply_id, reply.heard_text(self._played(reply), asides=True), False)
 
     async def _finish(self, reply: SpokenReply) -> None:
         await self._sink.drain()
         if self._replies.get(reply.reply_id) is not reply or reply.lowered:
             return
         if reply.audible:
-            self._on_progress(reply.reply_id, reply.full_text(), True)
+            self._on_progress(reply.reply_id, reply.full_text(asides=True), True)
+            if self.on_heard and not reply.has_aside:
+                self.on_heard(reply.reply_id, reply.full_text(), bytes(reply.pcm))
             await self.broadcast_frame(BotStoppedSpeakingFrame)
         asked = asked_for(reply.full_text())
         self._submit(ReplyFinished(self._clock_ms(), reply.reply_id, asked))

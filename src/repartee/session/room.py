@@ -7,8 +7,8 @@ Pipecat's LiveKit transport does the work; the subclasses below correct what cos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from livekit import rtc
@@ -17,6 +17,7 @@ from pipecat.transports.livekit.transport import LiveKitParams, LiveKitTransport
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.errors import MediaError
 from repartee.events import EndReason
+from repartee.session.callers import vouched_id
 from repartee.session.limits import ChatLimiter
 
 IN_SAMPLE_RATE_HZ = 16_000
@@ -51,6 +52,10 @@ class RoomHooks:
     """"reconnecting" or "reconnected"."""
     sensitivity: Callable[[Sensitivity], None]
     """The caller wants the agent to give way more or less easily."""
+    identified: Callable[[str], None] = lambda _: None
+    """The operator's token says who the caller is."""
+    rpc: Mapping[str, Callable[[str], Awaitable[str]]] = field(default_factory=dict)
+    """What the caller, and nobody else, may ask the agent, by method."""
 
 
 class RoomClient(LiveKitTransportClient):
@@ -109,6 +114,8 @@ class RoomClient(LiveKitTransportClient):
                     ) from error
                 await asyncio.sleep(0.2 * 2**attempt)
         self.room.local_participant.register_rpc_method(SENSITIVITY_METHOD, self._on_sensitivity)
+        for method, answer in self._hooks.rpc.items():
+            self.room.local_participant.register_rpc_method(method, self._for_caller(answer))
         for participant in self.room.remote_participants.values():
             self._on_joined(participant)
         if self._caller is None and self._lobby is None:
@@ -140,6 +147,9 @@ class RoomClient(LiveKitTransportClient):
     def _on_joined(self, participant: rtc.RemoteParticipant) -> None:
         if self._caller is None and self._may_be_caller(participant):
             self._caller = participant.identity
+            may_change = participant.permissions.can_update_metadata
+            if caller_id := vouched_id(participant.attributes, may_change=may_change):
+                self._hooks.identified(caller_id)
             if self._lobby is not None:
                 self._lobby.cancel()
         if participant.identity == self._caller and self._grace is not None:
@@ -187,6 +197,16 @@ class RoomClient(LiveKitTransportClient):
             )
         self._hooks.sensitivity(wanted)
         return wanted
+
+    def _for_caller(
+        self, answer: Callable[[str], Awaitable[str]]
+    ) -> Callable[[rtc.RpcInvocationData], Awaitable[str]]:
+        async def method(call: rtc.RpcInvocationData) -> str:
+            if not self.is_caller(call.caller_identity) or not self._limiter.admit():
+                raise rtc.RpcError(RPC_REFUSED, "only the caller may ask this, and now and then")
+            return await answer(call.payload)
+
+        return method
 
     # --- media and text ---------------------------------------------------------------------------------------
 

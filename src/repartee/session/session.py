@@ -18,21 +18,34 @@ from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext, load_agent
 from repartee.conversation import Endpointing, Patience, Policies, Speculation
-from repartee.conversation.history import History
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import CallEnded, CallerJoined, EndReason, TextTyped
-from repartee.providers import choose_ladder
+from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, TextTyped
+from repartee.providers import Ladder, choose_ladder
 from repartee.providers.kit import ProviderKit
+from repartee.providers.ladder import summary_model
+from repartee.providers.metering import Meter
+from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
+from repartee.providers.summariser import summariser
+from repartee.session.agenda import Agenda
+from repartee.session.books import Books
 from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
+from repartee.session.fixed_texts import kept_voice
 from repartee.session.gate import ReplyGate
+from repartee.session.intents import goals_json
+from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_for
+from repartee.session.prompt_budget import check_budget, history_for
+from repartee.session.remembering import Remembering
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.spec import SessionSpec
-from repartee.session.tools import PermittedTool, ToolPermits
+from repartee.session.tiering import tiers_for, voice_parts
+from repartee.session.tiers import Standing
+from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.wire import Wire
 from repartee.settings import Settings
@@ -49,8 +62,8 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
     Raises:
         ConfigError: The agent file is not usable.
     """
-    del settings
-    load_agent(agent_path)
+    check_budget(load_agent(agent_path))
+    keeping(settings)
     turn_scorer()
 
 
@@ -71,11 +84,20 @@ async def run_session(
     Raises:
         ReparteeError: The call could not be started.
     """
-    return await _Session(spec, settings, stop, on_event).run()
+    # Open already where the process was warmed up.
+    kept = await asyncio.to_thread(keeping, settings)
+    return await _Session(spec, settings, kept, stop, on_event).run()
 
 
 class _Session:
-    def __init__(self, spec: SessionSpec, settings: Settings, stop: asyncio.Event, on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        spec: SessionSpec,
+        settings: Settings,
+        kept: Keeping,
+        stop: asyncio.Event,
+        on_event: OnEvent,
+    ) -> None:
         self._spec = spec
         self._settings = settings
         self._stop = stop
@@ -83,27 +105,57 @@ class _Session:
         self._agent: Agent = load_agent(spec.agent_path)
         self._started_s = time.monotonic()
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
+        self._books = Books(
+            spec,
+            self._agent,
+            settings,
+            kept,
+            self._timeline,
+            self._clock_ms,
+            lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
+        )
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
+        self._callers = CallerMemory(
+            self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
+        )
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
     def _clock_ms(self) -> float:
         return (time.monotonic() - self._started_s) * 1000
 
     async def run(self) -> EndReason:
+        reason: EndReason = "error"
+        try:
+            reason = await self._take()
+        finally:
+            await self._books.aclose(reason)
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._timeline.close()
+        self._on_event(
+            "ended", {"reason": reason, "at_ms": self._clock_ms(), "bill": self._books.ledger.bill.summary()}
+        )
+        return reason
+
+    async def _take(self) -> EndReason:
         agent, spec = self._agent, self._spec
         ladder = await choose_ladder(self._settings, agent)
         permits = ToolPermits()
-        guarded = agent.model_copy(
-            update={"tools": tuple(PermittedTool(tool, permits) for tool in agent.tools)}
+        context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
+        has_model = ladder.llm.provider != "answers"
+        self._agenda = Agenda(
+            agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
         )
+        guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
         lines = lines_for(agent.language)
         kit = ProviderKit(
             self._settings,
             guarded,
             ladder,
             spec.speech_url,
-            voice_cache=spec.data_dir / "voices",
-            fixed_texts=(agent.greeting, *lines.values()),
+            voice_cache=kept_voice(spec.data_dir, agent, ladder),
+            acting=self._agenda.toolbox.acts,
+            meter=Meter(self._books.ledger.take, self._clock_ms),
+            shorter=self._books.budget.shorter,
         )
         self._bridge = Bridge(
             policies=_policies(agent),
@@ -117,33 +169,55 @@ class _Session:
         wire = Wire(
             lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
         )
-        worker = self._assemble(kit, transport, wire, permits)
+        self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
+        worker = self._assemble(kit, transport, wire, permits, context, ladder)
+        self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
         warming = asyncio.create_task(kit.prewarm(), name="prewarm")
+        folding = asyncio.create_task(self._remembering.run(), name="memory")
+        loading = asyncio.create_task(self._callers.run(), name="caller")
+        beside = (captions, warming, folding, loading)
+        self._books.budget.start()
         try:
-            reason = await self._drive(worker, wire)
+            return await self._drive(worker, wire)
         finally:
-            captions.cancel()
-            warming.cancel()
-            await asyncio.gather(captions, warming, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            for task, end in zip(beside, await asyncio.gather(*beside, return_exceptions=True), strict=True):
+                if isinstance(end, Exception):
+                    log.error("session.task_failed", task=task.get_name(), error=type(end).__name__)
+            await self._agenda.aclose()
+            if self._callers.keeps:
+                await self._remembering.finish()
+                await self._callers.keep()
             await kit.aclose()
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._timeline.close()
-        self._on_event("ended", {"reason": reason, "at_ms": self._clock_ms()})
-        return reason
 
     def _assemble(
-        self, kit: ProviderKit, transport: RoomTransport, wire: Wire, permits: ToolPermits
+        self,
+        kit: ProviderKit,
+        transport: RoomTransport,
+        wire: Wire,
+        permits: ToolPermits,
+        context: ToolContext,
+        ladder: Ladder,
     ) -> PipelineWorker:
-        history = History()
-        bridge, timeline = self._bridge, self._timeline
-        llm, tools = kit.llm(
-            ToolContext(
-                call_id=self._spec.call_id, caller=self._spec.caller_identity, data_dir=self._spec.data_dir
-            )
+        bridge, timeline, books = self._bridge, self._timeline, self._books
+        llm, tools = kit.llm(context)
+        history = history_for(self._agent, tools, by_answers=ladder.llm.provider == "answers")
+        notes_by = summary_model(self._settings, self._agent, ladder)
+        self._remembering = Remembering(
+            history,
+            summariser(kit, notes_by),
+            timeline.mark,
+            lambda: self._agenda.goals,
         )
+        self._callers.history = history
+        self._callers.goals = lambda: self._agenda.goals
         tracker = ReplyTracker(
-            history.remember_tools, lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id)
+            self._agenda.memory(history).take,
+            lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id),
+            self._agenda.toolbox.acts,
+            history.fit,
         )
         gate = ReplyGate(
             RoomSink(transport.client),
@@ -151,6 +225,9 @@ class _Session:
             self._clock_ms,
             lambda reply_id, text, final: wire.agent_text(reply_id, text, final=final),
         )
+        voice = kit.tts()
+        tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
+        gate.on_heard = tiers.heard
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         ears = Ears(
             submit=bridge.submit,
@@ -160,13 +237,28 @@ class _Session:
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
         )
-        voice = kit.tts()
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
-        bridge.connect(Parts(gate, wire, timeline, permits, history, clauses), tools)
-        parts = [ears, kit.stt(), bridge, llm, tracker, clauses, voice, gate]
-        pipeline = Pipeline([transport.input(), *parts, transport.output()])
+            voice.on_spoken = books.ledger.spoken
+        if isinstance(llm, RoutedLLM):
+            llm.on_replaced = books.ledger.replaced
+        self._agenda.connect(llm, tracker, gate, kit.topic_reader(), books.ledger.aside)
+        parts = Parts(
+            gate,
+            wire,
+            timeline,
+            permits,
+            history,
+            clauses,
+            self._remembering,
+            books.ledger,
+            books.record,
+        )
+        bridge.connect(parts, self._agenda)
+        speaking = voice_parts(kit, voice)
+        middle = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
+        pipeline = Pipeline([transport.input(), *middle, transport.output()])
         return PipelineWorker(
             pipeline,
             params=PipelineParams(
@@ -220,7 +312,20 @@ class _Session:
             chat=lambda text: submit(TextTyped(now(), text)),
             network=lambda what: self._timeline.mark(f"network.{what}"),
             sensitivity=self._set_sensitivity,
+            identified=self._identified,
+            rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
+
+    def _standing(self) -> Standing:
+        return Standing(self._agenda.arranging, self._books.budget.state)
+
+    def _identified(self, caller_id: str) -> None:
+        self._callers.identified(caller_id)
+        self._books.record.identified(caller_id)
+
+    async def _forget(self, payload: str) -> str:
+        self._books.record.forget()
+        return await self._callers.forget(payload)
 
     def _set_sensitivity(self, sensitivity: Sensitivity) -> None:
         enabled = self._bridge.interruption.enabled

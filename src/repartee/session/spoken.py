@@ -21,6 +21,8 @@ class Sentence:
     text: str
     start: int
     end: int | None = None
+    aside: bool = False
+    """Said while something takes long; heard by the caller, and no part of the conversation."""
 
     def heard(self, position: int, sample_rate_hz: int) -> str:
         """Return the words whose audio was played when playout stands at `position`."""
@@ -60,6 +62,8 @@ class SpokenReply:
     pcm: bytearray = field(default_factory=bytearray)
     sentences: list[Sentence] = field(default_factory=list)
     words: list[Sentence] = field(default_factory=list)
+    in_aside: bool = False
+    """What arrives now is an aside."""
     context_start: int = 0
     context_started_ns: int | None = None
 
@@ -82,7 +86,7 @@ class SpokenReply:
     def begin_sentence(self, text: str) -> None:
         """The audio that follows speaks this text."""
         self.end_sentence()
-        self.sentences.append(Sentence(text, self.samples))
+        self.sentences.append(Sentence(text, self.samples, aside=self.in_aside))
 
     def end_sentence(self) -> None:
         """The present sentence's audio is complete."""
@@ -93,9 +97,20 @@ class SpokenReply:
         """A word whose audio starts `at` samples into the reply."""
         if self.words:
             self.words[-1].end = at
-        self.words.append(Sentence(text, at))
+        self.words.append(Sentence(text, at, aside=self.in_aside))
 
-    def heard_text(self, played: int) -> str:
+    def place_words(self, text: str, start: int) -> None:
+        """Place a text's words in the audio from `start` on by their share of its letters."""
+        length = self.samples - start
+        for match in _WORD.finditer(text):
+            self.add_word(match.group(), start + length * match.start() // max(1, len(text)))
+
+    @property
+    def has_aside(self) -> bool:
+        """Whether something was said that is no part of the conversation: the audio is not the text's alone."""
+        return any(part.aside for part in (*self.sentences, *self.words))
+
+    def heard_text(self, played: int, *, asides: bool = False) -> str:
         """Return the text whose audio was played when `played` samples have reached the caller."""
         if self.words:
             # A word counts once a fifth of a second of it has sounded, or it has ended.
@@ -103,13 +118,15 @@ class SpokenReply:
             heard = [
                 word.text.strip()
                 for word in self.words
-                if played >= min(word.start + grace, word.end if word.end is not None else self.samples)
+                if (asides or not word.aside)
+                and played >= min(word.start + grace, word.end if word.end is not None else self.samples)
             ]
             return " ".join(part for part in heard if part)
-        parts = (sentence.heard(played, self.sample_rate_hz) for sentence in self.sentences)
+        sentences = (sentence for sentence in self.sentences if asides or not sentence.aside)
+        parts = (sentence.heard(played, self.sample_rate_hz) for sentence in sentences)
         return " ".join(part.strip() for part in parts if part.strip())
 
-    def full_text(self) -> str:
+    def full_text(self, *, asides: bool = False) -> str:
         """Return everything that was to be said."""
-        source = self.sentences or self.words
+        source = [part for part in self.sentences or self.words if asides or not part.aside]
         return " ".join(part.text.strip() for part in source if part.text.strip())

@@ -68,10 +68,17 @@ class Wire:
         self._state: AgentState = "initializing"
         self._shown: AgentState = "initializing"
         self._state_changed = asyncio.Event()
+        self._attributes: dict[str, str] = {}
+        """Others that changed since they were last shown."""
 
     def state(self, state: AgentState) -> None:
         """Show what the agent is doing."""
         self._state = state
+        self._state_changed.set()
+
+    def goals(self, goals: str) -> None:
+        """Show what the call is about, as JSON."""
+        self._attributes["repartee.goals"] = goals
         self._state_changed.set()
 
     def user_text(self, turn_id: int, text: str, *, final: bool) -> None:
@@ -102,7 +109,10 @@ class Wire:
             participant, state = self._participant(), self._state
             if participant is not None and state != self._shown:
                 self._shown = state
-                await _within_limit("state", participant.set_attributes({"lk.agent.state": state}))
+                self._attributes["lk.agent.state"] = state
+            if participant is not None and self._attributes:
+                shown, self._attributes = self._attributes, {}
+                await _within_limit("state", participant.set_attributes(shown))
 
     async def _run_captions(self) -> None:
         while True:

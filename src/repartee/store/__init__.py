@@ -1,1 +1,21 @@
 """What is kept of calls: who called when, what was said and heard, what it cost."""
+
+from repartee.store.reading import CallSummary, CostLine, Selection
+from repartee.store.rows import CallEnd, CallerFact, CallRow, EventRow, LedgerRow, Row, TurnRow
+from repartee.store.store import Store
+from repartee.store.writer import CallWriter
+
+__all__ = [
+    "CallEnd",
+    "CallRow",
+    "CallSummary",
+    "CallWriter",
+    "CallerFact",
+    "CostLine",
+    "EventRow",
+    "LedgerRow",
+    "Row",
+    "Selection",
+    "Store",
+    "TurnRow",
+]

@@ -37,6 +37,9 @@ class Usage:
         purpose: Why it was made.
         reply_id: The reply it was made for, None where there is none yet (transcription).
         turn_id: The user's turn it belongs to, None where it belongs to none.
+        piece_id: The piece of speech it transcribes; a later request of the same piece replaces its words.
+        billed: The provider charges for it. It does not for a request that it refused, that failed before anything
+            was made, or that never left.
         started_at_ms: When it was sent, on the call's clock.
         ended_at_ms: When it ended.
     """
@@ -52,6 +55,8 @@ class Usage:
     purpose: Purpose = "turn"
     reply_id: int | None = None
     turn_id: int | None = None
+    piece_id: int | None = None
+    billed: bool = True
     started_at_ms: float = 0.0
     ended_at_ms: float = 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -27,6 +28,23 @@ class WorkerMetrics:
         self._started = Counter("repartee_calls_started", "Calls begun.", registry=self._registry)
         self._refused = Counter("repartee_calls_refused", "Jobs refused: full.", registry=self._registry)
         self._ended = Counter("repartee_calls_ended", "Calls over.", ["outcome"], registry=self._registry)
+        self._requests = self._counter("repartee_requests", "Requests to providers.", "stage")
+        self._failed = self._counter("repartee_requests_failed", "Of those, failed.", "stage")
+        self._unpriced = self._counter(
+            "repartee_requests_unpriced", "Of those, without a known price.", "model"
+        )
+        self._usd = self._counter("repartee_cost_usd", "What they cost, as far as prices are known.", "stage")
+        self._wasted = self._counter(
+            "repartee_cost_wasted_usd", "Of that, for nothing that was heard.", "stage"
+        )
+        self._seconds = self._counter(
+            "repartee_audio_seconds",
+            'Of calls ("call"), of callers\' speech ("speech"), and sent to paid services ("sent").',
+            "what",
+        )
+
+    def _counter(self, name: str, help_text: str, label: str) -> Counter:
+        return Counter(name, help_text, [label], registry=self._registry)
 
     def started(self) -> None:
         """A call began."""
@@ -39,6 +57,19 @@ class WorkerMetrics:
     def ended(self, outcome: str) -> None:
         """A call is over: "ended", "failed" or "crashed"."""
         self._ended.labels(outcome).inc()
+
+    def billed(self, bill: dict[str, Any]) -> None:
+        """A call that is over has sent its bill (`session.bill.Bill.summary`)."""
+        for stage, sums in bill["stages"].items():
+            self._requests.labels(stage).inc(sums["requests"])
+            self._failed.labels(stage).inc(sums["failed"])
+            self._usd.labels(stage).inc(float(sums["usd"]))
+            self._wasted.labels(stage).inc(float(sums["usd_wasted"]))
+        for model, requests in bill["unknown_prices"].items():
+            self._unpriced.labels(model).inc(requests)
+        for what in ("call", "speech"):
+            self._seconds.labels(what).inc(bill[f"{what}_s"])
+        self._seconds.labels("sent").inc(bill["audio_sent_s"])
 
     def text(self) -> bytes:
         """Return everything in the exposition format."""

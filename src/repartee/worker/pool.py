@@ -11,6 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -36,6 +37,7 @@ class Child:
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.outcome: str | None = None
         self.failure = ""
+        self.bill: dict[str, Any] | None = None
         self.last_beat_s = time.monotonic()
         self.spec: SessionSpec | None = None
         loop = asyncio.get_running_loop()
@@ -54,6 +56,8 @@ class Child:
         elif name in ("ended", "failed"):
             self.outcome = name
             self.failure = str(data.get("reason", "")) if isinstance(data, dict) else str(data)
+            if isinstance(data, dict) and "bill" in data:
+                self.bill = data["bill"]
 
     def _gone(self) -> None:
         loop = asyncio.get_running_loop()

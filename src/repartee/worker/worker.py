@@ -226,6 +226,8 @@ class Worker:
         job_id = next((job for job, call in self._jobs.items() if call == call_id), None)
         good = child.outcome == "ended"
         self.metrics.ended(child.outcome or "crashed")
+        if child.bill is not None:
+            self.metrics.billed(child.bill)
         log.info("call.ended", call_id=call_id, outcome=child.outcome or "crashed", detail=child.failure)
         if job_id is not None:
             del self._jobs[job_id]

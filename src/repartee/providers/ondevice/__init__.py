@@ -25,23 +25,28 @@ class SpeechHost:
         url: Its base URL, without a path.
     """
 
-    def __init__(self, process: Process, port: int) -> None:
+    def __init__(self, process: Process, port: int, *, speech: bool) -> None:
         self._process = process
         self._port = port
+        self._speech = speech
         self.url = f"http://127.0.0.1:{port}"
 
     @staticmethod
     @asynccontextmanager
-    async def start(port: int = 0) -> AsyncIterator[SpeechHost]:
+    async def start(port: int = 0, *, speech: bool = True) -> AsyncIterator[SpeechHost]:
         """Start the host and stop it at the end.
+
+        Args:
+            port: On loopback; 0 takes a free one.
+            speech: Load the recogniser and the voice, not the sentence model alone.
 
         Raises:
             ProviderError: It did not become ready.
         """
-        process = await _spawn(port)
+        process = await _spawn(port, speech=speech)
         keeping: asyncio.Task[None] | None = None
         try:
-            host = SpeechHost(process, await _ready(process))
+            host = SpeechHost(process, await _ready(process), speech=speech)
             keeping = asyncio.create_task(host._keep(), name="speech-host")
             yield host
         finally:
@@ -58,7 +63,7 @@ class SpeechHost:
             log.error("speech_host.died", exit_code=code, restart_in_s=wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(RESTART_S[1], wait_s * 2)
-            self._process = await _spawn(self._port)
+            self._process = await _spawn(self._port, speech=self._speech)
             try:
                 await _ready(self._process)
                 wait_s = RESTART_S[0]
@@ -66,13 +71,14 @@ class SpeechHost:
                 await _stop(self._process)
 
 
-async def _spawn(port: int) -> Process:
+async def _spawn(port: int, *, speech: bool) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "repartee.providers.ondevice",
         "--port",
         str(port),
+        *(() if speech else ("--only-sentences",)),
         stdin=PIPE,
         stdout=PIPE,
         start_new_session=True,  # Ctrl+C reaches the parent, which ends its children in order

@@ -11,11 +11,11 @@ import sys
 from aiohttp import web
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, *, speech: bool) -> None:
     # After the environment is set: BLAS threads of numpy and ONNX starve each other on few cores.
     from repartee.providers.ondevice.host import Host  # noqa: PLC0415
 
-    runner = web.AppRunner(Host().app(), access_log=None, handler_cancellation=True)
+    runner = web.AppRunner(Host(speech=speech).app(), access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
@@ -41,7 +41,9 @@ def main() -> None:
     """Parse arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m repartee.providers.ondevice")
     parser.add_argument("--port", type=int, default=0)
-    asyncio.run(_serve(parser.parse_args().port))
+    parser.add_argument("--only-sentences", action="store_true", help="no recogniser and no voice")
+    given = parser.parse_args()
+    asyncio.run(_serve(given.port, speech=not given.only_sentences))
 
 
 if __name__ == "__main__":

@@ -26,24 +26,32 @@ log = structlog.get_logger()
 MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 MAX_TEXT_CHARACTERS = 4096
 MAX_WAITING = 16
+NO_SPEECH = "this host was started for sentence vectors only"
 WHISPER_THREADS = 2
 WHISPER_WORKERS = 2
 """An inference cannot be stopped half way; one whose caller has gone on speaking must not hold up the next."""
 
 
 class Host:
-    """The models and the HTTP application in front of them."""
+    """The models and the HTTP application in front of them.
 
-    def __init__(self) -> None:
-        self._whisper = WhisperModel(
-            str(registry.whisper_folder()),
-            device="cpu",
-            compute_type="int8",
-            cpu_threads=WHISPER_THREADS,
-            num_workers=WHISPER_WORKERS,
-        )
+    Args:
+        speech: Load the recogniser and the voice too; without them it makes sentence vectors only, and is small.
+    """
+
+    def __init__(self, *, speech: bool = True) -> None:
+        self._whisper: WhisperModel | None = None
+        self._voice: Voice | None = None
+        if speech:
+            self._whisper = WhisperModel(
+                str(registry.whisper_folder()),
+                device="cpu",
+                compute_type="int8",
+                cpu_threads=WHISPER_THREADS,
+                num_workers=WHISPER_WORKERS,
+            )
+            self._voice = Voice(*registry.piper_voice())
         self._sentences = SentenceModel(*registry.minilm_files())
-        self._voice = Voice(*registry.piper_voice())
         self._executor = ThreadPoolExecutor(max_workers=WHISPER_WORKERS, thread_name_prefix="whisper")
         self._small = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sentences")
         self._waiting = 0
@@ -60,13 +68,16 @@ class Host:
         return app
 
     async def _start(self, _: web.Application) -> None:
-        await self._voice.start()
+        if self._voice is not None:
+            await self._voice.start()
         # The first inference of a model is slow; it shall not be a caller's. Nobody waits for these.
-        self._executor.submit(self._hear, np.zeros(16_000, np.float32), 16_000)
+        if self._whisper is not None:
+            self._executor.submit(self._hear, np.zeros(16_000, np.float32), 16_000)
         self._small.submit(self._sentences.embed, ["hello"])
 
     async def _stop(self, _: web.Application) -> None:
-        await self._voice.stop()
+        if self._voice is not None:
+            await self._voice.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._small.shutdown(wait=False, cancel_futures=True)
 
@@ -74,6 +85,8 @@ class Host:
         return web.json_response({"status": "ok", "waiting": self._waiting})
 
     async def _transcribe(self, request: web.Request) -> web.Response:
+        if self._whisper is None:
+            return _refuse(404, NO_SPEECH)
         if self._waiting >= MAX_WAITING:
             return _refuse(429, "too many transcriptions are waiting")
         form = await request.post()
@@ -102,6 +115,7 @@ class Host:
             import soxr  # noqa: PLC0415 - callers send 16 kHz
 
             audio = soxr.resample(audio, rate, 16_000)
+        assert self._whisper is not None  # noqa: S101 - requests without it are refused
         segments, _ = self._whisper.transcribe(
             audio,
             language="en",
@@ -116,6 +130,8 @@ class Host:
         ).strip()
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
+        if self._voice is None:
+            return _refuse(404, NO_SPEECH)
         body = await request.json()
         text = body.get("input")
         if not isinstance(text, str) or not text.strip() or len(text) > MAX_TEXT_CHARACTERS:

@@ -39,7 +39,11 @@ RECENT = 10_000
 
 @dataclass
 class Entry:
-    """One request. Filled while it runs, booked when it ends, however it ends."""
+    """One request. Filled while it runs, booked when it ends, however it ends.
+
+    Charged as vendors do: a transcription for the seconds that came, a voice for the characters it was asked for, a
+    model for the tokens until the client left; a request that failed before anything was made, nothing.
+    """
 
     stage: str
     vendor: str
@@ -57,9 +61,13 @@ class Entry:
     began_s: float = field(default_factory=time.time)
     took_ms: float = 0.0
     usd: float = 0.0
+    request_id: str = ""
+    """What the client calls it: a header of OpenAI's, a voice's context."""
 
     def price(self) -> float:
         """Return its price by the list; a model without one is billed like the dearest known."""
+        if self.outcome == "failed":
+            return 0.0
         if self.stage == "stt":
             return self.audio_s / 60 * STT_PER_MINUTE.get(self.model, max(STT_PER_MINUTE.values()))
         if self.stage == "tts":

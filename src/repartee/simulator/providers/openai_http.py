@@ -58,6 +58,7 @@ class OpenAIHttp:
         except sf.LibsndfileError:
             return _refuse(400, "Invalid file format.")
         entry = Entry("stt", "openai", str(form.get("model") or "whisper-1"), audio_s=len(sound) / rate)
+        entry.request_id = _request_id(request)
         try:
             async with self._desk.booked(entry):
                 heard = await self._desk.recognise(sound.mean(axis=1), rate)
@@ -80,7 +81,9 @@ class OpenAIHttp:
         if not isinstance(messages, list) or not messages:
             return _refuse(400, "'messages' must be a list that is not empty")
         reply = self._desk.replies.answer(messages)
-        entry = Entry("llm", "openai", str(body.get("model") or "gpt-4.1-mini"))
+        entry = Entry(
+            "llm", "openai", str(body.get("model") or "gpt-4.1-mini"), request_id=_request_id(request)
+        )
         entry.tokens_in = sum(len(json.dumps(m)) for m in messages) // 4 + 1
         entry.said, entry.told = _last(messages, "user"), _last(messages, "assistant")
         entry.text = reply.text or f"{reply.tool}({json.dumps(reply.arguments)})"
@@ -129,6 +132,7 @@ class OpenAIHttp:
         if body.get("response_format", "mp3") not in FORMATS:
             return _refuse(400, "the simulator gives 'pcm' and 'wav' only; ask for one of them")
         entry = Entry("tts", "openai", str(body.get("model") or "tts-1"), characters=len(text), text=text)
+        entry.request_id = _request_id(request)
         try:
             async with self._desk.booked(entry):
                 cut = await self._desk.wait("tts", text, complete_s)
@@ -151,6 +155,10 @@ class OpenAIHttp:
                 return response
         except FaultError as fault:
             return _failed(fault)
+
+
+def _request_id(request: web.Request) -> str:
+    return request.headers.get("X-Client-Request-Id", "")
 
 
 def _last(messages: list[dict[str, Any]], role: str) -> str:

@@ -63,6 +63,8 @@ class _Session:
         self._looked_at = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._owed: list[Entry] = []
+        """Commits whose work has not begun."""
 
     async def send(self, kind: str, **data: Any) -> None:
         if not self._socket.closed:
@@ -71,7 +73,17 @@ class _Session:
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
+        # Booked before waiting: the handler itself may be cancelled while it does.
+        for entry in self._owed:
+            self._desk.bill.book(entry)
+        self._owed.clear()
+        self._book_buffer()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _book_buffer(self) -> None:
+        """What was sent and never committed was heard all the same."""
+        if self._buffer:
+            self._desk.bill.book(Entry("stt", "openai-realtime", self._model, audio_s=_seconds(self._buffer)))
 
     async def receive(self, event: dict[str, Any]) -> None:
         match event.get("type"):
@@ -82,6 +94,7 @@ class _Session:
             case "input_audio_buffer.append":
                 await self._append(str(event.get("audio", "")))
             case "input_audio_buffer.clear":
+                self._book_buffer()
                 self._begin_item()
                 await self.send("input_audio_buffer.cleared")
             case "input_audio_buffer.commit":
@@ -97,6 +110,7 @@ class _Session:
             return
         if len(self._buffer) > MAX_BUFFER_S * RATE_HZ * 2:
             await self._error("buffer_too_large", "The input audio buffer is full.")
+            self._book_buffer()
             self._begin_item()
         # Only the streaming models tell words before the commit.
         streaming = self._model in {"gpt-realtime-whisper", "gpt-live-transcribe"}
@@ -124,11 +138,15 @@ class _Session:
         item, told, pcm = self._item, self._told, bytes(self._buffer)
         self._begin_item()
         await self.send("input_audio_buffer.committed", item_id=item)
-        self._own(self._complete(item, told, pcm))
+        entry = Entry("stt", "openai-realtime", self._model, audio_s=_seconds(pcm))
+        self._owed.append(entry)
+        self._own(self._complete(item, told, pcm, entry))
 
-    async def _complete(self, item: str, told: str, pcm: bytes) -> None:
+    async def _complete(self, item: str, told: str, pcm: bytes, entry: Entry) -> None:
         since_s = time.monotonic()
-        entry = Entry("stt", "openai-realtime", self._model, audio_s=len(pcm) / 2 / RATE_HZ)
+        if entry not in self._owed:
+            return
+        self._owed.remove(entry)
         try:
             async with self._desk.booked(entry):
                 heard = await self._desk.recognise(_sound(pcm), RATE_HZ)
@@ -155,6 +173,10 @@ class _Session:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _seconds(pcm: bytes | bytearray) -> float:
+    return len(pcm) / 2 / RATE_HZ
 
 
 def _sound(pcm: bytes | bytearray) -> Any:

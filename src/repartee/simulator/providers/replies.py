@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import yaml
 
+from repartee.conversation.summaries import NOTES_OF_A_CALL
 from repartee.errors import ConfigError
+from repartee.simulator.providers import recall
 
 OPENINGS = ("Certainly.", "Of course.", "Good question.", "Let me see.", "Sure.")
 Message = dict[str, Any]
@@ -56,8 +58,10 @@ class Replies:
         self.style = style
 
     def answer(self, messages: list[Message]) -> Reply:
-        """Answer a conversation."""
+        """Answer a conversation: notes where notes are asked for, what was said before from the prompt alone."""
         last = messages[-1] if messages else {}
+        if messages and _text(messages[0]).startswith(NOTES_OF_A_CALL):
+            return Reply(recall.notes(messages))
         if last.get("role") == "tool":
             return Reply(_told(_text(last)))
         said = _text(next((m for m in reversed(messages) if m.get("role") == "user"), {}))
@@ -66,6 +70,8 @@ class Replies:
                 if rule.call is not None:
                     return Reply(tool=rule.call, arguments=_filled(rule.arguments, match))
                 return Reply((rule.say or "").format(*match.groups(), **match.groupdict()))
+        if recall.RECALL.search(said):
+            return Reply(recall.recalled(said, messages))
         return Reply(_made(said, self.style))
 
 

@@ -1,4 +1,8 @@
-"""The voice sockets: ElevenLabs' multi-context input and Cartesia's contexts."""
+"""The voice sockets: ElevenLabs' multi-context input and Cartesia's contexts.
+
+A text is charged when it comes, by its characters without the blanks around it: a context that is cut off later
+gives nothing back.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import base64
 import contextlib
 import re
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +32,11 @@ class _Context:
 
     name: str
     pending: str = ""
-    work: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
+    characters: int = 0
+    """Of the texts that came, those not yet in an entry of the bill."""
+    owed: deque[Entry] = field(default_factory=deque)
+    """Clauses whose turn has not come."""
+    work: asyncio.Queue[Entry | None] = field(default_factory=asyncio.Queue)
     task: asyncio.Task[None] | None = None
     spoken_s: float = 0.0
     rate_hz: int = 24_000
@@ -48,6 +57,9 @@ class _Socket:
         tasks = [c.task for c in self.contexts.values() if c.task is not None]
         for task in tasks:
             task.cancel()
+        # Booked before waiting: the handler itself may be cancelled while it does.
+        for context in self.contexts.values():
+            self._book_owed(context)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def context(self, name: str, rate_hz: int, model: str) -> _Context:
@@ -60,23 +72,50 @@ class _Socket:
         context = self.contexts.pop(name, None)
         if context is not None and context.task is not None:
             context.task.cancel()
+            self._book_owed(context)
+
+    def take(self, context: _Context, text: str) -> None:
+        """Take a text; its whole clauses are spoken, the rest waits."""
+        context.pending += text
+        context.characters += len(text.strip())
+        while (match := SENTENCE.match(context.pending.lstrip())) is not None:
+            context.pending = context.pending.lstrip()[match.end() :]
+            last = not context.pending.strip()
+            self._queue(context, match.group(1), context.characters if last else len(match.group(0)))
 
     def flush(self, context: _Context) -> None:
         if context.pending.strip():
-            context.work.put_nowait(context.pending.strip())
+            self._queue(context, context.pending.strip(), context.characters)
         context.pending = ""
+
+    def _queue(self, context: _Context, text: str, characters: int) -> None:
+        characters = min(characters, context.characters)
+        context.characters -= characters
+        entry = Entry("tts", self.vendor, context.model, characters=characters, text=text)
+        entry.request_id = context.name
+        context.owed.append(entry)
+        context.work.put_nowait(entry)
+
+    def _book_owed(self, context: _Context) -> None:
+        if context.characters:
+            self._queue(context, context.pending.strip(), context.characters)
+        while context.owed:
+            self.desk.bill.book(context.owed.popleft())
 
     async def _speak(self, context: _Context) -> None:
         since_s = time.monotonic()
-        while (text := await context.work.get()) is not None:
-            entry = Entry("tts", self.vendor, context.model, characters=len(text), text=text)
+        while (entry := await context.work.get()) is not None:
             try:
+                context.owed.popleft()
                 async with self.desk.booked(entry):
                     if not context.spoken_s:
-                        await self.desk.wait("tts", text, max(since_s, time.monotonic()))
-                    await self._send_audio(context, text, entry)
+                        await self.desk.wait("tts", entry.text, max(since_s, time.monotonic()))
+                    await self._send_audio(context, entry.text, entry)
                     entry.outcome = "ok"
             except FaultError as fault:
+                context.owed.clear()  # nothing was made of it, nothing is charged
+                context.characters = 0
+                self.contexts.pop(context.name, None)
                 await self.failed(context, fault)
                 return
         await self.done(context)
@@ -129,10 +168,7 @@ class _ElevenLabs(_Socket):
             await self.socket.close(code=1008, message=message.encode())
             return
         context = self.context(name, rate_hz, model)
-        context.pending += str(event.get("text") or "")
-        while (match := SENTENCE.match(context.pending.lstrip())) is not None:
-            context.work.put_nowait(match.group(1))
-            context.pending = context.pending.lstrip()[match.end() :]
+        self.take(context, str(event.get("text") or ""))
         if event.get("flush"):
             self.flush(context)
 
@@ -170,10 +206,7 @@ class _Cartesia(_Socket):
         if not known and not str(event.get("transcript") or "").strip():
             return
         context = self.context(name, rate_hz, str(event.get("model_id") or "sonic-3"))
-        context.pending += str(event.get("transcript") or "")
-        while (match := SENTENCE.match(context.pending.lstrip())) is not None:
-            context.work.put_nowait(match.group(1))
-            context.pending = context.pending.lstrip()[match.end() :]
+        self.take(context, str(event.get("transcript") or ""))
         if not event.get("continue"):
             self.flush(context)
             context.work.put_nowait(None)

@@ -1,0 +1,70 @@
+"""The database of calls while `up`, `serve` or `worker` run: it must answer at the start; old words are erased."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from repartee.errors import StoreError
+from repartee.providers.prices import cost_of, load_prices
+from repartee.session.keeping import Keeping
+from repartee.settings import Settings
+from repartee.store import LedgerRow, Store
+from repartee.telemetry.usage import ReportUsage, Usage
+
+log = structlog.get_logger()
+DAY_S = 24 * 3600.0
+CLOSE_S = 5.0
+
+
+@contextlib.asynccontextmanager
+async def kept_calls(settings: Settings, *, worker: bool) -> AsyncIterator[Keeping]:
+    """Open the database and the prices; a worker brings in what dead calls left behind, and erases what is old.
+
+    Raises:
+        ConfigError: The address, the tables or the file of prices cannot be used.
+        StoreError: The database does not answer.
+    """
+    prices = load_prices(settings.prices)
+    store = await asyncio.to_thread(Store.open, settings.store_url, spool=settings.spool_dir)
+    erasing: asyncio.Task[None] | None = None
+    try:
+        if worker:
+            await asyncio.to_thread(store.replay)
+            erasing = asyncio.create_task(erase_daily(store, settings.keep_days), name="erase")
+        yield Keeping(store, prices)
+    finally:
+        if erasing is not None:
+            erasing.cancel()
+            await asyncio.gather(erasing, return_exceptions=True)
+        await asyncio.to_thread(store.close)
+
+
+async def erase_daily(store: Store, keep_days: int, every_s: float = DAY_S) -> None:
+    """Erase the words of calls that are older than `keep_days`, now and once a day, until cancelled."""
+    while True:
+        try:
+            erased = await asyncio.to_thread(store.purge, datetime.now(UTC) - timedelta(days=keep_days))
+            log.info("store.erased", rows=erased, older_than_days=keep_days)
+        except StoreError as error:
+            log.warning("store.not_erased", error=str(error))
+        await asyncio.sleep(every_s)
+
+
+@contextlib.asynccontextmanager
+async def bill_of_no_call(kept: Keeping, agent: str) -> AsyncIterator[ReportUsage]:
+    """Take what is used outside of calls, such as audio made ahead, and write it into the store's bill."""
+    writer = kept.store.writer("no call")
+
+    def report(usage: Usage) -> None:
+        cost, used = cost_of(kept.prices, usage), usage.outcome == "done"
+        writer.usage(LedgerRow(usage, None, agent, datetime.now(UTC), kept.prices.version, cost, used))
+
+    try:
+        yield report
+    finally:
+        await asyncio.to_thread(writer.close, CLOSE_S)

@@ -1,0 +1,127 @@
+"""Whether another call may begin today: asked before a token is given out, answered from what is known.
+
+The day's spending is read from the store on a thread, one reading at a time, and kept for some seconds; while it is
+read anew, the last one answers. A store that is away refuses nobody: a line that is down costs more than a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+import structlog
+
+from repartee.agent.budget import Budget
+from repartee.errors import ReparteeError
+from repartee.session.budget import ReadToday, Today
+
+log = structlog.get_logger()
+FRESH_S = 5.0
+FIRST_S = 0.5
+"""The first call of all waits so long for the first reading."""
+READ_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DayLimits:
+    """USD in a day, for one agent and for the whole installation; None where there is no limit."""
+
+    agent: Decimal | None = None
+    installation: Decimal | None = None
+
+
+def day_limits(budget: Budget, installation: Decimal | None) -> DayLimits:
+    """Return the limits of an agent's file and of the installation's setting.
+
+    An agent whose calls may not be ended for money refuses none for it; the installation's limit always holds.
+    """
+    return DayLimits(budget.day_usd if "end" in budget.actions else None, installation)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No more calls today.
+
+    Attributes:
+        limit: Which budget is spent.
+        retry_after_s: Until midnight, UTC.
+    """
+
+    limit: Literal["day", "installation"]
+    retry_after_s: int
+
+    @property
+    def message(self) -> str:
+        """What a client may be told: no amounts."""
+        whose = "this agent" if self.limit == "day" else "this server"
+        return f"{whose} has spent its budget for today; calls are taken again from 00:00 UTC"
+
+
+class Admission:
+    """Refuses calls when the day's money is spent.
+
+    Args:
+        limits: In USD.
+        read_today: Reads the store; may wait.
+        clock_s: Monotonic.
+        now: The time of day, with a time zone.
+    """
+
+    def __init__(
+        self,
+        limits: DayLimits,
+        read_today: ReadToday,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._limits = limits
+        self._read_today = read_today
+        self._clock_s = clock_s
+        self._now = now
+        self._today = Today()
+        self._day: date | None = None
+        self._read_at_s = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+
+    async def refusal(self) -> Refusal | None:
+        """Return why no call may begin, None when one may."""
+        if self._limits == DayLimits():
+            return None
+        if self._reading is None and self._clock_s() - self._read_at_s >= FRESH_S:
+            self._reading = asyncio.create_task(self._read(), name="admission")
+        if self._day is None and self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=FIRST_S)
+        now = self._now().astimezone(UTC)
+        if self._day != now.date():
+            return None  # what is known is yesterday's
+        midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
+        wait_s = int((midnight - now).total_seconds()) + 1
+        if self._limits.installation is not None and self._today.everybody >= self._limits.installation:
+            return Refusal("installation", wait_s)
+        if self._limits.agent is not None and self._today.agent >= self._limits.agent:
+            return Refusal("day", wait_s)
+        return None
+
+    async def _read(self) -> None:
+        day = self._now().astimezone(UTC).date()
+        try:
+            async with asyncio.timeout(READ_S):
+                self._today = await asyncio.to_thread(self._read_today)
+            self._day = day
+        except (ReparteeError, OSError, TimeoutError) as error:
+            log.warning("admission.spending_unknown", error=type(error).__name__)
+        finally:
+            self._read_at_s = self._clock_s()
+            self._reading = None
+
+    async def aclose(self) -> None:
+        """Stop reading."""
+        if (reading := self._reading) is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)

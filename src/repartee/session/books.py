@@ -1,0 +1,81 @@
+"""The books of one call: its ledger, its budget and its record, on one writer to the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from repartee.agent import Agent
+from repartee.events import EndReason
+from repartee.session.budget import BudgetWatch, policy_for, today_reader
+from repartee.session.keeping import Keeping
+from repartee.session.ledger import Ledger
+from repartee.session.record import CallRecord
+from repartee.session.spec import SessionSpec
+from repartee.settings import Settings
+from repartee.store import CallRow
+from repartee.telemetry.timeline import Timeline
+
+log = structlog.get_logger()
+CLOSE_S = 5.0
+"""What the database has not taken by then is in the writer's journal, and written at the next start."""
+
+
+class Books:
+    """Opens the books of a call.
+
+    Args:
+        spec: The call.
+        agent: Who takes it.
+        settings: Names the installation's budget.
+        kept: The store and the prices.
+        timeline: Its marks become the call's events.
+        clock_ms: The call's clock.
+        on_over: Called once when the budget says that the call is to end.
+    """
+
+    def __init__(
+        self,
+        spec: SessionSpec,
+        agent: Agent,
+        settings: Settings,
+        kept: Keeping,
+        timeline: Timeline,
+        clock_ms: Callable[[], float],
+        on_over: Callable[[], None],
+    ) -> None:
+        self._clock_ms = clock_ms
+        self._writer = kept.store.writer(spec.call_id)
+        call = CallRow(spec.call_id, agent.name, agent.version, spec.room, _now())
+        self.record = CallRecord(self._writer, call, _now)
+        self.budget = BudgetWatch(
+            policy_for(agent, settings.budget_day_usd),
+            today_reader(kept.store, agent.name, spec.call_id),
+            on_over,
+            timeline.mark,
+        )
+        self.ledger = Ledger(
+            spec.call_id,
+            agent.name,
+            prices=kept.prices,
+            write=self.record.usage,
+            mark=timeline.mark,
+            on_spent=self.budget.spent,
+        )
+        timeline.on_mark = self.record.mark
+
+    async def aclose(self, reason: EndReason) -> None:
+        """Judge what is left, write the end, and wait a bounded time for the database."""
+        await self.budget.aclose()
+        self.ledger.close(self._clock_ms())
+        bill = self.ledger.bill
+        self.record.end(reason, bill.call_s, bill.speech_s)
+        if not await asyncio.to_thread(self._writer.close, CLOSE_S):
+            log.warning("store.behind", lost=self._writer.lost)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

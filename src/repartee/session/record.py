@@ -1,0 +1,236 @@
+"""What becomes of a call in the store: its turns, what happened, its bill, its end. Written as it happens.
+
+Nothing here waits: rows go to the call's writer, which has a thread of its own. A turn's row is written again
+whenever more of it is known.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from repartee.events import (
+    CloseTurn,
+    Command,
+    Event,
+    OpenTurn,
+    RememberUser,
+    ReplyAudible,
+    SpeakGreeting,
+    SpeakLine,
+    SpeechStarted,
+    SpeechStopped,
+    StartReply,
+    TextTyped,
+)
+from repartee.store import CallRow, EventRow, LedgerRow, TurnRow
+
+KEPT_MARKS = (
+    "answer.",
+    "budget",
+    "caller.",
+    "goal",
+    "line",
+    "mcp.",
+    "memory.",
+    "network.",
+    "price.",
+    "provider.",
+    "reply.cancelled",
+    "reply.tier",
+    "sensitivity",
+    "stt.failed",
+    "tool.",
+    "voice.",
+)
+"""Marks of the timeline that are events of the call as well; by how they begin. None has words that were said."""
+TIMED_MARKS = frozenset({"reply.started", "reply.first_text", "reply.first_audio", "reply.released"})
+"""Marks that say when a step of a turn was done."""
+GREETING_TURN = 0
+REMEMBERED_REPLIES = 256
+
+
+class Writer(Protocol):
+    """Takes rows without waiting; the store's `CallWriter`."""
+
+    def begin(self, row: CallRow) -> None:
+        """Write that the call began."""
+
+    def turn(self, row: TurnRow) -> None:
+        """Write a turn."""
+
+    def usage(self, row: LedgerRow) -> None:
+        """Write a request."""
+
+    def event(self, row: EventRow) -> None:
+        """Write an event."""
+
+    def end(
+        self,
+        call_id: str,
+        reason: str,
+        ended_at: datetime,
+        *,
+        call_s: float | None = None,
+        speech_s: float | None = None,
+    ) -> None:
+        """Write the end."""
+
+
+class CallRecord:
+    """The record of one call.
+
+    Args:
+        writer: Takes the rows.
+        call: The call, as it begins.
+        now: The wall clock, with a time zone.
+    """
+
+    def __init__(self, writer: Writer, call: CallRow, now: Callable[[], datetime]) -> None:
+        self._writer = writer
+        self._call = call
+        self._now = now
+        self._turns: dict[int, TurnRow] = {}
+        self._turn_id = GREETING_TURN
+        self._began_ms: float | None = None
+        self._ended_ms: float | None = None
+        """When the newest stretch of the caller's voice began, and when it ended."""
+        self._reply_turns: OrderedDict[int, int] = OrderedDict()
+        self._steps: dict[int, dict[str, float]] = {}
+        self._sounding: int | None = None
+        """The newest reply of which something was heard."""
+        self._forgotten = False
+        self._ended = False
+        writer.begin(call)
+
+    def identified(self, caller_id: str) -> None:
+        """The operator's token says who calls."""
+        if not self._forgotten:
+            self._call = replace(self._call, caller_id=caller_id)
+            self._writer.begin(self._call)
+
+    def usage(self, row: LedgerRow) -> None:
+        """A request to a provider was judged."""
+        self._writer.usage(row)
+
+    def mark(self, name: str, at_ms: float, values: Mapping[str, Any]) -> None:
+        """Something was marked on the timeline."""
+        if name in TIMED_MARKS and isinstance(reply_id := values.get("reply_id"), int):
+            self._steps.setdefault(reply_id, {})[name] = round(at_ms, 1)
+        elif name.startswith(KEPT_MARKS):
+            self._writer.event(EventRow(self._call.call_id, round(at_ms, 1), name, dict(values)))
+
+    # --- turns ------------------------------------------------------------------------------------------------
+
+    def observe(self, event: Event, commands: tuple[Command, ...]) -> None:
+        """Take a step of the conversation, before its commands are performed."""
+        self._hear(event)
+        for command in commands:
+            match command:
+                case OpenTurn(turn_id):
+                    self._open(turn_id, event.at_ms)
+                case CloseTurn(turn_id, text) | RememberUser(turn_id, text) if text:
+                    self._keep(self._turn(turn_id, user_text=text))
+                case StartReply(reply_id, turn_id):
+                    self._belongs(reply_id, turn_id)
+                case SpeakGreeting(reply_id):
+                    self._belongs(reply_id, GREETING_TURN)
+                case SpeakLine(reply_id):
+                    self._belongs(reply_id, self._turn_id)
+                case _:
+                    pass
+        if isinstance(event, ReplyAudible):
+            self._audible(event.reply_id, event.at_ms)
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case SpeechStarted(at_ms=at_ms):
+                self._began_ms, self._ended_ms = at_ms, None
+            case SpeechStopped(ended_at_ms=ended_at_ms):
+                self._ended_ms = ended_at_ms
+            case TextTyped(at_ms=at_ms):
+                self._began_ms = self._ended_ms = at_ms
+            case _:
+                return
+        turn = self._turns.get(self._turn_id)
+        if turn is not None and turn.turn_id != GREETING_TURN and turn.latency_ms is None:
+            self._turns[turn.turn_id] = replace(turn, ended_at_ms=_rounded(self._ended_ms))
+
+    def _open(self, turn_id: int, at_ms: float) -> None:
+        self._turn_id = turn_id
+        if turn_id not in self._turns:
+            began_ms = self._began_ms if self._began_ms is not None else at_ms
+            self._turns[turn_id] = self._turn(
+                turn_id, started_at_ms=_rounded(began_ms), ended_at_ms=_rounded(self._ended_ms)
+            )
+
+    def replied(self, reply_id: int, heard: str, made: str) -> None:
+        """A reply is over.
+
+        Args:
+            reply_id: Which one.
+            heard: What was heard of it.
+            made: All that was given to the voice.
+        """
+        turn_id = self._reply_turns.get(reply_id)
+        if turn_id is None or reply_id != self._sounding:
+            return  # it was thrown away before anybody heard of it
+        turn = self._turn(turn_id)
+        heard_text = f"{turn.heard_text} {heard}".strip()
+        unheard_text = f"{turn.unheard_text} {unheard(heard, made)}".strip()
+        self._keep(replace(turn, heard_text=heard_text, unheard_text=unheard_text))
+
+    def _audible(self, reply_id: int, at_ms: float) -> None:
+        turn_id = self._reply_turns.get(reply_id)
+        if turn_id is None:
+            return
+        turn = self._turn(turn_id)
+        self._sounding = reply_id
+        timings = {**turn.timings, **self._steps.pop(reply_id, {}), "reply.audible": round(at_ms, 1)}
+        latency_ms = turn.latency_ms
+        if latency_ms is None and turn.ended_at_ms is not None:
+            latency_ms = round(at_ms - turn.ended_at_ms, 1)
+        self._keep(replace(turn, timings=timings, latency_ms=latency_ms))
+
+    def _turn(self, turn_id: int, **known: Any) -> TurnRow:
+        return replace(self._turns.get(turn_id, TurnRow(self._call.call_id, turn_id)), **known)
+
+    def _belongs(self, reply_id: int, turn_id: int) -> None:
+        self._reply_turns[reply_id] = turn_id
+        if len(self._reply_turns) > REMEMBERED_REPLIES:
+            oldest, _ = self._reply_turns.popitem(last=False)
+            self._steps.pop(oldest, None)
+
+    def _keep(self, turn: TurnRow) -> None:
+        if self._forgotten:
+            turn = replace(turn, user_text="", heard_text="", unheard_text="")
+        self._turns[turn.turn_id] = turn
+        self._writer.turn(turn)
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Erase the words and the name of this call, and keep none from now on."""
+        self._forgotten = True
+        self._call = replace(self._call, caller_id=None)
+        self._writer.begin(self._call)
+        for turn in list(self._turns.values()):
+            self._keep(turn)
+
+    def end(self, reason: str, call_s: float, speech_s: float) -> None:
+        """The call is over; told again, the first counts."""
+        if not self._ended:
+            self._ended = True
+            self._writer.end(self._call.call_id, reason, self._now(), call_s=call_s, speech_s=speech_s)
+
+
+def _rounded(at_ms: float | None) -> float | None:
+    return None if at_ms is None else round(at_ms, 1)
+
+
+def unheard(heard: str, made: str) -> str:
+    """Return what of a text was not heard, by counting words."""
+    return " ".join(made.split()[len(heard.split()) :])

@@ -1,0 +1,193 @@
+"""Compares a ledger with the provider simulator's own bill, request by request and in all.
+
+For calls of any kind: give `compare` the rows a call wrote (`LedgerRow`, from memory or from the store) and the bill
+of a simulator that served nothing else since `bill.reset()`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol, get_args
+
+from repartee.providers.metering import AGAIN
+from repartee.simulator.providers.bill import LLM_PER_MILLION, STT_PER_MINUTE, TTS_PER_MILLION, Bill, Entry
+from repartee.telemetry.usage import Unit, Usage
+
+PROMPT_TOKENS_OFF = 2
+"""A cut stream's prompt is reckoned from the last one that was counted: so much may be lost in rounding."""
+TOKENS_IN_FLIGHT = 60
+"""No answer of the simulator is longer: a stream that was cut cannot have made more than all of it."""
+SECONDS_OFF = Decimal("0.001")
+REALTIME = "openai-realtime"
+NOTHING = Decimal(0)
+
+
+class Row(Protocol):
+    """A row of the ledger."""
+
+    @property
+    def usage(self) -> Usage:
+        """The request."""
+
+    @property
+    def cost(self) -> Decimal | None:
+        """USD."""
+
+
+class SimulatorPrices:
+    """The simulator's list, in Decimal, to a billionth of a dollar."""
+
+    version = "simulator"
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """Return USD."""
+        used = {unit: usage.quantities.get(unit, NOTHING) for unit in get_args(Unit)}
+        match usage.stage:
+            case "stt":
+                exact = used["audio_s"] / 60 * Decimal(str(STT_PER_MINUTE[usage.model]))
+            case "tts":
+                exact = used["characters"] * Decimal(str(TTS_PER_MILLION[usage.model])) / 1_000_000
+            case "llm":
+                price_in, price_out = (Decimal(str(price)) for price in LLM_PER_MILLION[usage.model])
+                exact = (used["tokens_in"] * price_in + used["tokens_out"] * price_out) / 1_000_000
+            case _:
+                return None
+        return round(exact, 9)
+
+
+@dataclass
+class Account:
+    """What one request came to, by us and by the vendor; a context that failed and was used again is two of ours."""
+
+    ours: list[Usage] = field(default_factory=list)
+    free: list[Usage] = field(default_factory=list)
+    theirs: list[Entry] = field(default_factory=list)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the vendor could not tell what it had made."""
+        return any(usage.estimated for usage in self.ours)
+
+    @property
+    def refused_unseen(self) -> bool:
+        """Cancelled while the vendor's refusal was on its way: nobody can know that it was free."""
+        refused = bool(self.theirs) and all(entry.outcome == "failed" for entry in self.theirs)
+        return refused and any(usage.outcome == "cancelled" for usage in self.ours)
+
+    @property
+    def in_flight(self) -> int:
+        """Tokens the vendor made and we never saw."""
+        return sum(e.tokens_out for e in self.theirs) - int(_sum(self.ours, "tokens_out"))
+
+    def problem(self, prompt_tokens_off: int) -> str | None:
+        """Return what does not fit, None when all does.
+
+        A stream that was cut may have made tokens that were on their way when it was: the vendor's count is then
+        above ours, never below.
+        """
+        charged = [entry for entry in self.theirs if entry.outcome != "failed"]
+        if self.refused_unseen:
+            return None
+        fits = bool(self.ours) == bool(charged) and bool(self.ours or self.free)
+        if fits and charged:
+            fits = self._fits(charged, prompt_tokens_off)
+        return None if fits else f"reported as {[*self.ours, *self.free]}\n  billed as {self.theirs}"
+
+    def _fits(self, charged: list[Entry], prompt_tokens_off: int) -> bool:
+        match self.ours[0].stage:
+            case "llm":
+                off = abs(sum(e.tokens_in for e in charged) - int(_sum(self.ours, "tokens_in")))
+                if self.cut:
+                    return off <= prompt_tokens_off and 0 <= self.in_flight <= TOKENS_IN_FLIGHT
+                return off == self.in_flight == 0
+            case "tts":
+                return sum(e.characters for e in charged) == _sum(self.ours, "characters")
+            case _:
+                return abs(_seconds(charged) - _sum(self.ours, "audio_s")) < SECONDS_OFF
+
+
+@dataclass
+class Comparison:
+    """A ledger beside a bill.
+
+    Attributes:
+        ours: USD by the ledger.
+        theirs: USD by the bill.
+        requests: Rows.
+        cut: Chat streams that were cut, whose tokens were reckoned.
+        in_flight: Tokens that were on their way when they were.
+        unseen: Refusals that were on their way when a request was cancelled.
+        problems: Requests that do not fit, each in words.
+    """
+
+    ours: Decimal = NOTHING
+    theirs: Decimal = NOTHING
+    requests: int = 0
+    cut: int = 0
+    in_flight: int = 0
+    unseen: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def __add__(self, other: Comparison) -> Comparison:
+        return Comparison(
+            self.ours + other.ours,
+            self.theirs + other.theirs,
+            self.requests + other.requests,
+            self.cut + other.cut,
+            self.in_flight + other.in_flight,
+            self.unseen + other.unseen,
+            [*self.problems, *other.problems],
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.requests} requests, {self.cut} streams cut: ledger {self.ours:.6f} USD, bill "
+            f"{self.theirs:.6f} USD, "
+            f"difference {self.theirs - self.ours:.6f} USD; on their way when cut: {self.in_flight} tokens, "
+            f"{self.unseen} refusals"
+        )
+
+
+def compare(rows: Iterable[Row], bill: Bill, *, prompt_tokens_off: int = PROMPT_TOKENS_OFF) -> Comparison:
+    """Compare rows with a bill.
+
+    Args:
+        rows: Of every call the simulator served since its bill was reset.
+        bill: The simulator's.
+        prompt_tokens_off: How far the reckoned prompt of a cut stream may be off. More where the agent has tools:
+            the simulator does not count their descriptions.
+    """
+    found, accounts, realtime = Comparison(), defaultdict[str, Account](Account), Account()
+    for row in rows:
+        usage = row.usage
+        found.requests += 1
+        found.ours += row.cost or NOTHING
+        # The socket for transcription has no ids; its seconds are compared in all.
+        socket = usage.provider == REALTIME
+        account = realtime if socket else accounts[usage.request_id.partition(AGAIN)[0]]
+        (account.ours if usage.billed and row.cost != 0 else account.free).append(usage)
+    for entry in bill.entries:
+        found.theirs += Decimal(str(entry.usd))
+        (realtime if entry.vendor == REALTIME else accounts[entry.request_id]).theirs.append(entry)
+    for account in accounts.values():
+        found.cut += account.cut
+        found.in_flight += account.in_flight if account.cut else 0
+        found.unseen += account.refused_unseen
+        if problem := account.problem(prompt_tokens_off):
+            found.problems.append(problem)
+    ours = _sum(realtime.ours, "audio_s")
+    theirs = _seconds([entry for entry in realtime.theirs if entry.outcome != "failed"])
+    if abs(ours - theirs) >= SECONDS_OFF:
+        found.problems.append(f"realtime: {ours} s reported, {theirs} s billed")
+    return found
+
+
+def _sum(usages: Iterable[Usage], unit: Unit) -> Decimal:
+    return sum((usage.quantities.get(unit, NOTHING) for usage in usages), NOTHING)
+
+
+def _seconds(entries: Iterable[Entry]) -> Decimal:
+    return sum((Decimal(str(entry.audio_s)) for entry in entries), NOTHING)

@@ -1,0 +1,132 @@
+"""No token when the day's money is spent: told from what is known, without waiting for the store."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from repartee.errors import ProviderError
+from repartee.server.admission import FRESH_S, Admission, DayLimits
+from repartee.server.app import Site, create_app
+from repartee.session.budget import Today
+from repartee.settings import Settings
+
+NOON = datetime(2026, 9, 29, 12, 0, tzinfo=UTC)
+TEN = DayLimits(agent=Decimal(10), installation=Decimal(100))
+
+
+class Store:
+    """A store whose answer can be changed, held back or refused."""
+
+    def __init__(self, *spent: Today) -> None:
+        self.spent = list(spent) or [Today()]
+        self.reads = 0
+        self.away = False
+        self.open = threading.Event()
+        self.open.set()
+
+    def read(self) -> Today:
+        self.reads += 1
+        assert self.open.wait(10)
+        if self.away:
+            raise ProviderError("the database is away", kind="unavailable", provider="store")
+        return self.spent.pop(0) if len(self.spent) > 1 else self.spent[0]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.s = 100.0
+        self.time = NOON
+
+    def admission(self, store: Store, limits: DayLimits = TEN) -> Admission:
+        return Admission(limits, store.read, clock_s=lambda: self.s, now=lambda: self.time)
+
+
+async def read_again(admission: Admission) -> None:
+    if admission._reading is not None:
+        await asyncio.wait_for(asyncio.shield(admission._reading), 10)
+
+
+@pytest.mark.parametrize(
+    ("spent", "limits", "refused"),
+    [
+        (Today(Decimal("9.99"), Decimal(99)), TEN, None),
+        (Today(Decimal(10), Decimal(20)), TEN, "day"),
+        (Today(Decimal(1), Decimal(100)), TEN, "installation"),
+        (Today(Decimal(11), Decimal(101)), TEN, "installation"),
+        (Today(Decimal(99), Decimal(99)), DayLimits(installation=Decimal(100)), None),
+        (Today(Decimal(99), Decimal(999)), DayLimits(), None),
+    ],
+)
+async def test_a_limit_that_is_reached_refuses(spent: Today, limits: DayLimits, refused: str | None) -> None:
+    refusal = await Clock().admission(Store(spent), limits).refusal()
+    assert (refusal.limit if refusal else None) == refused
+    if refusal:
+        assert refusal.retry_after_s == 12 * 3600 + 1
+        assert not re.search(r"[$]|\b1\d", refusal.message), "amounts are nobody else's business"
+
+
+async def test_many_callers_cost_one_reading() -> None:
+    store, clock = Store(Today(Decimal(10))), Clock()
+    admission = clock.admission(store)
+    refusals = await asyncio.gather(*(admission.refusal() for _ in range(200)))
+    assert all(refusals)
+    assert store.reads == 1
+    clock.s += FRESH_S
+    assert await admission.refusal()
+    await read_again(admission)
+    assert store.reads == 2
+
+
+async def test_nobody_waits_for_a_slow_store_and_the_last_reading_answers() -> None:
+    store, clock = Store(Today(Decimal(10)), Today(Decimal(0))), Clock()
+    admission = clock.admission(store)
+    assert await admission.refusal()
+    store.open.clear()
+    clock.s += FRESH_S
+    assert await admission.refusal(), "answered while the store is being read"
+    store.open.set()
+    await read_again(admission)
+    assert await admission.refusal() is None
+
+
+async def test_a_store_that_is_away_refuses_nobody() -> None:
+    store, clock = Store(), Clock()
+    store.away = True
+    admission = clock.admission(store)
+    assert await admission.refusal() is None
+    assert await admission.refusal() is None
+    assert store.reads == 1, "and is left alone for some seconds"
+
+
+async def test_at_midnight_calls_are_taken_again() -> None:
+    store, clock = Store(Today(Decimal(10)), Today(Decimal(0))), Clock()
+    admission = clock.admission(store)
+    assert await admission.refusal()
+    clock.time = datetime(2026, 9, 30, 0, 0, 1, tzinfo=UTC)
+    assert await admission.refusal() is None
+    await admission.aclose()
+
+
+async def test_no_token_is_given_out_and_no_agent_sent_for(plain_settings: Settings) -> None:
+    site = Site("http://127.0.0.1:9", "wss://rtc.example", "key", "s" * 32, "Desk", {})
+
+    def client(spent: Today) -> httpx.AsyncClient:
+        app = create_app(plain_settings, site, Clock().admission(Store(spent)))
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
+
+    async with client(Today(Decimal(10))) as browser:
+        full = await browser.post("/api/token")
+    async with client(Today(Decimal(1))) as browser:
+        free = await browser.post("/api/token")
+    assert (full.status_code, full.json()["error"]) == (503, "budget_spent")
+    assert full.headers["retry-after"] == str(12 * 3600 + 1)
+    assert full.headers["cache-control"] == "no-store"
+    assert "00:00 UTC" in full.json()["message"]
+    assert free.json()["error"] == "no_agent", "this one went on to the media server, which is not there"

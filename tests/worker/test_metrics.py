@@ -1,0 +1,60 @@
+"""What a worker counts of its calls' bills."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from repartee.session.bill import Bill
+from repartee.telemetry.usage import Usage
+from repartee.worker.metrics import WorkerMetrics
+from repartee.worker.pool import Child
+
+
+def bill() -> Bill:
+    bill = Bill()
+    heard = Usage("a", "stt", "openai", "whisper-1", {"audio_s": Decimal("2.5")})
+    bill.add(heard, Decimal("0.25"))
+    bill.judge(heard, Decimal("0.25"), used=False)
+    bill.add(Usage("b", "llm", "openai", "new"), None)
+    bill.add(Usage("c", "llm", "openai", "m", outcome="failed", billed=False), Decimal(0))
+    bill.call_s, bill.speech_s = 60.0, 12.0
+    return bill
+
+
+def test_bills_are_summed_by_stage() -> None:
+    metrics = WorkerMetrics(lambda: 0, lambda: True)
+    for _ in range(2):
+        metrics.billed(bill().summary())
+    text = metrics.text().decode()
+    for line in (
+        'repartee_requests_total{stage="llm"} 4.0',
+        'repartee_requests_failed_total{stage="llm"} 2.0',
+        'repartee_requests_unpriced_total{model="openai:new"} 2.0',
+        'repartee_cost_usd_total{stage="stt"} 0.5',
+        'repartee_cost_wasted_usd_total{stage="stt"} 0.5',
+        'repartee_audio_seconds_total{what="sent"} 5.0',
+        'repartee_audio_seconds_total{what="speech"} 24.0',
+        'repartee_audio_seconds_total{what="call"} 120.0',
+    ):
+        assert line in text
+
+
+class Pipe:
+    def __init__(self, *messages: tuple[str, Any]) -> None:
+        self.messages = list(messages)
+
+    def recv(self) -> tuple[str, Any]:
+        return self.messages.pop(0)
+
+
+def test_a_bill_told_with_the_end_is_kept() -> None:
+    child: Any = Child.__new__(Child)
+    child.outcome, child.failure, child.bill = None, "", None
+    child.pipe = Pipe(
+        ("ended", {"reason": "budget", "bill": bill().summary()}), ("ended", {"reason": "budget"})
+    )
+    child._read()
+    child._read()
+    assert (child.outcome, child.failure) == ("ended", "budget")
+    assert child.bill == bill().summary()
