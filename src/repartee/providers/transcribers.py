@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from openai import AsyncOpenAI
@@ -211,7 +212,7 @@ class PiecewiseSTT(OpenAISTTService):
         if (older := self._attempts.pop(piece_id, None)) is not None:
             older.cancel()
         pcm = piece.audio() + self._trailing_silence()
-        work = self._when_likely(after_s, doubt_s, self._transcribe_as(piece_id, segment_id, pcm))
+        work = self._when_likely(after_s, doubt_s, partial(self._transcribe_as, piece_id, segment_id, pcm))
         attempt = self.create_task(work, f"{self}::piece {piece_id}")
         self._attempts[piece_id] = attempt
         attempt.add_done_callback(lambda done: self._forget(piece_id, done))
@@ -220,16 +221,14 @@ class PiecewiseSTT(OpenAISTTService):
         if self._attempts.get(piece_id) is attempt:
             del self._attempts[piece_id]
 
-    async def _when_likely(self, after_s: float, doubt_s: float, work: Coroutine[Any, Any, None]) -> None:
+    async def _when_likely(
+        self, after_s: float, doubt_s: float, transcribe: Callable[[], Awaitable[None]]
+    ) -> None:
         """Do it when the pause has lasted, or sounds like the end; cancelled when the voice goes on."""
-        try:
-            await asyncio.sleep(after_s)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._likely.wait(), doubt_s)
-        except asyncio.CancelledError:
-            work.close()
-            raise
-        await work
+        await asyncio.sleep(after_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._likely.wait(), doubt_s)
+        await transcribe()
 
     async def _transcribe_as(self, piece_id: int, segment_id: int, pcm: bytes) -> None:
         self._record_stt_audio_usage(pcm)
