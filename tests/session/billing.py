@@ -12,7 +12,6 @@ import numpy as np
 from pipecat.frames.frames import InputAudioRawFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.workers.runner import WorkerRunner
 from pydantic import SecretStr
 
 from repartee.agent import Agent, ToolContext
@@ -24,11 +23,12 @@ from repartee.providers.frames import VoicePausedFrame, VoiceStartedFrame
 from repartee.providers.kit import ProviderKit
 from repartee.providers.metering import Meter
 from repartee.providers.services import SmallChunkTTS
-from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.bridge import Bridge
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
 from repartee.session.lines import lines_for
+from repartee.session.parts import Parts, Script
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.settings import Settings
@@ -37,7 +37,7 @@ from repartee.store import LedgerRow
 from repartee.telemetry.timeline import Timeline
 from repartee.telemetry.usage import Usage
 from tests.billing import SimulatorPrices
-from tests.session.rig import RATE, Captions, Loudspeaker
+from tests.session.rig import RATE, Captions, Loudspeaker, run
 
 IN_RATE = 16_000
 FRAME_MS = 20
@@ -131,16 +131,7 @@ class BilledCall:
         return self.bridge._conversation.last_reply_id
 
     async def __aenter__(self) -> BilledCall:
-        started = asyncio.Event()
-
-        @self.worker.event_handler("on_pipeline_started")  # type: ignore[untyped-decorator]
-        async def on_started(*_: object) -> None:
-            started.set()
-
-        runner = WorkerRunner(handle_sigint=False)
-        await runner.add_workers(self.worker)
-        self._running = asyncio.create_task(runner.run())
-        await asyncio.wait_for(started.wait(), 10)
+        self._running = await run(self.worker)
         return self
 
     async def __aexit__(

@@ -32,10 +32,11 @@ from repartee.conversation import Policies, State
 from repartee.conversation.history import History
 from repartee.events import Event
 from repartee.session.agenda import Agenda
-from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.bridge import Bridge
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
+from repartee.session.parts import Parts, Script
 from repartee.session.remembering import Remembering
 from repartee.session.tiers import Tiers
 from repartee.session.tools import ToolPermits
@@ -170,6 +171,21 @@ class Captions:
         self.agent.append((text, final))
 
 
+async def run(worker: PipelineWorker) -> asyncio.Task[None]:
+    """Run a pipeline; return its task when it has started."""
+    started = asyncio.Event()
+
+    @worker.event_handler("on_pipeline_started")  # type: ignore[untyped-decorator]
+    async def on_started(*_: object) -> None:
+        started.set()
+
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    running = asyncio.create_task(runner.run())
+    await asyncio.wait_for(started.wait(), 10)
+    return running
+
+
 class Call:
     """Drive it with events; the clock moves only by `pass_time`."""
 
@@ -238,16 +254,7 @@ class Call:
         return self.now_ms
 
     async def __aenter__(self) -> Call:
-        started = asyncio.Event()
-
-        @self.worker.event_handler("on_pipeline_started")  # type: ignore[untyped-decorator]
-        async def on_started(*_: object) -> None:
-            started.set()
-
-        runner = WorkerRunner(handle_sigint=False)
-        await runner.add_workers(self.worker)
-        self.running = asyncio.create_task(runner.run())
-        await asyncio.wait_for(started.wait(), 10)
+        self.running = await run(self.worker)
         return self
 
     async def __aexit__(self, *_: object) -> None:

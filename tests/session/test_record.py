@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from repartee.events import (
     CloseTurn,
@@ -21,7 +21,7 @@ from repartee.events import (
     StartReply,
 )
 from repartee.session.record import REMEMBERED_REPLIES, CallRecord, unheard
-from repartee.store import CallRow, EventRow, LedgerRow, TurnRow
+from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CALL = CallRow("c", "Desk", "v1", "room", NOW)
@@ -59,7 +59,7 @@ class Rows:
 
 def record() -> tuple[CallRecord, Rows]:
     rows = Rows()
-    return CallRecord(rows, CALL, lambda: NOW), rows
+    return CallRecord(cast("CallWriter", rows), CALL, lambda: NOW), rows
 
 
 def step(record: CallRecord, event: Event, *commands: Command) -> None:

@@ -21,9 +21,13 @@ import soxr
 import yaml
 from rich.console import Console
 
+from repartee.agent import load_agent
 from repartee.cli.instance import Instance, free_ports, instance
 from repartee.cli.livekit import own_livekit
 from repartee.errors import ConfigError
+from repartee.providers import choose_ladder
+from repartee.providers.prepared_voice import prepare_voice
+from repartee.session.fixed_texts import fixed_texts
 from repartee.settings import Settings
 from repartee.simulator.caller import Invitation
 from repartee.simulator.figures import summary
@@ -32,6 +36,7 @@ from repartee.simulator.material import SUITES, Item, Material, SuiteName
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.library import RATE_HZ as RECOGNISE_HZ
 from repartee.simulator.providers.library import Composed
+from repartee.simulator.savings import simulated
 from repartee.simulator.stage import Row, call_row, hold, rows, settle
 from repartee.simulator.systems import PEERS, Ground, System, peer
 
@@ -49,6 +54,8 @@ AGENT: dict[str, Any] = {
         "llm": "openai:gpt-4.1-mini",
         "tts": "openai:gpt-4o-mini-tts",
     },
+    # Made before the first call, as in operation: no measured call pays or waits for the greeting's audio.
+    "cache": {"prepare_voice": True},
 }
 LONG = ("barge-in", "backchannel", "noise")
 """Suites in which the agent is spoken over, and so has to have something to say."""
@@ -157,6 +164,7 @@ async def _warm_up(
         with out.status(f"warming up {system.name}"):
             await hold(system, "warm-up", commands[-turns:], lambda _: None)
             await settle(SETTLE_S)
+    simulator.desk.bill.reset()
 
 
 async def _measure(
@@ -210,7 +218,8 @@ async def _stage(
         systems: list[System] = []
         for name in options.systems:
             if name == OURS:
-                system: System = await stack.enter_async_context(_ours(options, ground, folder / "ours"))
+                ours = _ours(options, ground, folder / "ours", simulated(settings, simulator))
+                system: System = await stack.enter_async_context(ours)
             else:
                 environments = settings.cache_dir / "peers"
                 system = peer(name, ground, environments, PROGRAMS, options.knob)
@@ -220,12 +229,13 @@ async def _stage(
 
 
 @contextlib.asynccontextmanager
-async def _ours(options: BenchOptions, ground: Ground, state: Path) -> AsyncIterator[_Us]:
+async def _ours(options: BenchOptions, ground: Ground, state: Path, vendors: Settings) -> AsyncIterator[_Us]:
     agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}}
     if options.knob:
         agent["turn_taking"] = {"min_silence_ms": round(options.knob * 1000)}
     file = state / "bench.yaml"
     await asyncio.to_thread(_write_agent, file, agent)
+    await _prepare_voice(vendors.model_copy(update={"state_dir": state}), file)
     livekit = {
         "LIVEKIT_URL": ground.url,
         "LIVEKIT_API_KEY": ground.key,
@@ -233,6 +243,13 @@ async def _ours(options: BenchOptions, ground: Ground, state: Path) -> AsyncIter
     }
     async with instance(file, state, {**ground.vendors, **livekit}) as running:
         yield _Us(running)
+
+
+async def _prepare_voice(settings: Settings, file: Path) -> None:
+    """Make the audio that a server makes at its start, and wait for it: it shall be no part of a measured call."""
+    agent = await asyncio.to_thread(load_agent, file)
+    ladder = await choose_ladder(settings, agent)
+    await prepare_voice(settings, agent, ladder, fixed_texts(agent))
 
 
 def _composed(items: list[Item]) -> tuple[Composed, ...]:

@@ -46,9 +46,24 @@ async def preparing_voice(
         texts: What is said for sure, as the voice will be asked for it.
         report: Takes what each request used, with purpose "warm_up".
     """
+    making = asyncio.create_task(prepare_voice(settings, agent, ladder, texts, report), name="prepare-voice")
+    try:
+        yield
+    finally:
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)
+
+
+async def prepare_voice(
+    settings: Settings,
+    agent: Agent,
+    ladder: Ladder,
+    texts: Sequence[str],
+    report: ReportUsage = ignore_usage,
+) -> None:
+    """Make the audio and return when it is there; arguments as for `preparing_voice`."""
     key = settings.openai_api_key
     if ladder.tts.provider != "openai" or key is None or not agent.cache.prepare_voice:
-        yield
         return
     client = AsyncOpenAI(
         api_key=key.get_secret_value(),
@@ -58,13 +73,8 @@ async def preparing_voice(
         http_client=MeteredClient(Meter(report), ladder.tts.provider),
     )
     cache = VoiceCache(settings.state_dir / "voices", voice_key(agent, ladder), texts)
-    making = asyncio.create_task(make_voice(client, agent, ladder, cache, texts), name="prepare-voice")
-    try:
-        yield
-    finally:
-        making.cancel()
-        await asyncio.gather(making, return_exceptions=True)
-        await client.close()
+    async with client:
+        await make_voice(client, agent, ladder, cache, texts)
 
 
 async def make_voice(

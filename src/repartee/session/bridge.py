@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
 
 import structlog
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -36,17 +35,9 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from repartee.conversation import (
     Conversation,
     Ended,
-    Idle,
     Policies,
-    Speaking,
-    Speculating,
-    Thinking,
-    Turn,
-    UserTurn,
-    Yielding,
     advance,
 )
-from repartee.conversation.history import History
 from repartee.conversation.policies import Interruption
 from repartee.events import (
     ArmDeadline,
@@ -60,7 +51,6 @@ from repartee.events import (
     EndCall,
     EndReason,
     Event,
-    Line,
     LowerVoice,
     OpenTurn,
     ReleaseReply,
@@ -87,55 +77,15 @@ from repartee.providers.frames import (
     VoicePausedFrame,
     VoiceStartedFrame,
 )
-from repartee.session.clauses import Clauses
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
-from repartee.session.gate import ReplyGate
-from repartee.session.ledger import Ledger
-from repartee.session.record import CallRecord
-from repartee.session.remembering import Remembering
-from repartee.session.tools import ToolPermits
-from repartee.session.wire import AgentState, Wire
-from repartee.telemetry.timeline import Timeline
+from repartee.session.parts import OnOffer, Parts, Script
+from repartee.session.shown import live_reply, mark_name, shown_state, user_turn
 
 log = structlog.get_logger()
 EAGER_PROBABILITY = 0.7
 """What a vendor's early word that the turn is over is worth."""
 QUEUE_SIZE = 1024
 """Events waiting for the core. It takes microseconds per event; a full queue means the process is stuck."""
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What the agent says without asking the model."""
-
-    greeting: str
-    lines: dict[Line, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the bridge performs commands on."""
-
-    gate: ReplyGate
-    wire: Wire
-    timeline: Timeline
-    permits: ToolPermits
-    history: History
-    clauses: Clauses
-    remembering: Remembering | None = None
-    ledger: Ledger = field(default_factory=Ledger)
-    record: CallRecord | None = None
-
-
-@runtime_checkable
-class OnOffer(Protocol):
-    """What the model is given beside the conversation, anew for each request."""
-
-    def tools(self) -> ToolsSchema | None:
-        """The tools it may call now."""
-
-    def note(self, reply_id: int) -> str:
-        """What the model must know, for the end of a reply's request."""
 
 
 class Bridge(FrameProcessor):
@@ -248,7 +198,7 @@ class Bridge(FrameProcessor):
         processor = frame.processor.name if frame.processor is not None else "pipeline"
         log.warning("provider.failed", processor=processor, category=str(frame.category))
         self.parts.timeline.mark("provider.failed", processor=processor)
-        reply_id = _live_reply(self._conversation)
+        reply_id = live_reply(self._conversation)
         # A voice that fails in the middle has been heard already; it is finished by its own end.
         if reply_id is not None and not self.parts.gate.has_audio(reply_id):
             self.submit(ReplyFailed(self._clock_ms(), reply_id))
@@ -268,7 +218,7 @@ class Bridge(FrameProcessor):
                 self._show_user("")
             for command in commands:
                 await self._perform(command, before)
-            self.parts.wire.state(_shown_state(self._conversation))
+            self.parts.wire.state(shown_state(self._conversation))
             if self.parts.remembering is not None:
                 self.parts.remembering.state(self._conversation)
 
@@ -290,7 +240,7 @@ class Bridge(FrameProcessor):
             case CallerJoined():
                 parts.timeline.mark("caller.joined", event.at_ms)
             case _:
-                parts.timeline.mark(_mark_name(event), event.at_ms)
+                parts.timeline.mark(mark_name(event), event.at_ms)
 
     async def _perform(self, command: Command, before: Conversation) -> None:
         match command:
@@ -304,7 +254,7 @@ class Bridge(FrameProcessor):
             case RestoreVoice(reply_id):
                 self.parts.timeline.mark("voice.restored", reply_id=reply_id)
                 self.parts.gate.restore(reply_id)
-                if turn := _user_turn(before):
+                if turn := user_turn(before):
                     self.parts.wire.user_text(turn.turn_id, turn.text, final=True)
             case OpenTurn():
                 await self.push_frame(UserStartedSpeakingFrame())
@@ -379,7 +329,7 @@ class Bridge(FrameProcessor):
 
     def _show_user(self, more: str) -> None:
         """Show the words of the user's turn so far, with those speech-to-text is not yet sure of."""
-        if turn := _user_turn(self._conversation):
+        if turn := user_turn(self._conversation):
             self.parts.wire.user_text(turn.turn_id, f"{turn.text} {more}".strip(), final=False)
 
     # --- deadlines --------------------------------------------------------------------------------------------
@@ -408,36 +358,3 @@ class Bridge(FrameProcessor):
         """Stop the core and its deadlines."""
         await self._stop()
         await super().cleanup()
-
-
-def _live_reply(conversation: Conversation) -> int | None:
-    match conversation.state:
-        case Speculating(_, reply_id) | Thinking(reply_id) | Speaking(reply_id) | Yielding(reply_id):
-            return reply_id
-        case _:
-            return None
-
-
-def _user_turn(conversation: Conversation) -> Turn | None:
-    match conversation.state:
-        case UserTurn(turn) | Speculating(turn) | Yielding(_, turn):
-            return turn
-        case _:
-            return None
-
-
-def _shown_state(conversation: Conversation) -> AgentState:
-    match conversation.state:
-        case Thinking():
-            return "thinking"
-        case Speaking():
-            return "speaking"
-        case Idle() | UserTurn() | Speculating() | Yielding() | Ended():
-            return "listening"
-
-
-def _mark_name(event: Event) -> str:
-    """`ReplyAudible` is marked as `reply.audible`."""
-    name = type(event).__name__
-    split = next((i for i in range(1, len(name)) if name[i].isupper()), len(name))
-    return f"{name[:split]}.{name[split:]}".lower().strip(".")

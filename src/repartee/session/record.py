@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from repartee.events import (
     CloseTurn,
@@ -26,7 +26,7 @@ from repartee.events import (
     StartReply,
     TextTyped,
 )
-from repartee.store import CallRow, EventRow, LedgerRow, TurnRow
+from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
 
 KEPT_MARKS = (
     "answer.",
@@ -53,33 +53,6 @@ GREETING_TURN = 0
 REMEMBERED_REPLIES = 256
 
 
-class Writer(Protocol):
-    """Takes rows without waiting; the store's `CallWriter`."""
-
-    def begin(self, row: CallRow) -> None:
-        """Write that the call began."""
-
-    def turn(self, row: TurnRow) -> None:
-        """Write a turn."""
-
-    def usage(self, row: LedgerRow) -> None:
-        """Write a request."""
-
-    def event(self, row: EventRow) -> None:
-        """Write an event."""
-
-    def end(
-        self,
-        call_id: str,
-        reason: str,
-        ended_at: datetime,
-        *,
-        call_s: float | None = None,
-        speech_s: float | None = None,
-    ) -> None:
-        """Write the end."""
-
-
 class CallRecord:
     """The record of one call.
 
@@ -89,7 +62,7 @@ class CallRecord:
         now: The wall clock, with a time zone.
     """
 
-    def __init__(self, writer: Writer, call: CallRow, now: Callable[[], datetime]) -> None:
+    def __init__(self, writer: CallWriter, call: CallRow, now: Callable[[], datetime]) -> None:
         self._writer = writer
         self._call = call
         self._now = now

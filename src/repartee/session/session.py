@@ -29,7 +29,7 @@ from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
 from repartee.session.agenda import Agenda
 from repartee.session.books import Books
-from repartee.session.bridge import Bridge, Parts, Script
+from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
@@ -38,6 +38,7 @@ from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_for
+from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.remembering import Remembering
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport

@@ -1,0 +1,53 @@
+"""What the bridge is given: the script, the parts it performs commands on, and what a model is offered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+
+from repartee.conversation.history import History
+from repartee.events import Line
+from repartee.session.clauses import Clauses
+from repartee.session.gate import ReplyGate
+from repartee.session.ledger import Ledger
+from repartee.session.record import CallRecord
+from repartee.session.remembering import Remembering
+from repartee.session.tools import ToolPermits
+from repartee.session.wire import Wire
+from repartee.telemetry.timeline import Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the agent says without asking the model."""
+
+    greeting: str
+    lines: dict[Line, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the bridge performs commands on."""
+
+    gate: ReplyGate
+    wire: Wire
+    timeline: Timeline
+    permits: ToolPermits
+    history: History
+    clauses: Clauses
+    remembering: Remembering | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    record: CallRecord | None = None
+
+
+@runtime_checkable
+class OnOffer(Protocol):
+    """What the model is given beside the conversation, anew for each request."""
+
+    def tools(self) -> ToolsSchema | None:
+        """The tools it may call now."""
+
+    def note(self, reply_id: int) -> str:
+        """What the model must know, for the end of a reply's request."""

@@ -1,0 +1,30 @@
+"""What the benchmark does before it measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from repartee.agent import load_agent
+from repartee.cli.bench import AGENT, _prepare_voice, _write_agent
+from repartee.providers import choose_ladder
+from repartee.session.fixed_texts import fixed_texts, kept_voice
+from repartee.settings import Settings
+from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.savings import simulated
+
+
+async def test_what_is_said_for_sure_is_made_before_the_first_call(
+    plain_settings: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "bench.yaml"
+    _write_agent(file, AGENT)
+    agent = load_agent(file)
+    async with Simulator.start(SimulatorConfig(profile="instant")) as simulator:
+        settings = simulated(plain_settings, simulator)
+        await _prepare_voice(settings, file)
+        cache = kept_voice(settings.state_dir, agent, await choose_ladder(settings, agent))
+        assert cache.has_all(fixed_texts(agent))
+        asked = len(simulator.desk.bill.entries)
+        await _prepare_voice(settings, file)
+        assert len(simulator.desk.bill.entries) == asked > 0, "what is there is not made again"
+    assert not agent.answers, "a cached answer would be measured instead of a model's"
