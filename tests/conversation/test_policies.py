@@ -112,6 +112,13 @@ def test_audio_needs_more_evidence_than_text() -> None:
     assert not SPECULATION.may_voice(0.1, "What's the weather like?", waste=0.5), "not while much is wasted"
 
 
+def test_a_long_silence_is_evidence_however_it_sounded() -> None:
+    assert not SPECULATION.may_start(0.1, "book me in", 0.0, silent_ms=500)
+    assert SPECULATION.may_start(0.1, "book me in", 0.0, silent_ms=860)
+    assert not SPECULATION.may_voice(0.1, "book me in", 0.0, silent_ms=860)
+    assert SPECULATION.may_voice(0.1, "book me in", 0.0, silent_ms=1300)
+
+
 def test_signs_and_capitals_make_no_other_words() -> None:
     assert same_words("What's the time?", "what's the time")
     assert not same_words("what's the time", "what's the time now")

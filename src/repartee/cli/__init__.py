@@ -156,7 +156,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     speech: Annotated[
         Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
     ] = None,
-    warm_up: Annotated[int, typer.Option(help="Turns of a first call that is not counted.")] = 6,
+    warm_up: Annotated[int, typer.Option(help="Turns of a first call that is not counted.")] = 12,
     write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
     keep: Annotated[

@@ -94,8 +94,9 @@ class Moves:
     def pause_evidence(self, turn: Turn, at_ms: float) -> None:
         """In a pause: start a held reply when it may pay; move the end of the turn to what is known now."""
         self.state = UserTurn(turn)
+        silent_ms = at_ms - turn.silent_since_ms
         may_start = self.farewell == "none" and self.policies.speculation.may_start(
-            turn.probability, turn.best_text, self.waste
+            turn.probability, turn.best_text, self.waste, silent_ms
         )
         if not may_start or turn.failed or not turn.words_likely:
             self.endpoint_at(turn, at_ms)
@@ -109,7 +110,10 @@ class Moves:
             self.go_on_speculating(Speculating(turn, self.reply_id, turn.best_text), turn, at_ms)
 
     def go_on_speculating(self, state: Speculating, turn: Turn, at_ms: float) -> None:
-        voiced = state.voiced or self.policies.speculation.may_voice(turn.probability, state.text, self.waste)
+        silent_ms = at_ms - turn.silent_since_ms
+        voiced = state.voiced or self.policies.speculation.may_voice(
+            turn.probability, state.text, self.waste, silent_ms
+        )
         if voiced and not state.voiced:
             self.do(VoiceReply(state.reply_id))
         self.state = replace(state, turn=turn, voiced=voiced)

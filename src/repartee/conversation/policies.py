@@ -181,35 +181,40 @@ class Speculation:
     """Model text is cheap, synthesis is dear: it needs better evidence."""
     question_evidence: float = 0.55
     """What a question that is whole by its words is worth, however it sounded."""
+    silence_ms: float = 2400.0
+    """Silence is evidence too, however the voice sounded: certain after so long, and the less the shorter."""
     lead_ms: float = 700.0
     """A reply is begun this long before it may be heard; where the wait is long, beginning at once is for nothing."""
     waste_budget: float = 0.25
     """Share of held replies that may be thrown away before more evidence is asked for."""
 
-    def may_start(self, probability: float | None, text: str, waste: float) -> bool:
+    def may_start(self, probability: float | None, text: str, waste: float, silent_ms: float = 0.0) -> bool:
         """Say whether to start a held reply now.
 
         Args:
             probability: End-of-turn probability, None while unknown.
             text: The words it would answer.
             waste: Share of the latest held replies that were thrown away.
+            silent_ms: How long the user has been silent.
         """
         if not self.enabled or not text or _OPEN_END.search(text.strip()):
             return False
         over = max(0.0, waste - self.waste_budget)
         if probability is None:
             return over <= 0.0
-        return self._evidence(probability, text) >= min(0.95, self.min_probability + 2.0 * over)
+        evidence = self._evidence(probability, text, silent_ms)
+        return evidence >= min(0.95, self.min_probability + 2.0 * over)
 
-    def may_voice(self, probability: float | None, text: str, waste: float) -> bool:
+    def may_voice(self, probability: float | None, text: str, waste: float, silent_ms: float = 0.0) -> bool:
         """Say whether a held reply's audio may be made."""
         over = max(0.0, waste - self.waste_budget)
         needed = min(0.95, self.voice_probability + 2.0 * over)
-        return probability is not None and self._evidence(probability, text) >= needed
+        return probability is not None and self._evidence(probability, text, silent_ms) >= needed
 
-    def _evidence(self, probability: float, text: str) -> float:
-        """Return how likely the turn is over, by its sound or by its words: a whole question is usually all."""
-        return max(probability, self.question_evidence) if text.rstrip().endswith("?") else probability
+    def _evidence(self, probability: float, text: str, silent_ms: float) -> float:
+        """Return how likely the turn is over: by its sound, its words (a whole question is all), or the silence."""
+        words = self.question_evidence if text.rstrip().endswith("?") else 0.0
+        return max(probability, words, min(1.0, silent_ms / self.silence_ms))
 
 
 @dataclass(frozen=True, slots=True)

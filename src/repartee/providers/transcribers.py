@@ -171,6 +171,7 @@ class PiecewiseSTT(OpenAISTTService):
                 return
             case TurnClosedFrame():
                 self._buffer().settle(speaking=self._user_speaking)
+                await self.push_frame(frame, direction)
                 return
             case PauseScoredFrame():
                 if frame.probability >= LIKELY:
@@ -304,6 +305,7 @@ class FinalizingRealtimeSTT(OpenAIRealtimeSTTService):
                 self._commit_segment(frame.segment_id, speaking=True)
                 return
             case TurnClosedFrame():
+                await self.push_frame(frame, direction)
                 return
             case EndFrame() | CancelFrame():
                 self._put_off()

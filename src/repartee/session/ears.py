@@ -26,7 +26,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.events import Event, SpeechStarted, SpeechStopped, TurnScored
-from repartee.providers.frames import PauseScoredFrame, VoicePausedFrame, VoiceStartedFrame
+from repartee.providers.frames import PauseScoredFrame, TurnClosedFrame, VoicePausedFrame, VoiceStartedFrame
 from repartee.session.voice import SAMPLE_RATE_HZ, VoiceActivity
 
 WINDOW_S = 8
@@ -97,7 +97,11 @@ class Ears(FrameProcessor):
             await self._stop_work()
         if isinstance(frame, StartFrame):
             self._last_audio_ms = self._clock_ms()
-        if isinstance(frame, InputAudioRawFrame):
+        if isinstance(frame, TurnClosedFrame):
+            # The end-of-turn model knows single turns: what was said before would be taken for the same sentence.
+            self._recent.clear()
+            self._recent_bytes = 0
+        elif isinstance(frame, InputAudioRawFrame):
             await self._hear(frame)
         else:
             await self.push_frame(frame, direction)
