@@ -52,8 +52,8 @@ class ProviderKit:
         ladder: What each stage runs on.
         speech_url: The speech host; needed when a stage runs on this machine.
         voice_cache: Audio of phrases that come again and again; None keeps none.
-        acting: Names of the tools that change something; may grow, as servers bring theirs during the call. Those of the agent's
-            own file unless given.
+        acting: Names of the tools that change something, by default those of the agent's file; may grow, as servers
+            bring theirs during the call.
         meter: Told of every request.
         shorter: Says whether answers must be short at present.
     """
