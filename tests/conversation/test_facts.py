@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from repartee.conversation.extraction import Words, learn
-from repartee.conversation.facts import Facts, render
+from repartee.conversation.facts import Facts, open_goals, render
+from repartee.goals import Goal, Goals
 
 
 def told(*turns: str | tuple[str, str]) -> Facts:
@@ -146,3 +147,17 @@ class TestTheAgent:
         assert render(facts) == "Numbers: order number: 48213"
         facts = told(("My order number is 48213.", "Your order number is 48212."))
         assert render(facts) == "Numbers: order number: 48213"
+
+
+def test_goals_that_are_not_finished_are_open_questions() -> None:
+    goals = Goals(
+        (
+            Goal(1, "book", "waiting", {"day": "2026-12-01"}),
+            Goal(2, "cancel", "done"),
+            Goal(3, "ask", "open"),
+        )
+    )
+    assert (
+        render(open_goals(goals, 7))
+        == "Open questions: book: not finished, day: 2026-12-01; ask: not finished"
+    )

@@ -363,6 +363,33 @@ class TestHistory:
         texts = [m["content"] for m in history.messages("The last") if m["role"] == "user"]
         assert texts == [*(f"Question {number}" for number in range(50)), "The last"]
 
+    def test_they_see_what_tools_did_in_turns_that_have_left(self) -> None:
+        history = History(Memory(SMALL), keeps_user_turns=True)
+        for number in range(40):
+            history.remember_user(f"Turn {number}")
+            history.remember_tools(call(f"c{number}"))
+            history.remember_heard("Yes.")
+            if (job := history.begin_fold()) is not None:
+                history.fold_done(job.number, Summary("Much."), by_model=False)
+        messages = history.messages("And now?")
+        assert len(history.memory.turns) < 40
+        assert [m["content"] for m in messages if m["role"] == "user"][-1] == "And now?"
+        assert sum(m["role"] == "tool" for m in messages) == 40
+
+    def test_a_note_is_shown_last_once_and_never_remembered(self) -> None:
+        history = History(Memory(SMALL))
+        history.remember_user("Hello")
+        history.remember_heard("Hi.")
+        assert history.messages("Book me", "Goal: book")[-1] == {"role": "developer", "content": "Goal: book"}
+        assert [m["role"] for m in history.messages("Book me")] == ["user", "assistant", "user"]
+
+    def test_a_long_note_takes_room_from_older_turns_not_from_the_budget(self) -> None:
+        history = History(talked(Memory(SMALL), 30))
+        messages = history.messages("And now?", "Goal: book. " * 40)
+        assert request_tokens(messages, SMALL.fixed_tokens) <= SMALL.tokens
+        assert messages[-1]["content"] == "Goal: book. " * 40
+        assert messages[-2]["content"] == "And now?"
+
     def test_without_a_memory_every_word_is_shown(self) -> None:
         history = History(Memory(ENDLESS))
         for number in range(200):

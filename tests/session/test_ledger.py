@@ -103,6 +103,26 @@ def test_of_an_interrupted_reply_only_the_clauses_that_were_reached_were_worth_i
     assert book.used() == {"first": True, "third": True, "fourth": False, "ahead": False, "model": True}
 
 
+def test_a_line_said_while_a_tool_took_long_moves_no_clause_out_of_what_was_heard(book: Book) -> None:
+    book.do(StartReply(1, 5, "when", held=False))
+    book.ledger.aside(1, "One moment, please.")
+    book.ledger.spoken(1, "One moment, please.", None)
+    for clause, name in (("We open at eight.", "first"), ("And close at six.", "second")):
+        book.ledger.spoken(1, clause, name)
+        book.usage("tts", name, reply_id=1)
+    book.ledger.cancelled(1, "We open")  # what is remembered of it, without the line
+    assert book.used() == {"first": True, "second": False}
+
+
+def test_a_small_model_that_was_replaced_was_asked_for_nothing(book: Book) -> None:
+    book.do(StartReply(1, 5, "when", held=False))
+    book.ledger.replaced(1, "small")
+    book.usage("llm", "small", reply_id=1, outcome="cancelled")
+    book.usage("llm", "large", reply_id=1)
+    book.ledger.observe(ReplyFinished(9, 1), ())
+    assert book.used() == {"small": False, "large": True}
+
+
 @pytest.mark.parametrize(("heard", "used"), [("Certainly. Of", False), ("Certainly. Of course. W", True)])
 def test_a_clause_counts_from_its_first_word(book: Book, heard: str, *, used: bool) -> None:
     book.do(StartReply(1, 5, "when", held=False))

@@ -8,12 +8,15 @@ from typing import Any, cast
 
 import pytest
 from openai.types.chat import ChatCompletionChunk
+from pipecat.frames.frames import Frame, LLMTextFrame
+from pipecat.processors.frame_processor import FrameDirection
 
 from repartee.agent import Agent, load_agent
 from repartee.conversation import Idle, Speaking
 from repartee.conversation.clauses import clauses_of
 from repartee.providers.answer_cache import AnswerCache, space_of
 from repartee.providers.embedding import Embed
+from repartee.providers.frames import ReplyContext
 from repartee.providers.learned import LearnedAnswers
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SharedClientLLM
@@ -133,6 +136,22 @@ async def test_an_open_goal_or_question_keeps_the_cache_out(cache: AnswerCache) 
         await turn(call, "When are you open?", 2)
     assert marks.last("reply.tier")["not_cached"] == "pending question"
     assert len(call.model.asked) == 2
+
+
+async def test_a_note_at_the_end_of_a_request_hides_no_question(cache: AnswerCache) -> None:
+    marks, pushed = Marks(), list[Frame]()
+    tiers = Tiers(TierParts(cache), marks)
+
+    async def push_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        pushed.append(frame)
+
+    tiers.push_frame = push_frame  # type: ignore[method-assign]
+    messages: list[Any] = [
+        {"role": "user", "content": "When are you open?"},
+        {"role": "developer", "content": "Goals of this call, kept by the system:\n- done: book"},
+    ]
+    assert await tiers._answered(ReplyContext(messages, reply_id=1))
+    assert "".join(frame.text for frame in pushed if isinstance(frame, LLMTextFrame)).strip() == HOURS
 
 
 async def test_an_interrupted_known_answer_leaves_only_what_was_heard(cache: AnswerCache) -> None:
@@ -265,6 +284,7 @@ def routed(small: Vendor, large: Vendor) -> RoutedLLM:
 
 async def ask_routed(small: Vendor, large: Vendor, text: str, **standing: Any) -> tuple[Call, Marks]:
     marks, llm = Marks(), routed(small, large)
+    llm.on_replaced = lambda reply_id, request_id: marks("replaced", reply_id=reply_id, request_id=request_id)
     tiers = Tiers(TierParts(models=llm, has_tools=True), marks, lambda: Standing(**standing))
     async with Call(policies=NOW, tiers=tiers, model=llm) as call:
         await turn(call, text)
@@ -315,6 +335,8 @@ async def test_a_small_model_that_will_not_do_is_replaced_within_the_turn(reply:
     assert "sorry" not in str(call.history.entries)
     assert not any(entry.get("tool_calls") for entry in call.history.entries)
     assert (small.closed, large.closed) == (1, 1), "no connection is left open"
+    partly_heard = reply.startswith("Sure")
+    assert marks.has("replaced") is not partly_heard, "what was not passed on was made for nothing"
 
 
 async def test_the_budget_s_last_word_is_the_small_model() -> None:

@@ -52,7 +52,8 @@ class ProviderKit:
         ladder: What each stage runs on.
         speech_url: The speech host; needed when a stage runs on this machine.
         voice_cache: Audio of phrases that come again and again; None keeps none.
-        acting: Names of the tools that change something; may grow, as servers bring theirs during the call.
+        acting: Names of the tools that change something, by default those of the agent's file; may grow, as servers
+            bring theirs during the call.
         meter: Told of every request.
         shorter: Says whether answers must be short at present.
     """
@@ -65,7 +66,7 @@ class ProviderKit:
         speech_url: str | None,
         *,
         voice_cache: VoiceCache | None = None,
-        acting: Collection[str] = (),
+        acting: Collection[str] | None = None,
         meter: Meter | None = None,
         shorter: Callable[[], bool] | None = None,
     ) -> None:
@@ -75,7 +76,7 @@ class ProviderKit:
         self._agent = agent
         self._ladder = ladder
         self._speech_url = speech_url or ""
-        self._acting = acting
+        self._acting = acting if acting is not None else {t.name for t in agent.tools if t.side_effect}
         self.voice_cache = voice_cache
         self._meter = meter or Meter()
         self._shorter = shorter
@@ -184,7 +185,7 @@ class ProviderKit:
                 self._client(rung.provider),
                 self._brevity(rung.provider),
                 small=self._model(small),
-                acting_tools=self._acting or [tool.name for tool in self._agent.tools if tool.side_effect],
+                acting_tools=self._acting,
                 settings=settings,
             )
         # Servers of open models know system, user, assistant and tool; theirs is a user's note then.
