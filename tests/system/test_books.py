@@ -1,0 +1,55 @@
+"""The books of a real call: what is in the database afterwards, against what was heard and what the vendors billed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from repartee.cli.instance import clean_environment, instance
+from repartee.simulator.audio import read_audio
+from repartee.simulator.caller import RATE_HZ
+from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.store import Store
+from tests.billing import compare
+from tests.system.helpers import calling, write_agent
+
+MODELS = "models: {stt: 'openai:gpt-4o-mini-transcribe', llm: 'openai:gpt-4.1-mini', tts: 'openai:gpt-4o-mini-tts'}"
+
+
+async def test_a_call_s_turns_and_costs_are_kept(speech: Path, tmp_path: Path) -> None:
+    """A turn heard to its end, one that is interrupted, and the one that interrupts it."""
+    agent, state = write_agent(tmp_path, MODELS), tmp_path / "state"
+    async with Simulator.start(SimulatorConfig(profile="fixed:60/60/60", speech=speech)) as simulator:
+        async with instance(agent, state, simulator.environment) as running, calling(running.url) as caller:
+            await caller.exchange(speech / "aiewf" / "turn_001.flac")
+            await caller.say(read_audio(speech / "aiewf" / "turn_003.flac", RATE_HZ))
+            assert await caller.wait_for_sound(20)
+            await caller.say(read_audio(speech / "aiewf" / "turn_004.flac", RATE_HZ))
+            assert await caller.wait_for_answer(20)
+        store = Store.open(f"sqlite:///{state / 'repartee.db'}", spool=None)
+        try:
+            (kept,) = store.calls(10)
+            call = kept.call
+            turns = store.turns(call.call_id)
+            compared = compare(store.usage_rows(), simulator.desk.bill)
+        finally:
+            store.close()
+    assert call.reason in {"caller_left", "stopped"}, "the server is ended as soon as the caller has left"
+    assert call.agent == "Test"
+    assert turns[0].heard_text == "Hello, this is the test."
+    first, over, last = [turn for turn in turns if turn.user_text][:3]
+    assert first.user_text == "Are there any workshops about Gemini?"
+    assert first.heard_text.endswith("Is there anything else?")
+    assert first.latency_ms is not None
+    assert over.unheard_text, "what was cut off was made, and not heard"
+    assert last.heard_text
+    assert compared.problems == []
+    shown = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "repartee.cli", "calls", "show", call.call_id),
+        env=clean_environment() | {"REPARTEE_STATE_DIR": str(state)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    text, _ = await shown.communicate()
+    assert shown.returncode == 0
+    assert b"workshops about Gemini" in text
