@@ -1,4 +1,4 @@
-"""The books of a real call: what is in the database afterwards, against what was heard and what the vendors billed."""
+"""The books of a real call: what the database holds afterwards, against what was heard and what was billed."""
 
 from __future__ import annotations
 

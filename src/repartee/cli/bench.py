@@ -57,6 +57,14 @@ AGENT: dict[str, Any] = {
     # Made before the first call, as in operation: no measured call pays or waits for the greeting's audio.
     "cache": {"prepare_voice": True},
 }
+VARIANTS: dict[str, dict[str, Any]] = {
+    OURS: {},
+    "repartee-plain": {
+        "cache": {"answers": False, "by_meaning": False, "learn": False, "prepare_voice": False}
+    },
+    "repartee-saving": {"cache": {"learn": True}, "routing": {"small": "openai:gpt-4.1-nano"}},
+}
+"""Ourselves as we come, with nothing saved, and with everything saved that can be; what the agent file says more."""
 LONG = ("barge-in", "backchannel", "noise")
 """Suites in which the agent is spoken over, and so has to have something to say."""
 
@@ -95,7 +103,7 @@ class _Us:
     """Repartee as a system."""
 
     running: Instance
-    name: str = OURS
+    name: str
     _rooms: list[str] = field(default_factory=list)
 
     async def invite(self) -> Invitation:
@@ -137,7 +145,7 @@ async def run_bench(
                 simulator.desk.replies.style = "long" if suite in LONG else "short"
                 for system, block in _blocks(systems, suite, said[suite], options.seed):
                     await _measure(options, simulator, system, suite, block, measured, calls, out)
-        steps = _steps(Path(temporary) / "ours" / "calls")
+        steps = _steps(Path(temporary) / OURS / "calls")
     report = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": _command(options),
@@ -217,8 +225,8 @@ async def _stage(
         ground = Ground(access.url, access.key, access.secret, simulator.environment)
         systems: list[System] = []
         for name in options.systems:
-            if name == OURS:
-                ours = _ours(options, ground, folder / "ours", simulated(settings, simulator))
+            if name in VARIANTS:
+                ours = _ours(options, ground, folder, name, simulated(settings, simulator))
                 system: System = await stack.enter_async_context(ours)
             else:
                 environments = settings.cache_dir / "peers"
@@ -229,8 +237,11 @@ async def _stage(
 
 
 @contextlib.asynccontextmanager
-async def _ours(options: BenchOptions, ground: Ground, state: Path, vendors: Settings) -> AsyncIterator[_Us]:
-    agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}}
+async def _ours(
+    options: BenchOptions, ground: Ground, folder: Path, name: str, vendors: Settings
+) -> AsyncIterator[_Us]:
+    agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}} | VARIANTS[name]
+    state = folder / name
     if options.knob:
         agent["turn_taking"] = {"min_silence_ms": round(options.knob * 1000)}
     file = state / "bench.yaml"
@@ -242,14 +253,15 @@ async def _ours(options: BenchOptions, ground: Ground, state: Path, vendors: Set
         "LIVEKIT_API_SECRET": ground.secret,
     }
     async with instance(file, state, {**ground.vendors, **livekit}) as running:
-        yield _Us(running)
+        yield _Us(running, name)
 
 
 async def _prepare_voice(settings: Settings, file: Path) -> None:
     """Make the audio that a server makes at its start, and wait for it: it shall be no part of a measured call."""
     agent = await asyncio.to_thread(load_agent, file)
-    ladder = await choose_ladder(settings, agent)
-    await prepare_voice(settings, agent, ladder, fixed_texts(agent))
+    if agent.cache.prepare_voice:
+        ladder = await choose_ladder(settings, agent)
+        await prepare_voice(settings, agent, ladder, fixed_texts(agent))
 
 
 def _composed(items: list[Item]) -> tuple[Composed, ...]:
