@@ -12,6 +12,7 @@ import pytest
 import soxr
 from livekit import api, rtc
 
+from repartee.cli.instance import instance
 from repartee.simulator import meter
 from repartee.simulator.audio import Pcm
 from repartee.simulator.caller import RATE_HZ, Caller, Invitation
@@ -62,9 +63,10 @@ async def test_what_is_remembered_is_what_was_heard_to_a_word(
     known = items(speech)
     models = f"models: {{stt: 'openai:whisper-1', llm: 'openai:gpt-4.1-mini', tts: '{voice}'}}"
     call = Call("repartee", "barge-in")
+    keys = {"ELEVENLABS_API_KEY": "k", "CARTESIA_API_KEY": "k"}
     async with (
         simulate(speech) as simulator,  # type: ignore[attr-defined]
-        server(write_agent(tmp_path, models), tmp_path, simulator) as running,
+        instance(write_agent(tmp_path, models), tmp_path / "state", simulator.environment | keys) as running,
         calling(running.url) as caller,
     ):
         for question, interruption, talk_s in PAIRS:
