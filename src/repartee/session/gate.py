@@ -220,7 +220,10 @@ class ReplyGate(FrameProcessor):
             case AsideFrame():
                 reply.end_sentence()
                 reply.in_aside = frame.begins
-            case TTSTextFrame() if frame.pts and reply.context_started_ns is not None:
+            case TTSTextFrame() if frame.pts:
+                if reply.context_started_ns is None:
+                    # Words may overtake the audio they belong to; the first begins with it.
+                    reply.context_started_ns = frame.pts
                 into_context_s = max(0, frame.pts - reply.context_started_ns) / 1e9
                 at = max(0, reply.context_start + int(into_context_s * reply.sample_rate_hz))
                 reply.add_word(frame.text, at)
