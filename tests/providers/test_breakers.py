@@ -301,7 +301,7 @@ class BreakerMachine(RuleBasedStateMachine):
         ]
         self.told: list[Found] = []
         self.both[0].on_found = self.told.append
-        self.rules = Rules()
+        self.limits = Rules()
         self.probes: dict[str, float] = {}
         self.out: set[str] = set()
 
@@ -318,7 +318,7 @@ class BreakerMachine(RuleBasedStateMachine):
         if ticket is None:
             return multiple()
         if ticket.probe:
-            alive = [p for p, at in self.probes.items() if self.clock.now - at < self.rules.probe_s]
+            alive = [p for p, at in self.probes.items() if self.clock.now - at < self.limits.probe_s]
             assert alive == [], "one probe at a time"
             self.probes[ticket.by] = self.clock.now
         return (who, ticket)
@@ -369,7 +369,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def it_is_never_open_for_long(self) -> None:
         until = self.both[0]._breakers[KEY].open_until_s
         if until is not None:
-            longest = max(self.rules.open_max_s * (1 + self.rules.jitter), 20.0)
+            longest = max(self.limits.open_max_s * (1 + self.limits.jitter), 20.0)
             assert until - self.clock.now <= longest + 1e-6
 
     @invariant()

@@ -81,11 +81,11 @@ def next_step(
     if not usable:
         return None
     index, later = usable[0], usable[1:]
-    keep_s = min((choices[other].least_s for other in later), default=0.0)
-    limit_s = remaining_s - keep_s
     # A second try of the same rung is no reason to be impatient with the first.
-    others = [other for other in later if other != index]
-    return Step(index, min(limit_s, choices[index].first_s) if others else limit_s)
+    others = [choices[other].least_s for other in later if other != index]
+    if not others or remaining_s - min(others) < choices[index].least_s:
+        return Step(index, remaining_s)
+    return Step(index, min(remaining_s - min(others), choices[index].first_s))
 
 
 def _order(
