@@ -20,6 +20,18 @@ RUNS = {
         *("--suite", "latency", "--suite", "pauses", "--peers", "--profile", FIXED),
         *("--items", "16", "--warm-up", "6"),
     ],
+    "interruption": [
+        "--suite",
+        "barge-in",
+        "--profile",
+        FIXED,
+        "--items",
+        "12",
+        "--warm-up",
+        "2",
+        "--seed",
+        "2",
+    ],
     "peers-interruption": [
         *("--suite", "barge-in", "--suite", "backchannel", "--suite", "noise", "--profile", FIXED),
         *("--system", "repartee", "--system", "pipecat", "--system", "livekit"),

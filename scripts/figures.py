@@ -115,7 +115,7 @@ def tuning() -> str:
     steps = "".join(
         f"| {name} | {step['p50']:.0f} | {step['p95']:.0f} |\n" for name, step in peers["steps_ms"].items()
     )
-    over = mine["barge-in"]
+    over = load("interruption")["figures"]["repartee"]["barge-in"]  # more of them than with the peers
     return f"""
 ![Median delay against cut-ins](images/frontier.svg)
 
