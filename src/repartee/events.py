@@ -23,7 +23,15 @@ Line = Literal["trouble", "not_heard", "goodbye", "budget"]
 """Fixed sentences spoken without asking the model; their words depend on the agent's language."""
 
 EndReason = Literal[
-    "caller_left", "no_caller", "stopped", "room_closed", "max_duration", "hung_up", "budget", "error"
+    "caller_left",
+    "no_caller",
+    "stopped",
+    "room_closed",
+    "max_duration",
+    "hung_up",
+    "budget",
+    "handed_over",
+    "error",
 ]
 
 # --- events: facts, named in the past tense -----------------------------------------------------------------

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
-from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
@@ -27,6 +26,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.events import Event, SpeechStarted, SpeechStopped, TurnScored
 from repartee.providers.frames import PauseScoredFrame, TurnClosedFrame, VoicePausedFrame, VoiceStartedFrame
+from repartee.session.listening import voice_model
 from repartee.session.voice import SAMPLE_RATE_HZ, VoiceActivity
 
 WINDOW_S = 8
@@ -73,11 +73,9 @@ class Ears(FrameProcessor):
         self._executor = executor
         self._is_caller = is_caller
         self._on_stt_failed = on_stt_failed
-        silero = SileroVADAnalyzer(sample_rate=SAMPLE_RATE_HZ)
-        silero.set_sample_rate(SAMPLE_RATE_HZ)
         # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio,
         # and hears a pause only by Silero's probability, 100 ms late.
-        self._voice = VoiceActivity(lambda window: float(np.ravel(silero.voice_confidence(window))[0]))
+        self._voice = VoiceActivity(voice_model())
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._segment_id = 0

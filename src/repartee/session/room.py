@@ -284,12 +284,13 @@ class RoomSink:
 
     sample_rate_hz = OUT_SAMPLE_RATE_HZ
 
-    def __init__(self, client: RoomClient) -> None:
+    def __init__(self, client: RoomClient, may_speak: Callable[[], bool] = lambda: True) -> None:
         self._client = client
+        self._may_speak = may_speak
 
     async def write(self, pcm: bytes) -> None:
         """Queue 16-bit mono audio; waits while the queue is full."""
-        if pcm:
+        if pcm and self._may_speak():
             frame = rtc.AudioFrame(pcm, self.sample_rate_hz, 1, len(pcm) // 2)
             await self._client.publish_audio(frame)
 
