@@ -13,6 +13,7 @@ import weakref
 from functools import cache
 from typing import Any
 
+import httpcore2  # noqa: F401 - imported by httpx2 when it is first used, which takes a second; here it is preloaded
 import httpx
 import httpx2
 

@@ -36,7 +36,7 @@ def resume_of(store: Store, call_id: str) -> Resume:
     unanswered = last is not None and bool(last.user_text) and not (last.heard_text or last.unheard_text)
     kept = turns[:-1] if unanswered else turns
     goals = next((event.data for event in reversed(events) if event.kind == GOALS_EVENT), None)
-    began = call.started_at if call is not None else None
+    began = call.call.started_at if call is not None else None
     return Resume(
         turns=tuple((turn.user_text, turn.heard_text) for turn in kept),
         rest=last.unheard_text if last is not None and SOUNDING in last.timings else "",

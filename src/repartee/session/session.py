@@ -252,7 +252,7 @@ class _Session:
         tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
         gate.on_heard = tiers.heard
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
-        ears = Ears(
+        ears = self._ears = Ears(
             submit=bridge.submit,
             clock_ms=self._clock_ms,
             score_turn=turn_scorer(),
@@ -340,6 +340,7 @@ class _Session:
             network=lambda what: self._timeline.mark(f"network.{what}"),
             sensitivity=self._set_sensitivity,
             identified=self._identified,
+            audio=lambda pcm, identity: self._ears.hear(pcm, identity),
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
 

@@ -31,6 +31,8 @@ class Sampler:
         self._sampling: asyncio.Task[None] | None = None
         self._spying: list[asyncio.subprocess.Process] = []
         self._seen: dict[int, tuple[str, float]] = {}
+        self._threads: dict[tuple[int, int], tuple[str, float, float]] = {}
+        """By process and thread: its name, and processor seconds when it was first and last seen."""
         self.samples: list[tuple[float, dict[str, float], dict[str, float]]] = []
         """Seconds from the start, processor seconds and megabytes by name."""
 
@@ -84,6 +86,9 @@ class Sampler:
             used[name] += seconds
         for name, _, megabytes in found.values():
             resident[name] += megabytes
+        for key, name, seconds in await asyncio.to_thread(_threads, self._trees.get("repartee")):
+            _, first_s, _ = self._threads.get(key, (name, seconds, seconds))
+            self._threads[key] = (name, first_s, seconds)
         self.samples.append((time.monotonic() - self._began_s, used, resident))
 
     def cores(self, from_s: float) -> dict[str, float]:
@@ -92,6 +97,13 @@ class Sampler:
         first, last = later[0], later[-1]
         span_s = max(1e-6, last[0] - first[0])
         return {name: max(0.0, last[1][name] - first[1][name]) / span_s for name in first[1]}
+
+    def thread_seconds(self) -> dict[str, float]:
+        """Return processor seconds of the server's threads, by what they are called."""
+        sums: dict[str, float] = {}
+        for name, first_s, last_s in self._threads.values():
+            sums[name] = sums.get(name, 0.0) + last_s - first_s
+        return {name: round(s, 2) for name, s in sorted(sums.items(), key=lambda item: -item[1]) if s >= 0.05}
 
     def memory_mb(self) -> dict[str, float]:
         """Return the most memory of each name."""
@@ -117,6 +129,22 @@ def _used(trees: dict[str, int]) -> dict[int, tuple[str, float, float]]:
             found[pid] = (name, times.user + times.system, _memory_mb(process))
         except psutil.Error:
             continue
+    return found
+
+
+def _threads(pid: int | None) -> list[tuple[tuple[int, int], str, float]]:
+    """Return process and thread, name, and processor seconds of all threads of a tree; Linux tells the names."""
+    found: list[tuple[tuple[int, int], str, float]] = []
+    if pid is None:
+        return found
+    with contextlib.suppress(psutil.Error):
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            with contextlib.suppress(psutil.Error, OSError):
+                for thread in process.threads():
+                    comm = Path(f"/proc/{process.pid}/task/{thread.id}/comm").read_text().strip()
+                    seconds = thread.user_time + thread.system_time
+                    name = "main" if thread.id == process.pid else comm.rstrip("0123456789-# ")
+                    found.append(((process.pid, thread.id), name, seconds))
     return found
 
 
@@ -168,6 +196,7 @@ def step_figures(rows: list[Row], sampler: Sampler, *, ramp_s: float) -> Row:
         "gaps": len(gaps),
         "longest_gap_ms": max(gaps, default=0),
         "cpu_cores": {name: round(cores, 3) for name, cores in sampler.cores(ramp_s).items()},
+        "server_thread_s": sampler.thread_seconds(),
         "memory_mb": {name: round(mb) for name, mb in sampler.memory_mb().items()},
     }
 
