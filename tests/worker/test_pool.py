@@ -70,9 +70,10 @@ async def test_a_killed_process_loses_its_calls_only_and_is_replaced(plain_setti
         assert [(call.spec.call_id, call.outcome, call.exit_code) for call in over] == [("one", None, -9)]
         assert set(pool.live) == {"two"}
         async with asyncio.timeout(SHORT_S):
-            while len(pool._children) < 2:
-                await asyncio.sleep(0.01)
+            await asyncio.wait([task for task in pool._tasks if task.get_name() == f"watch {pid}"])
+            await asyncio.gather(*pool._starting)
             again = await pool.take(replace(one.spec, takeovers=1))
+        assert len(pool._children) == 2
         assert again.child is not one.child
     finally:
         await pool.close()
@@ -95,16 +96,14 @@ async def test_a_process_that_hangs_is_killed(plain_settings: Settings) -> None:
 
 
 async def test_a_call_that_fails_harms_no_other_of_its_process(plain_settings: Settings) -> None:
-    over: list[Call] = []
+    over: asyncio.Queue[Call] = asyncio.Queue()
     settings = plain_settings.model_copy(update={"session_processes": 1, "warm_processes": 0})
-    pool = Pool(settings, FRONT_DESK, over.append)
+    pool = Pool(settings, FRONT_DESK, over.put_nowait)
     try:
         await pool.start()
         bad = replace(spec_of("bad", settings.state_dir), agent_path=settings.state_dir / "none.yaml")
         call = await pool.take(bad)
-        async with asyncio.timeout(SHORT_S):
-            while not over:
-                await asyncio.sleep(0.01)
+        assert await asyncio.wait_for(over.get(), SHORT_S) is call
         assert call.outcome == "failed"
         assert "none.yaml" in call.failure
         assert call.child.process.is_alive()

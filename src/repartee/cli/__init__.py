@@ -193,7 +193,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
 
 @bench_app.command()
 def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
-    mode: Annotated[str, typer.Option(help="steady, churn or overload.")] = "steady",
+    mode: Annotated[str, typer.Option(help="steady, churn, overload or kill.")] = "steady",
     calls: Annotated[str, typer.Option(help="Calls at once, a step for each: 1,8,16.")] = "1,8,16",
     hold: Annotated[float, typer.Option(help="Seconds that a step is held.")] = 40.0,
     rate: Annotated[float, typer.Option(help="Arrivals in a second, for churn.")] = 2.0,
@@ -217,8 +217,8 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
         numbers = tuple(int(number) for number in calls.split(","))
     except ValueError as error:
         raise ConfigError(f"--calls takes numbers, as in 1,8,16; '{calls}' is none") from error
-    if mode not in ("steady", "churn", "overload") or min(numbers) < 1:
-        raise ConfigError("--mode is steady, churn or overload, and --calls takes numbers from 1 on")
+    if mode not in ("steady", "churn", "overload", "kill") or min(numbers) < 1:
+        raise ConfigError("--mode is steady, churn, overload or kill, and --calls takes numbers from 1 on")
     options = LoadOptions(
         mode=cast("Any", mode),
         calls=numbers,

@@ -8,7 +8,9 @@ import json
 import os
 import platform
 import random
+import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,14 +27,15 @@ from repartee.cli.livekit import own_livekit
 from repartee.errors import ConfigError
 from repartee.settings import Settings
 from repartee.simulator.crowd import RATE_HZ, Arrival, Plan, Utterance, gather_crowd
-from repartee.simulator.loads import Sampler, left_over, step_figures
+from repartee.simulator.loads import Sampler, busiest_session, left_over, recovery, step_figures
 from repartee.simulator.material import RATE_HZ as SAY_HZ
 from repartee.simulator.material import Material
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.savings import simulated
 
-Mode = Literal["steady", "churn", "overload"]
+Mode = Literal["steady", "churn", "overload", "kill"]
 SETTLE_S = 3.0
+KILL_AFTER_S = 12.0
 RAMP_S = 8.0
 MANY_TURNS = 40
 """More than fit into a step: the clock ends a call."""
@@ -44,7 +47,8 @@ class LoadOptions:
 
     Attributes:
         mode: `steady`: so many calls at once, a step for each number. `churn`: short calls, many one after another.
-            `overload`: three times as many callers as there are places.
+            `overload`: three times as many callers as there are places. `kill`: in the middle of a step the session
+            process that does the most is killed.
         calls: How many at once; for `churn` and `overload` the last number is the places there are.
         hold_s: How long a step is held after its ramp.
         rate: Arrivals in a second, for `churn`.
@@ -63,7 +67,7 @@ class LoadOptions:
     profile: str = "fixed:300/350/250"
     seed: int = 1
     speech: Path = Path("../shared/speech")
-    items: int = 24
+    items: int = 8
     settings: tuple[tuple[str, str], ...] = ()
     spy: Path | None = None
 
@@ -103,7 +107,9 @@ async def _load(
                     before = await asyncio.to_thread(left_over, running.process.pid)
                 async with Sampler(trees, options.spy) as sampler:
                     with out.status(f"{options.mode}: {calls} calls"):
-                        rows = await gather_crowd(plan)
+                        holding = asyncio.create_task(gather_crowd(plan), name="crowd")
+                        killed = await _kill(running.process.pid) if options.mode == "kill" else None
+                        rows = await holding
                 await asyncio.sleep(SETTLE_S)
                 after = await asyncio.to_thread(left_over, running.process.pid)
                 step = {
@@ -111,11 +117,25 @@ async def _load(
                     "calls": calls,
                     **step_figures(rows, sampler, ramp_s=RAMP_S),
                     "left": {"before": before, "after": after},
+                    **({} if killed is None else {"recovery": recovery(rows, killed)}),
                     "rows": rows,
                 }
                 steps.append(step)
                 _print(step, out)
     return steps
+
+
+async def _kill(pid: int) -> float:
+    """Kill the busiest session process once everybody talks; return when, on the monotonic clock."""
+    await asyncio.sleep(RAMP_S + KILL_AFTER_S)
+    busiest = await asyncio.to_thread(busiest_session, pid)
+    if busiest is None:
+        raise ConfigError(
+            "there is no session process to kill; the server runs each in a process of its own?"
+        )
+    at_s = time.monotonic()
+    os.kill(busiest, signal.SIGKILL)
+    return at_s
 
 
 def _arrivals(options: LoadOptions, calls: int, items: int, number: int) -> tuple[Arrival, ...]:

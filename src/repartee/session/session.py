@@ -340,9 +340,12 @@ class _Session:
             network=lambda what: self._timeline.mark(f"network.{what}"),
             sensitivity=self._set_sensitivity,
             identified=self._identified,
-            audio=lambda pcm, identity: self._ears.hear(pcm, identity),
+            audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
+
+    async def _hear(self, pcm: bytes, identity: str) -> None:
+        await self._ears.hear(pcm, identity)
 
     def _caller_ready(self, identity: str) -> None:
         self._on_event("caller", {"identity": identity})

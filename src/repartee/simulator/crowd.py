@@ -125,8 +125,8 @@ class _Caller:
         self._source: rtc.AudioSource | None = None
         self._to_say: asyncio.Queue[tuple[Utterance, asyncio.Future[float]]] = asyncio.Queue()
         self._said: list[tuple[Utterance, float]] = []
-        self._heard: list[list[tuple[float, Pcm]]] = []
-        """One list for each track: an agent that takes over has its own."""
+        self._heard: list[tuple[str, list[tuple[float, Pcm]]]] = []
+        """Pieces of each track, with whose it is: an agent that takes over has its own."""
         self._loud_s = 0.0
         self._sound = asyncio.Event()
         self._listening: list[asyncio.Task[None]] = []
@@ -242,14 +242,14 @@ class _Caller:
         if participant.identity not in {identity for _, identity in self._agents}:
             self._agents.append((time.monotonic(), participant.identity))
 
-    def _subscribed(self, track: rtc.Track, *_: Any) -> None:
+    def _subscribed(self, track: rtc.Track, _: Any, participant: rtc.RemoteParticipant) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._listening.append(asyncio.create_task(self._listen(track)))
+            self._listening.append(asyncio.create_task(self._listen(track, participant.identity)))
 
-    async def _listen(self, track: rtc.Track) -> None:
+    async def _listen(self, track: rtc.Track, identity: str) -> None:
         stream = rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=100)
         heard: list[tuple[float, Pcm]] = []
-        self._heard.append(heard)
+        self._heard.append((identity, heard))
         try:
             async for event in stream:
                 now_s = time.monotonic()
@@ -284,12 +284,15 @@ class _Caller:
         """Return what the recording says, once the call is over."""
         row = {**self._row, "turns": []}
         joining_s = row.pop("joining_s", None)
-        if joining_s is None or not any(self._heard):
+        tapes = {who: placed(heard, joining_s) for who, heard in self._heard if heard and joining_s}
+        if joining_s is None or not tapes:
             return row
-        tape = _mixed([placed(heard, joining_s) for heard in self._heard if heard])
+        row["agents"] = [_agent(who, tape, joining_s) for who, tape in tapes.items()]
+        tape = _mixed(list(tapes.values()))
         heard = meter.sounds(tape)
         if heard:
             row["first_audio_ms"] = round(heard[0].start_s * 1000, 1)
+            row["last_heard_s"] = round(joining_s + heard[-1].end_s, 3)
         row["voice_s"] = round(sum(span.end_s - span.start_s for span in heard), 2)
         row["gaps_ms"] = [round((g.end_s - g.start_s) * 1000) for g in meter.gaps(tape)]
         ends = [began_s for _, began_s in self._said[1:]]
@@ -308,6 +311,12 @@ def _turn(utterance: Utterance, at_s: float, until_s: float, heard: list[meter.S
     if onset_s is not None and not cut_in:
         row["latency_ms"] = round((onset_s - end_s) * 1000, 1)
     return row
+
+
+def _agent(identity: str, tape: Pcm, joining_s: float) -> Row:
+    """Return when an agent was heard first, on the machine's monotonic clock."""
+    heard = meter.sounds(tape)
+    return {"identity": identity, "heard_s": round(joining_s + heard[0].start_s, 3) if heard else None}
 
 
 def _mixed(tapes: list[Pcm]) -> Pcm:

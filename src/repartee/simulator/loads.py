@@ -174,6 +174,44 @@ def left_over(pid: int) -> Row:
     return sums
 
 
+def busiest_session(pid: int) -> int | None:
+    """Return the session process of a server that takes the most processor time within a second."""
+    used: dict[int, float] = {}
+    with contextlib.suppress(psutil.Error):
+        forkserver = [child for child in psutil.Process(pid).children() if child.children()]
+        for _ in range(2):
+            for process in (session for server in forkserver for session in server.children()):
+                with contextlib.suppress(psutil.Error):
+                    times = process.cpu_times()
+                    used[process.pid] = times.user + times.system - used.get(process.pid, 0.0)
+            time.sleep(1.0)
+    return max(used, key=lambda session: used[session]) if used else None
+
+
+def recovery(rows: list[Row], killed_s: float) -> Row:
+    """Return how long callers of a killed process waited until another agent was heard.
+
+    Args:
+        rows: One for each caller.
+        killed_s: When it was killed, on the monotonic clock.
+    """
+    lost = [row for row in rows if _was_there(row, killed_s)]
+    waits = [wait for row in lost if (wait := _waited_ms(row, killed_s)) is not None]
+    return {"calls": len(lost), "recovered": len(waits), "audio_after_ms": quantiles(waits)}
+
+
+def _was_there(row: Row, killed_s: float) -> bool:
+    """Say whether a call has had a second agent, or should have had one: it was silent from then on."""
+    agents = row.get("agents", [])
+    return len(agents) > 1 or row.get("last_heard_s", killed_s + 60) < killed_s + 1.0
+
+
+def _waited_ms(row: Row, killed_s: float) -> float | None:
+    heard = [agent["heard_s"] for agent in row.get("agents", ()) if agent["heard_s"] is not None]
+    later = [at_s for at_s in heard if at_s > killed_s]
+    return round((min(later) - killed_s) * 1000, 1) if later else None
+
+
 def step_figures(rows: list[Row], sampler: Sampler, *, ramp_s: float) -> Row:
     """Return the figures of a step; latency is of turns after the ramp, when everybody is there."""
     turns = [

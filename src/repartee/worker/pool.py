@@ -227,7 +227,7 @@ class Pool:
         theirs.close()
         child = Child(process, ours, self._over)
         self._children.append(child)
-        watcher = asyncio.create_task(self._watch(child), name="watch")
+        watcher = asyncio.create_task(self._watch(child), name=f"watch {process.pid}")
         self._tasks.add(watcher)
         watcher.add_done_callback(self._tasks.discard)
         return child
