@@ -96,7 +96,13 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
     """
 
     def __init__(self, client: AsyncOpenAI, cache: VoiceCache | None = None, **kwargs: Any) -> None:
-        super().__init__(api_key=client.api_key, base_url=str(client.base_url), **kwargs)
+        # A client of its own, thrown away at once, would read certificates for 40 ms in which no other call is served.
+        super().__init__(
+            api_key=client.api_key,
+            base_url=str(client.base_url),
+            http_client=client._client,  # noqa: SLF001
+            **kwargs,
+        )
         self._client = client
         self._cache = cache
         self._ahead: dict[str, _Stream] = {}

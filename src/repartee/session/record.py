@@ -54,7 +54,7 @@ GOALS_EVENT = "goals"
 """The event with all goals, for an agent that takes the call over."""
 SOUNDING = "reply.sounding"
 """Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
-SOUNDING_MS = 500.0
+SOUNDING_MS = 1000.0
 """How often a reply that is heard is written down."""
 REMEMBERED_REPLIES = 256
 

@@ -295,10 +295,10 @@ class _Caller:
             row["last_heard_s"] = round(joining_s + heard[-1].end_s, 3)
         row["voice_s"] = round(sum(span.end_s - span.start_s for span in heard), 2)
         row["gaps_ms"] = [round((g.end_s - g.start_s) * 1000) for g in meter.gaps(tape)]
-        ends = [began_s for _, began_s in self._said[1:]]
-        ends.append(joining_s + len(tape) / RATE_HZ)
-        for (utterance, began_s), until_s in zip(self._said, ends, strict=True):
-            row["turns"].append(_turn(utterance, began_s - joining_s, until_s - joining_s, heard))
+        until_s = joining_s + len(tape) / RATE_HZ
+        for utterance, began_s in reversed(self._said):
+            row["turns"].insert(0, _turn(utterance, began_s - joining_s, until_s - joining_s, heard))
+            until_s = began_s
         return row
 
 
