@@ -96,7 +96,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
     """
 
     def __init__(self, client: AsyncOpenAI, cache: VoiceCache | None = None, **kwargs: Any) -> None:
-        # A client of its own, thrown away at once, would read certificates for 40 ms in which no other call is served.
+        # One of its own, thrown away at once, would read certificates for 40 ms, in which no other call is served.
         super().__init__(
             api_key=client.api_key,
             base_url=str(client.base_url),
