@@ -2,7 +2,7 @@
 
     python scripts/profile_calls.py FOLDER/repartee.txt LOAD benchmarks/results/profile-after.json
 
-Two views of the same run: exact processor seconds by thread, from the operating system, and what Python's stacks show, from
+Two views of a run: exact processor seconds by thread, as the operating system counts, and what stacks show, from
 py-spy's samples, sorted into what they are about.
 """
 
