@@ -53,7 +53,9 @@ def test_an_agent_is_read_once_and_again_when_it_changes(tmp_path: Path) -> None
 
 
 async def test_calls_share_connections_and_none_closes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections.urllib.request, "getproxies", dict)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     peers: list[int] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -77,5 +79,5 @@ async def test_calls_share_connections_and_none_closes_them(monkeypatch: pytest.
 
 
 async def test_behind_a_proxy_each_client_finds_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections.urllib.request, "getproxies", lambda: {"https": "http://proxy:3128"})
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     assert "transport" not in connections.shared()
