@@ -53,17 +53,13 @@ def load(name: str) -> Figures:
 
 
 def frontier() -> list[Point]:
-    """Return the points of the frontier: every system as it comes, and those that were swept."""
+    """Return the points of the frontier: every system at several endpointing delays, of one run."""
     points = []
-    for run in [
-        load("peers-fixed-300-350-250"),
-        *(load(p.stem) for p in sorted(RESULTS.glob("sweep-*.json"))),
-    ]:
-        knob = run["options"]["knob"]
-        for system, figures in run["figures"].items():
-            setting = f"{knob:g} s" if knob else ("tuned" if system.endswith("-tuned") else "default")
-            cut_ins = figures["pauses"]["cut_in_turns"]["share"]
-            points.append(Point(system, setting, cut_ins, figures["latency"]["latency_ms"]["p50"]))
+    for name, figures in load("sweep")["figures"].items():
+        system, _, knob = name.partition("@")
+        setting = f"{knob} s" if knob else ("tuned" if system.endswith("-tuned") else "default")
+        cut_ins = figures["pauses"]["cut_in_turns"]["share"]
+        points.append(Point(system, setting, cut_ins, figures["latency"]["latency_ms"]["p50"]))
     return points
 
 

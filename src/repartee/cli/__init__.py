@@ -147,11 +147,12 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     peers: Annotated[
         bool, typer.Option("--peers", help="Call the peers too; `make bench-peers` first.")
     ] = False,
-    system: Annotated[list[str] | None, typer.Option(help="Call only these.")] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="Call only these; NAME@SECONDS sets an endpointing delay.")
+    ] = None,
     profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
     items: Annotated[int | None, typer.Option(help="So many of each suite; all when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Of orders, latencies and moments.")] = 1,
-    knob: Annotated[float, typer.Option(help="Endpointing delay in seconds; 0 leaves what is usual.")] = 0.0,
     stt: Annotated[str, typer.Option(help="Our speech-to-text.")] = "openai:gpt-4o-mini-transcribe",
     speech: Annotated[
         Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
@@ -175,7 +176,6 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
         profile=profile,
         items=items,
         seed=seed,
-        knob=knob,
         stt=stt,
         warm_up=warm_up,
         speech=speech or Path("../shared/speech"),
