@@ -22,7 +22,6 @@ from repartee.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # it prints local variables, and with them keys
     help="Self-hosted real-time voice agents.",
 )
@@ -202,6 +201,32 @@ def schema() -> None:
     from repartee.agent import agent_json_schema  # noqa: PLC0415
 
     sys.stdout.write(json.dumps(agent_json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def doctor(
+    agent: AgentOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look for what would keep a call from working; each finding comes with its fix."""
+    from repartee.cli.doctor import doctor as run_doctor  # noqa: PLC0415
+
+    if not asyncio.run(run_doctor(_settings(agent=agent), out, as_json=as_json)):
+        sys.exit(1)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet, or is empty.")],
+    name: Annotated[
+        str | None, typer.Option(help="What callers see; the folder's name when left out.")
+    ] = None,
+) -> None:
+    """Begin an agent of your own: its file, a tool, tests for both."""
+    from repartee.cli.init import init as run_init  # noqa: PLC0415
+
+    for line in run_init(folder, name):
+        out.print(line, soft_wrap=True)
 
 
 @app.command()
