@@ -32,6 +32,7 @@ def main() -> int:
     for path, figures in (
         (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "README.md", readme()),
+        (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
     ):
         text = path.read_text(encoding="utf-8")
@@ -79,6 +80,15 @@ first audio; median / 95th percentile:
 `make bench-peers`, {peers["machine"]}. [How it is measured](docs/measuring.md), [what it does and how to tune
 it](docs/tuning-turn-taking.md); every turn is in [benchmarks/results](benchmarks/results).
 """
+
+
+def operating() -> str:
+    """Return what a trace costs."""
+    took = load("tracing")["us_per_turn"]
+    return (
+        f"The marks and spans of a turn take {took['on']:.0f} µs of the call's event loop, {took['off']:.0f} µs without a trace\n"
+        "(`python scripts/measure.py tracing`).\n"
+    )
 
 
 def table(peers: Figures, stops: Figures) -> str:
