@@ -51,8 +51,10 @@ class SimulatorPrices:
             case "tts":
                 exact = used["characters"] * Decimal(str(TTS_PER_MILLION[usage.model])) / 1_000_000
             case "llm":
-                price_in, price_out = (Decimal(str(price)) for price in LLM_PER_MILLION[usage.model])
-                exact = (used["tokens_in"] * price_in + used["tokens_out"] * price_out) / 1_000_000
+                price_in, price_out, kept = (Decimal(str(price)) for price in LLM_PER_MILLION[usage.model])
+                fresh = used["tokens_in"] - used["tokens_cached"]
+                exact = fresh * price_in + used["tokens_cached"] * kept + used["tokens_out"] * price_out
+                exact /= 1_000_000
             case _:
                 return None
         return round(exact, 9)
@@ -102,7 +104,8 @@ class Account:
                 off = abs(sum(e.tokens_in for e in charged) - int(_sum(self.ours, "tokens_in")))
                 if self.cut:
                     return off <= prompt_tokens_off and 0 <= self.in_flight <= TOKENS_IN_FLIGHT
-                return off == self.in_flight == 0
+                cached = sum(e.tokens_cached for e in charged) == _sum(self.ours, "tokens_cached")
+                return cached and off == self.in_flight == 0
             case "tts":
                 return sum(e.characters for e in charged) == _sum(self.ours, "characters")
             case _:
@@ -157,8 +160,7 @@ def compare(rows: Iterable[Row], bill: Bill, *, prompt_tokens_off: int = PROMPT_
     Args:
         rows: Of every call the simulator served since its bill was reset.
         bill: The simulator's.
-        prompt_tokens_off: How far the reckoned prompt of a cut stream may be off. More where the agent has tools:
-            the simulator does not count their descriptions.
+        prompt_tokens_off: How far the reckoned prompt of a cut stream may be off.
     """
     found, accounts, realtime = Comparison(), defaultdict[str, Account](Account), Account()
     for row in rows:

@@ -259,6 +259,7 @@ def call_row(call: Call) -> Row:
         "suite": call.suite,
         "cpu": round(call.cpu, 3),
         "memory_mb": round(call.memory_mb),
+        "call_s": round(len(call.tape) / meter.RATE_HZ, 1),
         "voice_s": round(voice_s, 1),
         "gaps": len(meter.gaps(call.tape)),
         **_cost(call, spoken),
