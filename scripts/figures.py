@@ -102,6 +102,8 @@ def savings_line() -> str:
     if run is None:
         return ""
     plain, saving = (run["figures"][system]["conversation"] for system in (PLAIN, SAVING))
+    if saving["usd"] >= plain["usd"]:
+        return ""
     return f"""
 With its savings on, a call of {plain["turns"]} turns costs **{1 - saving["usd"] / plain["usd"]:.0%} less** than without, and is answered after
 {saving["latency_ms"]["p50"]:.0f} ms instead of {plain["latency_ms"]["p50"]:.0f} ms in the median ([costs](docs/costs.md#what-is-saved)).
@@ -130,13 +132,19 @@ def costs() -> str:
     per = "USD a minute" if plain.get("usd_per_minute") else "USD a call"
     return f"""
 The same {plain["turns"]} turns over WebRTC, simulated vendors (profile *{run["options"]["profile"]}*), {run["machine"]}. The agent has no answers of its
-own; it learns, in this one call. {1 - saving["usd"] / plain["usd"]:.0%} cheaper; answers judged equal in {judged_equal(run)} of {plain["turns"]} turns.
+own; it learns, in this one call. {changed(plain["usd"], saving["usd"])}; answers judged equal in {judged_equal(run)} of {plain["turns"]} turns.
 
 | | {per} | of it hearing | model | voice | first sound, ms, median / 95 % | answers right |
 |---|---|---|---|---|---|---|
 {lines}
 `{run["command"]}`
 """
+
+
+def changed(before: float, after: float) -> str:
+    """Return by how much a cost has changed, in words."""
+    share = 1 - after / before
+    return f"{share:.0%} cheaper" if share >= 0 else f"{-share:.0%} dearer"
 
 
 def judged_equal(run: Figures) -> int:

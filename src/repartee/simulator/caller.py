@@ -19,8 +19,7 @@ from repartee.simulator.audio import Pcm, end_of_speech, noise_floor, read_audio
 
 RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
-QUEUE_MS = 500
-"""A process that also simulates the vendors stalls at times; a microphone that did would make a pause of it."""
+QUEUE_MS = 200
 QUIET_LEVEL = 300.0
 """RMS of a 20 ms frame of 16-bit audio; below it the agent is silent."""
 QUIET_S = 0.9

@@ -294,6 +294,7 @@ def _cost(call: Call, spoken: set[int]) -> Row:
     listened = sum(e.usd for e in heard)
     needed += min(listened, (speech_s + 0.6 * len(call.said)) * per_second)
     return {
+        "audio_sent_s": round(sum(e.audio_s for e in heard), 2),
         "usd": round(billed, 6),
         "usd_needed": round(needed, 6),
         "usd_stt": round(listened, 6),
