@@ -18,7 +18,7 @@ async def test_answers_belong_to_their_questions_also_when_one_is_given_up(speec
     recogniser = await Recogniser.start(speech, None, ())
     try:
         gemini, mcp = (
-            read_audio(speech / "aiewf" / name, 16_000).astype(np.float32) / 32768
+            np.asarray(read_audio(speech / "aiewf" / name, 16_000) / 32768, dtype=np.float32)
             for name in ("turn_001.flac", "turn_003.flac")
         )
         given_up = asyncio.create_task(recogniser.recognise(gemini, 16_000))

@@ -165,6 +165,21 @@ class Caller:
         """Send a typed message."""
         await self._room.local_participant.send_text(text, topic="lk.chat")
 
+    async def ask(self, method: str, payload: str = "") -> str:
+        """Ask the agent by RPC.
+
+        Raises:
+            livekit.rtc.RpcError: The agent refuses, or does not answer.
+        """
+        (agent,) = (
+            identity
+            for identity, person in self._room.remote_participants.items()
+            if person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        )
+        return await self._room.local_participant.perform_rpc(
+            destination_identity=agent, method=method, payload=payload
+        )
+
     async def say(self, pcm: Pcm, speech_end_s: float | None = None) -> float:
         """Say something; return when its speech ended, on the monotonic clock."""
         end = end_of_speech(pcm, RATE_HZ) if speech_end_s is None else int(speech_end_s * RATE_HZ)

@@ -1,7 +1,7 @@
 """The library of recordings in a process of its own.
 
-Recognising holds the interpreter for up to half a second at a time on a busy machine. In the process that also plays a
-caller's microphone and the vendors' voices, that would be a pause nobody made.
+Recognising holds the interpreter for up to half a second at a time on a busy machine. In the process that also plays
+a caller's microphone and the vendors' voices, that would be a pause nobody made.
 """
 
 from __future__ import annotations
@@ -50,13 +50,14 @@ class Recogniser:
             *(sys.executable, "-c", command), stdin=pipe, stdout=pipe
         )
         recogniser = Recogniser(process)
+        problem: str | None = "it was not asked"
         try:
             problem = await recogniser._ask((folder, transcripts, tuple(composed)))
+        finally:
             if problem is not None:
-                raise ConfigError(problem)
-        except BaseException:
-            await recogniser.aclose()
-            raise
+                await recogniser.aclose()
+        if problem is not None:
+            raise ConfigError(problem)
         return recogniser
 
     async def recognise(self, pcm: npt.NDArray[np.float32], rate_hz: int) -> Heard:
