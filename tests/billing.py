@@ -80,6 +80,21 @@ class Account:
         return refused and any(usage.outcome == "cancelled" for usage in self.ours)
 
     @property
+    def crossed_refusal(self) -> bool:
+        """Text was on its way to a voice when its refusal of the context was to us.
+
+        The vendor took it for a new context, and bills it; we took it for a part of the one that was refused. All of it
+        is accounted for, and nobody can know on which side of the refusal it arrived.
+        """
+        refused = [entry for entry in self.theirs if entry.outcome == "failed"]
+        told = [usage for usage in self.free if usage.outcome == "failed" and usage.stage == "tts"]
+        all_text = sum(entry.characters for entry in self.theirs)
+        more = _sum(told, "characters") - sum(entry.characters for entry in refused)
+        return (
+            bool(refused and told) and more > 0 and all_text == _sum([*self.ours, *self.free], "characters")
+        )
+
+    @property
     def in_flight(self) -> int:
         """Tokens the vendor made and we never saw."""
         return sum(e.tokens_out for e in self.theirs) - int(_sum(self.ours, "tokens_out"))
@@ -91,7 +106,7 @@ class Account:
         above ours, never below.
         """
         charged = [entry for entry in self.theirs if entry.outcome != "failed"]
-        if self.refused_unseen:
+        if self.refused_unseen or self.crossed_refusal:
             return None
         fits = bool(self.ours) == bool(charged) and bool(self.ours or self.free)
         if fits and charged:
@@ -122,7 +137,7 @@ class Comparison:
         requests: Rows.
         cut: Chat streams that were cut, whose tokens were reckoned.
         in_flight: Tokens that were on their way when they were.
-        unseen: Refusals that were on their way when a request was cancelled.
+        unseen: Refusals that were on their way when a request was cancelled, or more text was sent.
         problems: Requests that do not fit, each in words.
     """
 
@@ -177,7 +192,7 @@ def compare(rows: Iterable[Row], bill: Bill, *, prompt_tokens_off: int = PROMPT_
     for account in accounts.values():
         found.cut += account.cut
         found.in_flight += account.in_flight if account.cut else 0
-        found.unseen += account.refused_unseen
+        found.unseen += account.refused_unseen or account.crossed_refusal
         if problem := account.problem(prompt_tokens_off):
             found.problems.append(problem)
     ours = _sum(realtime.ours, "audio_s")
