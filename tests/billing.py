@@ -83,8 +83,8 @@ class Account:
     def crossed_refusal(self) -> bool:
         """Text was on its way to a voice when its refusal of the context was to us.
 
-        The vendor took it for a new context, and bills it; we took it for a part of the one that was refused. All of it
-        is accounted for, and nobody can know on which side of the refusal it arrived.
+        The vendor took it for a new context, and bills it; we took it for a part of the one that was refused. All
+        of it is accounted for, and nobody can know on which side of the refusal it arrived.
         """
         refused = [entry for entry in self.theirs if entry.outcome == "failed"]
         told = [usage for usage in self.free if usage.outcome == "failed" and usage.stage == "tts"]
