@@ -27,6 +27,7 @@ async def test_what_is_said_for_sure_is_made_before_the_first_call(
         settings = simulated(plain_settings, simulator)
         await _prepare_voice(settings, file)
         cache = kept_voice(settings.state_dir, agent, await choose_ladder(settings, agent))
+        assert cache is not None
         assert cache.has_all(fixed_texts(agent))
         asked = len(simulator.desk.bill.entries)
         await _prepare_voice(settings, file)

@@ -60,7 +60,13 @@ AGENT: dict[str, Any] = {
 VARIANTS: dict[str, dict[str, Any]] = {
     OURS: {},
     "repartee-plain": {
-        "cache": {"answers": False, "by_meaning": False, "learn": False, "prepare_voice": False}
+        "cache": {
+            "answers": False,
+            "by_meaning": False,
+            "learn": False,
+            "voice": False,
+            "prepare_voice": False,
+        }
     },
     "repartee-saving": {"cache": {"learn": True}, "routing": {"small": "openai:gpt-4.1-nano"}},
 }

@@ -168,7 +168,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         await super().process_frame(frame, direction)
 
     def _kept(self, text: str) -> bool:
-        return self._cache is not None and self._cache.may_keep(text) and self._cache.get(text) is not None
+        return self._cache is not None and self._cache.get(text) is not None
 
     async def _fetch(self, text: str, stream: _Stream) -> None:
         settings: Any = self._settings

@@ -19,8 +19,7 @@ from repartee.simulator.audio import Pcm, end_of_speech, noise_floor, read_audio
 
 RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
-QUEUE_MS = 500
-"""A process that also simulates the vendors stalls at times; a microphone that did would make a pause of it."""
+QUEUE_MS = 200
 QUIET_LEVEL = 300.0
 """RMS of a 20 ms frame of 16-bit audio; below it the agent is silent."""
 QUIET_S = 0.9
@@ -165,6 +164,21 @@ class Caller:
     async def type(self, text: str) -> None:
         """Send a typed message."""
         await self._room.local_participant.send_text(text, topic="lk.chat")
+
+    async def ask(self, method: str, payload: str = "") -> str:
+        """Ask the agent by RPC.
+
+        Raises:
+            livekit.rtc.RpcError: The agent refuses, or does not answer.
+        """
+        (agent,) = (
+            identity
+            for identity, person in self._room.remote_participants.items()
+            if person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        )
+        return await self._room.local_participant.perform_rpc(
+            destination_identity=agent, method=method, payload=payload
+        )
 
     async def say(self, pcm: Pcm, speech_end_s: float | None = None) -> float:
         """Say something; return when its speech ended, on the monotonic clock."""
