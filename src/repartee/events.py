@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-DeadlineName = Literal["endpoint", "speculate", "transcript", "take_floor", "reply", "call", "absent", "silence"]
+DeadlineName = Literal[
+    "endpoint", "speculate", "transcript", "take_floor", "reply", "call", "absent", "silence"
+]
 """`endpoint`: the user's silence is long enough. `speculate`: it soon will be. `transcript`: speech-to-text took too
 long. `take_floor`: voice over the agent went on long enough to ask for its words, or for too long without them.
 `reply`: no audio in time. `call`: the call is too long. `absent`: a caller whose connection broke has not come back.
@@ -46,8 +48,8 @@ EndReason = Literal[
     "budget",
     "error",
 ]
-"""`caller_lost`: their connection broke and they did not come back. `silent`: they said nothing for long. `media_lost`:
-the agent's own connection to the media server broke and could not be made again."""
+"""`caller_lost`: their connection broke and they did not come back. `silent`: they said nothing for long.
+`media_lost`: the agent's own connection to the media server broke and could not be made again."""
 
 # --- events: facts, named in the past tense -----------------------------------------------------------------
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from repartee.conversation import Conversation, Ended, Idle, Speaking, Speculating, State, Thinking, UserTurn, Yielding
+from repartee.conversation import (
+    Conversation,
+    Ended,
+    Idle,
+    Speaking,
+    Speculating,
+    State,
+    Thinking,
+    UserTurn,
+    Yielding,
+)
 from repartee.events import (
     ArmDeadline,
     CallerLost,

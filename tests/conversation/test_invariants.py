@@ -140,7 +140,9 @@ def _random_event(
         CallerUnheard(now),
         CallerReturned(now),
         CallerReturned(now),
-        CallerLost(now, now - rng.choice((100, 2500)), rng.choice((None, conversation.last_reply_id or None))),
+        CallerLost(
+            now, now - rng.choice((100, 2500)), rng.choice((None, conversation.last_reply_id or None))
+        ),
     ]
     # These two end the call.
     due = [name for name in armed if name not in {"call", "absent"}]

@@ -57,6 +57,8 @@ def hooks(said: list[Any] | None = None) -> RoomHooks:
         chat=lambda text: events.append(("chat", text)),
         network=lambda what: events.append(("network", what)),
         sensitivity=lambda to: events.append(("sensitivity", to)),
+        lost=lambda _: events.append("lost"),
+        returned=lambda: events.append("returned"),
     )
 
 
@@ -136,11 +138,10 @@ async def test_trap_2_a_lost_connection_gets_time_to_come_back() -> None:
 
     ann = cast("rtc.RemoteParticipant", Participant())
     client._on_left(ann)
-    grace = client._grace
-    assert grace is not None
-    client._on_joined(ann)
-    assert grace.cancelled()
-    assert said == []
+    assert client.link.broken
+    client._on_active(ann)
+    assert not client.link.broken
+    assert said == ["lost", "returned"]
 
 
 def test_trap_3_little_audio_is_ahead_of_the_ear() -> None:

@@ -81,6 +81,11 @@ class Wire:
         self._attributes["repartee.goals"] = goals
         self._state_changed.set()
 
+    def show(self, attribute: str, value: str) -> None:
+        """Show something else about the call, as an attribute of the agent's."""
+        self._attributes[attribute] = value
+        self._state_changed.set()
+
     def user_text(self, turn_id: int, text: str, *, final: bool) -> None:
         """Show the user's turn so far."""
         if text:
