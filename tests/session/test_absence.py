@@ -21,7 +21,11 @@ from tests.session.rig import MS_PER_LETTER, RATE, Ask, Call
 from tests.session.test_call import NOW, said
 
 HOURS = "We are open from eight to six. On Saturday we close at noon. On Sunday we are closed."
-FIRST, SECOND, THIRD = "We are open from eight to six.", "On Saturday we close at noon.", "On Sunday we are closed."
+FIRST, SECOND, THIRD = (
+    "We are open from eight to six.",
+    "On Saturday we close at noon.",
+    "On Sunday we are closed.",
+)
 
 
 async def hear(call: Call, duration_ms: int) -> None:
@@ -167,7 +171,9 @@ async def test_a_silent_caller_is_asked_twice_and_then_let_go() -> None:
 
 
 async def test_a_word_brings_the_patience_back_even_over_the_goodbye() -> None:
-    async with Call(Ask("Yes."), policies=Policies(NOW.endpointing, patience=Patience(silence_asks=0))) as call:
+    async with Call(
+        Ask("Yes."), policies=Policies(NOW.endpointing, patience=Patience(silence_asks=0))
+    ) as call:
         call.happen(CallerJoined(0))
         await through_a_line(call)
         call.happen(DeadlinePassed(0, "silence"))

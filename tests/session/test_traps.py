@@ -140,7 +140,10 @@ async def test_trap_2_a_lost_connection_gets_time_to_come_back() -> None:
     client._on_left(ann)
     assert client.link.broken
     client._on_active(ann)
-    assert not client.link.broken
+    assert client.link.broken, "they are back, and do not hear the agent yet"
+    async with asyncio.timeout(5):
+        while client.link.broken:  # noqa: ASYNC110 - a timer ends it
+            await asyncio.sleep(0.05)
     assert said == ["lost", "returned"]
 
 

@@ -48,5 +48,3 @@ class LineMonitor:
                 self._link.cut("no_packets", watch.since_ms)
             else:
                 self._link.mended("no_packets")
-                if self.report.packets and watch.since_ms >= self._clock_ms() - 1:
-                    self._link.mended("quality", "left")

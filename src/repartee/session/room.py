@@ -21,7 +21,7 @@ from repartee.events import EndReason
 from repartee.session.callers import vouched_id
 from repartee.session.limits import ChatLimiter
 from repartee.session.line import LineMonitor
-from repartee.session.link import Codec, Link
+from repartee.session.link import Cause, Codec, Link
 
 IN_SAMPLE_RATE_HZ = 16_000
 OUT_SAMPLE_RATE_HZ = 24_000
@@ -31,6 +31,8 @@ CONNECT_ATTEMPTS = 3
 CONNECT_TIMEOUT_S = 5.0
 NO_CALLER_S = 45.0
 """The agent is in the room before the caller; it leaves again when nobody comes."""
+HEARS_S = 0.5
+"""Whoever comes back needs so long until the agent's voice reaches them."""
 LISTENS_S = 10.0
 """A caller who has not subscribed to the agent's voice by then is greeted all the same: their client may never."""
 
@@ -110,6 +112,7 @@ class RoomClient(LiveKitTransportClient):
         self._announced = False
         self._limiter = ChatLimiter()
         self._rejoining: asyncio.TimerHandle | None = None
+        self._mending: dict[Cause, asyncio.TimerHandle] = {}
         self._lobby: asyncio.TimerHandle | None = None
         self._greet_anyway: asyncio.TimerHandle | None = None
 
@@ -167,7 +170,7 @@ class RoomClient(LiveKitTransportClient):
 
     async def disconnect(self) -> None:
         """Leave the room."""
-        for timer in (self._rejoining, self._lobby, self._greet_anyway):
+        for timer in (self._rejoining, self._lobby, self._greet_anyway, *self._mending.values()):
             if timer is not None:
                 timer.cancel()
         await self._stop_watching()
@@ -227,13 +230,23 @@ class RoomClient(LiveKitTransportClient):
         if participant.disconnect_reason in _FOR_GOOD:
             self._hooks.call_over("caller_left")
         else:
-            self.link.cut("left")
+            self._cut("left")
+
+    def _cut(self, cause: Cause) -> None:
+        if timer := self._mending.pop(cause, None):
+            timer.cancel()
+        self.link.cut(cause)
+
+    def _mend_soon(self, cause: Cause) -> None:
+        if timer := self._mending.pop(cause, None):
+            timer.cancel()
+        self._mending[cause] = asyncio.get_running_loop().call_later(HEARS_S, self.link.mended, cause)
 
     def _on_active(self, participant: rtc.RemoteParticipant) -> None:
         """The participant's media connection stands."""
         self._on_joined(participant)
         if participant.identity == self._caller:
-            self.link.mended("left")
+            self._mend_soon("left")
 
     def _on_quality(self, participant: rtc.Participant, quality: rtc.ConnectionQuality) -> None:
         if participant.identity != self._caller:
@@ -256,7 +269,7 @@ class RoomClient(LiveKitTransportClient):
 
     def _on_reconnecting(self) -> None:
         self._hooks.network("reconnecting")
-        self.link.cut("agent")
+        self._cut("agent")
         if self._rejoining is None:
             self._rejoining = asyncio.get_running_loop().call_later(
                 self._grace_s, self._hooks.call_over, "media_lost"
@@ -268,8 +281,8 @@ class RoomClient(LiveKitTransportClient):
             self._rejoining.cancel()
             self._rejoining = None
         if self._caller is not None and self._caller not in self.room.remote_participants:
-            self.link.cut("left")  # they have to find the way back themselves
-        self.link.mended("agent")
+            self._cut("left")  # they have to find the way back themselves
+        self._mend_soon("agent")
 
     def _on_room_closed(self, reason: object = None) -> None:
         # The SDK tries to come back by itself, and gives up with another reason than these.

@@ -341,7 +341,7 @@ class _Session:
             caller_ready=lambda _: submit(CallerJoined(now())),
             call_over=lambda reason: submit(CallEnded(now(), reason)),
             chat=lambda text: submit(TextTyped(now(), text)),
-            network=self._network.connection,
+            network=self._connection,
             lost=lambda since_ms: submit(CallerLost(now(), since_ms)),
             returned=lambda: submit(CallerReturned(now())),
             quality=self._quality,
@@ -350,6 +350,11 @@ class _Session:
             identified=self._identified,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
+
+    def _connection(self, what: str) -> None:
+        self._network.connection(what)
+        if what == "reconnected":
+            self._wire.again()
 
     def _quality(self, quality: str) -> None:
         self._network.quality(quality)
