@@ -5,6 +5,7 @@
 `onsets`: how soon the end of a command is told, and how many false pauses that costs, by the silence waited for.
 `memory`: what is remembered of an hour's scripted call, by who writes the notes, and what it adds to a reply.
 `cache`: how often the answer cache hits, how often wrongly, on labelled pairs of questions, and how long it takes.
+`loss`: speech over a network that loses packets, by how it is sent; needs root, and is run only when asked for.
 `savings`: thirty turns with and without the cache and the routing, against simulated vendors: cost and time.
 """
 
@@ -47,6 +48,7 @@ def main() -> int:
         "memory": memory,
         "cache": cache,
         "savings": savings,
+        "loss": loss,
     }
     for name in wanted:
         result = measures[name]()
@@ -54,6 +56,14 @@ def main() -> int:
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
     return 0
+
+
+def loss() -> dict[str, Any]:
+    """Hold calls over a network that loses packets."""
+    from loss import LOSSES, measure  # noqa: PLC0415
+
+    shares = os.environ.get("REPARTEE_LOSSES")
+    return measure(SPEECH, tuple(float(share) for share in shares.split()) if shares else LOSSES)
 
 
 def pieces() -> dict[str, Any]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from livekit import rtc
 from pipecat.transports.livekit.transport import LiveKitParams, LiveKitTransport, LiveKitTransportClient
@@ -27,6 +27,8 @@ IN_SAMPLE_RATE_HZ = 16_000
 OUT_SAMPLE_RATE_HZ = 24_000
 OUT_QUEUE_MS = 100
 """Audio ahead of the network; everything in it is lost time on a stop."""
+VOICE_RED, VOICE_DTX, VOICE_BPS = True, True, 32_000
+"""Each packet carries the one before again; silence is not sent; bits per second of the voice itself."""
 CONNECT_ATTEMPTS = 3
 CONNECT_TIMEOUT_S = 5.0
 NO_CALLER_S = 45.0
@@ -89,6 +91,13 @@ class RoomHooks:
     """What the caller, and nobody else, may ask the agent, by method."""
 
 
+def voice_options() -> rtc.TrackPublishOptions:
+    """Return how the agent's voice is sent, by what was measured: docs/network.md."""
+    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, red=VOICE_RED, dtx=VOICE_DTX)
+    options.audio_encoding.max_bitrate = VOICE_BPS
+    return options
+
+
 class RoomClient(LiveKitTransportClient):
     """Pipecat's LiveKit client with its defects for a call corrected."""
 
@@ -144,14 +153,10 @@ class RoomClient(LiveKitTransportClient):
             MediaError: The server could not be reached or refused the token.
         """
         # Pipecat waits 4 to 10 s between its attempts; a caller is already listening.
-        plain_connect = cast(
-            "Callable[[RoomClient], Coroutine[Any, Any, None]]",
-            LiveKitTransportClient.connect.__wrapped__,
-        )
         for attempt in range(CONNECT_ATTEMPTS):
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await plain_connect(self)
+                    await self._enter()
                 break
             except (rtc.ConnectError, TimeoutError) as error:
                 if attempt + 1 == CONNECT_ATTEMPTS:
@@ -167,6 +172,27 @@ class RoomClient(LiveKitTransportClient):
             self._on_joined(participant)
         if self._caller is None and self._lobby is None:
             self._lobby = asyncio.get_running_loop().call_later(NO_CALLER_S, self._nobody_came)
+
+    async def _enter(self) -> None:
+        """Connect and publish the agent's voice. Pipecat's own way, but for how the voice is sent."""
+        async with self._async_lock:
+            if not self._connected:
+                try:
+                    await self.room.connect(
+                        self._url, self._token, options=rtc.RoomOptions(auto_subscribe=True)
+                    )
+                    self._participant_id = self.room.local_participant.identity
+                    self._audio_source = rtc.AudioSource(OUT_SAMPLE_RATE_HZ, 1, queue_size_ms=OUT_QUEUE_MS)
+                    self._audio_track = rtc.LocalAudioTrack.create_audio_track("voice", self._audio_source)
+                    await self.room.local_participant.publish_track(self._audio_track, voice_options())
+                finally:
+                    self._connected = self._audio_track is not None
+                    if not self._connected:
+                        await self._rollback_partial_connect()
+                await self._callbacks.on_connected()
+                for identity in self.get_participants():
+                    await self._participant_connected(identity)
+            self._disconnect_counter += 1
 
     async def disconnect(self) -> None:
         """Leave the room."""

@@ -92,6 +92,8 @@ class Caller:
         self.room_name = ""
         self.gone = asyncio.Event()
         """Set when the agent has left the room, or the room has ended."""
+        self.network: list[str] = []
+        """What the media client told of its connection: "reconnecting", "reconnected", "disconnected"."""
 
     async def join(self, invitation: Invitation | None = None) -> None:
         """Enter the room, by an invitation that is asked for when there is none, and open the microphone.
@@ -99,10 +101,12 @@ class Caller:
         Raises:
             MediaError: The server refuses or does not answer.
         """
-        invited = invitation or await self._invited()
+        invited = invitation or await self.invited()
         self._room.on("track_subscribed", self._subscribed)
         self._room.on("participant_disconnected", lambda *_: self.gone.set())
         self._room.on("disconnected", lambda *_: self.gone.set())
+        for sign in ("reconnecting", "reconnected", "disconnected"):
+            self._room.on(sign, lambda *_, sign=sign: self.network.append(sign))
         self._room.register_text_stream_handler("lk.transcription", self._caption)
         self.room_name = invited.room
         await self._room.connect(invited.server_url, invited.token)
@@ -112,7 +116,12 @@ class Caller:
         await self._room.local_participant.publish_track(track, options)
         self._sending = asyncio.create_task(self._send(), name="microphone")
 
-    async def _invited(self) -> Invitation:
+    async def invited(self) -> Invitation:
+        """Ask for a place in a room.
+
+        Raises:
+            MediaError: The server refuses or does not answer.
+        """
         try:
             async with httpx.AsyncClient(timeout=15) as client:
                 response = await client.post(f"{self._url}/api/token", json={})
@@ -186,6 +195,16 @@ class Caller:
         )
         self._utterances.put_nowait(utterance)
         return utterance
+
+    def agent_attributes(self) -> dict[str, str]:
+        """Return what the agent shows of the call."""
+        agents = (
+            participant
+            for participant in self._room.remote_participants.values()
+            if participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        )
+        agent = next(agents, None)
+        return dict(agent.attributes) if agent is not None else {}
 
     def now_s(self) -> float:
         """Return the time in the recording."""
