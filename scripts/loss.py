@@ -1,8 +1,8 @@
 """Speech over a network that loses packets, by how it is sent: words that arrive wrong, sound that is made up.
 
-Two programs hold real calls through a real LiveKit server: one here, one in a network of its own that loses a share of
-its UDP packets each way. In each room both speak the same recordings, sent in one of the ways that are compared; what
-each hears is transcribed.
+Two programs hold real calls through a real LiveKit server: one here, one in a network of its own that loses a share
+of its UDP packets each way. In each room both speak the same recordings, sent in one of the ways that are compared;
+what each hears is transcribed.
 """
 
 from __future__ import annotations
