@@ -342,14 +342,22 @@ class _Session:
             call_over=lambda reason: submit(CallEnded(now(), reason)),
             chat=lambda text: submit(TextTyped(now(), text)),
             network=self._connection,
-            lost=lambda since_ms: submit(CallerLost(now(), since_ms)),
-            returned=lambda: submit(CallerReturned(now())),
+            lost=self._lost,
+            returned=self._returned,
             quality=self._quality,
             codec=self._codec,
             sensitivity=self._set_sensitivity,
             identified=self._identified,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
+
+    def _lost(self, since_ms: float) -> None:
+        self._network.count("caller_lost")
+        self._bridge.submit(CallerLost(self._clock_ms(), since_ms))
+
+    def _returned(self) -> None:
+        self._network.count("caller_returned")
+        self._bridge.submit(CallerReturned(self._clock_ms()))
 
     def _connection(self, what: str) -> None:
         self._network.connection(what)
