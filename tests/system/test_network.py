@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import expect
 
 from repartee.cli.instance import Instance, free_ports, instance
 from repartee.cli.livekit import VERSION
@@ -22,6 +23,7 @@ from repartee.settings import Settings
 from repartee.simulator.far import FarCaller, far_caller
 from repartee.simulator.netns import CallerNetwork, caller_network, why_not
 from repartee.simulator.providers import Simulator, SimulatorConfig
+from tests.system import test_browser
 from tests.system.helpers import eventually, write_agent
 
 pytestmark = pytest.mark.livekit
@@ -123,9 +125,10 @@ class Line:
 
 
 @asynccontextmanager
-async def line(
-    network: CallerNetwork, speech: Path, folder: Path, *, more: str = "", before: str = ""
-) -> AsyncIterator[Line]:
+async def serving(
+    network: CallerNetwork, speech: Path, folder: Path, more: str = ""
+) -> AsyncIterator[tuple[MediaServer, Instance]]:
+    """A server with its media server on the cable."""
     script = folder / "script.yaml"
     script.write_text(f"- when: gemini\n  say: '{LONG}'\n- when: mcp\n  say: Yes, there is.\n")
     config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=script)
@@ -141,15 +144,22 @@ async def line(
                 "REPARTEE_HOST": network.here,
             }
             async with instance(write_agent(folder, more), folder / "state", variables) as running:
-                if before:
-                    getattr(network, before)()
-                async with far_caller(network, running.url) as caller:
-                    await caller.call("join")
-                    assert await caller.call("wait_for_answer", 20), "the agent greets"
-                    place = await caller.call("place")
-                    yield Line(network, media, running, caller, place)
+                yield media, running
     finally:
         await media.kill()
+
+
+@asynccontextmanager
+async def line(
+    network: CallerNetwork, speech: Path, folder: Path, *, more: str = "", before: str = ""
+) -> AsyncIterator[Line]:
+    async with serving(network, speech, folder, more) as (media, running):
+        if before:
+            getattr(network, before)()
+        async with far_caller(network, running.url) as caller:
+            await caller.call("join")
+            assert await caller.call("wait_for_answer", 20), "the agent greets"
+            yield Line(network, media, running, caller, await caller.call("place"))
 
 
 async def test_a_caller_without_udp_is_heard_over_tcp(
@@ -254,3 +264,30 @@ async def test_a_worker_that_is_stopped_tells_who_is_left(
     async with line(network, speech, tmp_path) as call:
         os.kill(call.running.process.pid, signal.SIGTERM)
         await eventually(lambda: call.reason() == "stopped", 20)
+
+
+@pytest.mark.browser
+async def test_the_page_says_that_it_reconnects_and_does(
+    network: CallerNetwork, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "chromium"
+    inside.write_text(f'#!/bin/sh\nexec ip netns exec {network.name} {test_browser.CHROMIUM} "$@"\n')
+    inside.chmod(0o755)
+    async with serving(network, speech, tmp_path) as (_, running):
+        monkeypatch.setattr(test_browser, "CHROMIUM", str(inside))
+        flags = (
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--unsafely-treat-insecure-origin-as-secure={running.url}",
+        )
+        async with test_browser.page_at(running.url, *flags) as page:
+            await page.get_by_test_id("start").click()
+            agent = page.get_by_test_id("caption-agent")
+            await expect(agent.first).to_contain_text("this is the test", timeout=30_000)
+            network.cut()
+            await expect(page.get_by_test_id("reconnecting")).to_be_visible(timeout=20_000)
+            network.clear()
+            await expect(page.get_by_test_id("reconnecting")).to_be_hidden(timeout=30_000)
+            await page.get_by_test_id("chat-input").fill("Tell me about MCP")
+            await page.get_by_test_id("chat-send").click()
+            await expect(agent.last).to_contain_text("Yes, there is", timeout=30_000)
