@@ -88,7 +88,8 @@ async def test_a_line_that_stalls_is_lost_since_its_last_packet_and_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(line_module, "LOOK_EVERY_S", 0)
-    clock, codecs = Clock(), []
+    clock = Clock()
+    codecs: list[Codec] = []
     link, told = linked(clock)
     packets = iter([10, 35, 60, 60, 60, 60, 60, 60, 61])
 

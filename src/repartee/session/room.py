@@ -22,13 +22,9 @@ from repartee.session.callers import vouched_id
 from repartee.session.limits import ChatLimiter
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
+from repartee.session.voice_track import OUT_QUEUE_MS, OUT_SAMPLE_RATE_HZ, voice_options
 
 IN_SAMPLE_RATE_HZ = 16_000
-OUT_SAMPLE_RATE_HZ = 24_000
-OUT_QUEUE_MS = 100
-"""Audio ahead of the network; everything in it is lost time on a stop."""
-VOICE_RED, VOICE_DTX, VOICE_BPS = True, True, 32_000
-"""Each packet carries the one before again; silence is not sent; bits per second of the voice itself."""
 CONNECT_ATTEMPTS = 3
 CONNECT_TIMEOUT_S = 5.0
 NO_CALLER_S = 45.0
@@ -89,13 +85,6 @@ class RoomHooks:
     """The operator's token says who the caller is."""
     rpc: Mapping[str, Callable[[str], Awaitable[str]]] = field(default_factory=dict)
     """What the caller, and nobody else, may ask the agent, by method."""
-
-
-def voice_options() -> rtc.TrackPublishOptions:
-    """Return how the agent's voice is sent, by what was measured: docs/network.md."""
-    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, red=VOICE_RED, dtx=VOICE_DTX)
-    options.audio_encoding.max_bitrate = VOICE_BPS
-    return options
 
 
 class RoomClient(LiveKitTransportClient):
@@ -170,7 +159,9 @@ class RoomClient(LiveKitTransportClient):
             self.room.local_participant.register_rpc_method(method, self._for_caller(answer))
         for participant in self.room.remote_participants.values():
             self._on_joined(participant)
-        if self._caller is None and self._lobby is None:
+        if self._caller is not None:
+            self._listens_soon()
+        elif self._lobby is None:
             self._lobby = asyncio.get_running_loop().call_later(NO_CALLER_S, self._nobody_came)
 
     async def _enter(self) -> None:
@@ -232,7 +223,6 @@ class RoomClient(LiveKitTransportClient):
                 self._hooks.identified(caller_id)
             if self._lobby is not None:
                 self._lobby.cancel()
-            self._greet_anyway = asyncio.get_running_loop().call_later(LISTENS_S, self._announce)
 
     def _may_be_caller(self, participant: rtc.RemoteParticipant) -> bool:
         if participant.kind not in _STANDARD_KINDS:
@@ -273,6 +263,11 @@ class RoomClient(LiveKitTransportClient):
         self._on_joined(participant)
         if participant.identity == self._caller:
             self._mend_soon("left")
+            self._listens_soon()
+
+    def _listens_soon(self) -> None:
+        if self._greet_anyway is None and not self._announced:
+            self._greet_anyway = asyncio.get_running_loop().call_later(LISTENS_S, self._announce)
 
     def _on_quality(self, participant: rtc.Participant, quality: rtc.ConnectionQuality) -> None:
         if participant.identity != self._caller:
@@ -297,8 +292,10 @@ class RoomClient(LiveKitTransportClient):
         self._hooks.network("reconnecting")
         self._cut("agent")
         if self._rejoining is None:
+            # A moment before the core gives up the caller: this is the better reason.
+            wait_s = max(0.1, self._grace_s - 0.5)
             self._rejoining = asyncio.get_running_loop().call_later(
-                self._grace_s, self._hooks.call_over, "media_lost"
+                wait_s, self._hooks.call_over, "media_lost"
             )
 
     def _on_reconnected(self) -> None:
@@ -418,36 +415,3 @@ class RoomTransport(LiveKitTransport):
     def client(self) -> RoomClient:
         """The room's client."""
         return self._client
-
-
-class RoomSink:
-    """The gate's audio sink: the agent's track in the room."""
-
-    sample_rate_hz = OUT_SAMPLE_RATE_HZ
-
-    def __init__(self, client: RoomClient) -> None:
-        self._client = client
-
-    async def write(self, pcm: bytes) -> None:
-        """Queue 16-bit mono audio; waits while the queue is full."""
-        if pcm:
-            frame = rtc.AudioFrame(pcm, self.sample_rate_hz, 1, len(pcm) // 2)
-            await self._client.publish_audio(frame)
-
-    def clear(self) -> None:
-        """Drop what is queued."""
-        if source := self._client.source:
-            source.clear_queue()
-
-    def queued_ms(self) -> float:
-        """Return how much is queued."""
-        return source.queued_duration * 1000 if (source := self._client.source) else 0.0
-
-    async def drain(self) -> None:
-        """Wait until the queue has been sent, at most its length and a little."""
-        if source := self._client.source:
-            try:
-                async with asyncio.timeout((OUT_QUEUE_MS + 400) / 1000):
-                    await source.wait_for_playout()
-            except TimeoutError:
-                return
