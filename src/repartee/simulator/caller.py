@@ -72,12 +72,15 @@ class Caller:
 
     Args:
         url: The HTTP server's address; its token endpoint invites. Not needed with an invitation.
+        dead: The microphone gives nothing, not even the noise of the room.
+        channels: Of the microphone; what is said is the same on all.
     """
 
-    def __init__(self, url: str = "") -> None:
+    def __init__(self, url: str = "", *, dead: bool = False, channels: int = 1) -> None:
+        self._dead, self._channels = dead, channels
         self._url = url.rstrip("/")
         self._room = rtc.Room()
-        self._source = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=QUEUE_MS)
+        self._source = rtc.AudioSource(RATE_HZ, channels, queue_size_ms=QUEUE_MS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._began_s = time.monotonic()
         self._utterances: asyncio.Queue[_Utterance] = asyncio.Queue()
@@ -260,7 +263,7 @@ class Caller:
 
     async def _send(self) -> None:
         """A microphone never stops: what is said, and a quiet room between."""
-        quiet = noise_floor(RATE_HZ)
+        quiet = noise_floor(RATE_HZ) * (not self._dead)
         at = 0
         while not self._leaving:
             if not self._utterances.empty():
@@ -290,7 +293,8 @@ class Caller:
         return time.monotonic() + self._source.queued_duration
 
     async def _send_frame(self, block: Pcm) -> None:
-        await self._source.capture_frame(rtc.AudioFrame(block.tobytes(), RATE_HZ, 1, FRAME))
+        sound = np.repeat(block, self._channels)
+        await self._source.capture_frame(rtc.AudioFrame(sound.tobytes(), RATE_HZ, self._channels, FRAME))
 
     def _subscribed(self, track: rtc.Track, *_: Any) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
