@@ -159,7 +159,9 @@ def _hold(network: Any, media: _Media, folder: Path, pcm: np.ndarray, loss: floa
         program = [sys.executable, __file__, str(task)]
         command = network.command(*program) if side == "caller" else program
         ends[side] = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
     for end in ends.values():  # both wait for each other, so that nothing that is said is missed
         assert end.stdout is not None and end.stdout.readline() == b"ready\n"  # noqa: PT018, S101
@@ -170,8 +172,8 @@ def _hold(network: Any, media: _Media, folder: Path, pcm: np.ndarray, loss: floa
     rows = []
     for side, end in ends.items():
         out, _ = end.communicate(timeout=len(pcm) / RATE_HZ + 60)
-        for way, found in zip(WAYS, json.loads(out), strict=True):
-            heard = str(folder / f"{side}-{loss}-{way.name}.npy")
+        for number, (way, found) in enumerate(zip(WAYS, json.loads(out), strict=True)):
+            heard = str(folder / f"{side}-{loss}-{number}.npy")
             direction = "caller to agent" if side == "agent" else "agent to caller"
             rows.append({"loss": loss, "way": way.name, "direction": direction, "heard": heard, **found})
     return rows
@@ -224,8 +226,8 @@ async def _end(task: dict[str, Any]) -> None:
     await asyncio.gather(*(call.say(pcm) for call in calls))
     await asyncio.sleep(SETTLE_S)
     found = [await call.result() for call in calls]
-    for call in calls:
-        np.save(Path(task["folder"]) / f"{task['side']}-{task['loss']}-{call.way['name']}.npy", call.heard())
+    for number, call in enumerate(calls):
+        np.save(Path(task["folder"]) / f"{task['side']}-{task['loss']}-{number}.npy", call.heard())
         await call.room.disconnect()
     sys.stdout.write(json.dumps(found))
     sys.stdout.flush()
