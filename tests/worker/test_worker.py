@@ -10,7 +10,7 @@ import jwt
 import pytest
 from aiohttp import web
 from livekit.protocol import agent as proto
-from livekit.protocol import models
+from livekit.protocol import models, room
 
 from repartee.errors import CapacityError, MediaError
 from repartee.session import SessionSpec
@@ -30,10 +30,18 @@ class LiveKit:
         self.claims: list[dict[str, Any]] = []
         self.received: asyncio.Queue[proto.WorkerMessage] = asyncio.Queue()
         self.socket: web.WebSocketResponse | None = None
+        self.deleted: asyncio.Queue[str] = asyncio.Queue()
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        asked = room.DeleteRoomRequest()
+        asked.ParseFromString(await request.read())
+        self.deleted.put_nowait(asked.room)
+        return web.Response(content_type="application/protobuf")
 
     async def start(self) -> None:
         app = web.Application()
         app.router.add_get("/agent", self._agent)
+        app.router.add_post("/twirp/livekit.RoomService/DeleteRoom", self._delete)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
@@ -78,6 +86,7 @@ class Child:
         self.spec = spec
         self.outcome: str | None = "ended"
         self.bill: dict[str, object] | None = None
+        self.network: dict[str, int] = {}
         self.failure = ""
         self.stopped = asyncio.Event()
         self.process = type("Process", (), {"exitcode": -9})()
@@ -176,6 +185,21 @@ async def test_the_end_of_a_call_is_reported_as_it_was(plain_settings: Settings)
         text = rig.worker.metrics.text().decode()
     assert 'repartee_calls_ended_total{outcome="crashed"} 1.0' in text
     assert "repartee_calls_started_total 3.0" in text
+
+
+async def test_a_room_is_closed_when_the_agent_ended_the_call_and_its_network_is_counted(
+    plain_settings: Settings,
+) -> None:
+    async with Rig(plain_settings) as rig:
+        left, lost = [await rig.call(f"AJ_{n}") for n in range(2)]
+        left.failure, lost.failure = "caller_left", "caller_lost"
+        lost.network = {"caller_lost": 2, "caller_returned": 1}
+        rig.over(left)
+        rig.over(lost)
+        assert await asyncio.wait_for(rig.livekit.deleted.get(), 10) == "room-AJ_1"
+        assert rig.livekit.deleted.empty(), "who has left closes their room themselves"
+        text = rig.worker.metrics.text().decode()
+    assert 'repartee_network_events_total{what="caller_lost"} 2.0' in text
 
 
 async def test_a_full_worker_says_so(plain_settings: Settings) -> None:

@@ -182,7 +182,9 @@ def _check_state_dir(settings: Settings) -> None:
 
 def _site(access: LiveKitAccess, agent: Agent, ladder: Ladder) -> Site:
     labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
-    return Site(access.url, access.url, access.key, access.secret, agent.name, labels)
+    return Site(
+        access.url, access.url, access.key, access.secret, agent.name, labels, agent.limits.reconnect_s
+    )
 
 
 def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:

@@ -42,6 +42,7 @@ from repartee.conversation.policies import Interruption
 from repartee.events import (
     ArmDeadline,
     CallerJoined,
+    CallerLost,
     CancelReply,
     CloseTurn,
     Command,
@@ -55,6 +56,7 @@ from repartee.events import (
     OpenTurn,
     ReleaseReply,
     RememberUser,
+    RepeatVoice,
     ReplyFailed,
     ReplyFinished,
     RestoreVoice,
@@ -209,6 +211,8 @@ class Bridge(FrameProcessor):
         while not isinstance(self._conversation.state, Ended):
             event = await self._events.get()
             self._observe(event)
+            if isinstance(event, CallerLost):
+                event = self._lost(event)
             before = self._conversation
             self._conversation, commands = advance(before, event, self._policies)
             self.parts.ledger.observe(event, commands)
@@ -221,6 +225,16 @@ class Bridge(FrameProcessor):
             self.parts.wire.state(shown_state(self._conversation))
             if self.parts.remembering is not None:
                 self.parts.remembering.state(self._conversation)
+
+    def _lost(self, event: CallerLost) -> CallerLost:
+        """Take back what cannot have been heard, from the voice and from the history."""
+        revived_id = self.parts.gate.lost(event.since_ms)
+        if revived_id is not None:
+            heard = self.parts.gate.made(revived_id)
+            self.parts.history.unsay(heard)
+            if self.parts.record is not None:
+                self.parts.record.unsaid(revived_id, heard)
+        return replace(event, revived_id=revived_id)
 
     def _observe(self, event: Event) -> None:
         parts = self.parts
@@ -251,17 +265,15 @@ class Bridge(FrameProcessor):
             case LowerVoice(reply_id):
                 self.parts.timeline.mark("voice.lowered", reply_id=reply_id)
                 self.parts.gate.lower(reply_id)
+            case RepeatVoice(reply_id, explain):
+                self._repeat(reply_id, explain=explain)
             case RestoreVoice(reply_id):
                 self.parts.timeline.mark("voice.restored", reply_id=reply_id)
                 self.parts.gate.restore(reply_id)
                 if turn := user_turn(before):
                     self.parts.wire.user_text(turn.turn_id, turn.text, final=True)
-            case OpenTurn():
-                await self.push_frame(UserStartedSpeakingFrame())
-            case CloseTurn(turn_id, text):
-                self.parts.wire.user_text(turn_id, text, final=True)
-                await self.push_frame(UserStoppedSpeakingFrame())
-                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
+            case OpenTurn() | CloseTurn():
+                await self._perform_turn(command)
             case RememberUser(_, text):
                 self.parts.history.remember_user(text)
                 self.parts.permits.turn_remembered(text)
@@ -271,6 +283,21 @@ class Bridge(FrameProcessor):
                 self._disarm(name)
             case EndCall(reason):
                 self._on_end(reason)
+
+    async def _perform_turn(self, command: OpenTurn | CloseTurn) -> None:
+        match command:
+            case OpenTurn():
+                await self.push_frame(UserStartedSpeakingFrame())
+            case CloseTurn(turn_id, text):
+                self.parts.wire.user_text(turn_id, text, final=True)
+                await self.push_frame(UserStoppedSpeakingFrame())
+                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
+
+    def _repeat(self, reply_id: int, *, explain: bool) -> None:
+        self.parts.timeline.mark("voice.repeated", reply_id=reply_id)
+        text = self._script.lines["cut_off"]
+        pcm = self.parts.kept_audio(text) if explain else None
+        self.parts.gate.repeat(reply_id, (text, pcm) if pcm else None)
 
     async def _perform_reply(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -40,6 +41,8 @@ class Parts:
     remembering: Remembering | None = None
     ledger: Ledger = field(default_factory=Ledger)
     record: CallRecord | None = None
+    kept_audio: Callable[[str], bytes | None] = lambda _: None
+    """Returns a fixed line's audio, where it was made before."""
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,16 @@ from pipecat.workers.runner import WorkerRunner
 from repartee.agent import Agent, ToolContext, load_agent
 from repartee.conversation import Endpointing, Patience, Policies, Speculation
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, TextTyped
+from repartee.events import (
+    BudgetSpent,
+    CallEnded,
+    CallerJoined,
+    CallerLost,
+    CallerReturned,
+    CallerUnheard,
+    EndReason,
+    TextTyped,
+)
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
@@ -38,16 +48,20 @@ from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_for
+from repartee.session.link import Codec
+from repartee.session.microphone import Microphone, MicrophoneWatch
+from repartee.session.network import NetworkNotes
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.remembering import Remembering
-from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
+from repartee.session.room import IN_SAMPLE_RATE_HZ, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
+from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
 from repartee.session.wire import Wire
 from repartee.settings import Settings
 from repartee.telemetry.timeline import Timeline
@@ -106,6 +120,7 @@ class _Session:
         self._agent: Agent = load_agent(spec.agent_path)
         self._started_s = time.monotonic()
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
+        self._network = NetworkNotes(self._timeline.mark)
         self._books = Books(
             spec,
             self._agent,
@@ -133,7 +148,13 @@ class _Session:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
         self._on_event(
-            "ended", {"reason": reason, "at_ms": self._clock_ms(), "bill": self._books.ledger.bill.summary()}
+            "ended",
+            {
+                "reason": reason,
+                "at_ms": self._clock_ms(),
+                "bill": self._books.ledger.bill.summary(),
+                "network": self._network.counts,
+            },
         )
         return reason
 
@@ -148,12 +169,13 @@ class _Session:
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
         lines = lines_for(agent.language)
+        self._voices = kept_voice(spec.data_dir, agent, ladder)
         kit = ProviderKit(
             self._settings,
             guarded,
             ladder,
             spec.speech_url,
-            voice_cache=kept_voice(spec.data_dir, agent, ladder),
+            voice_cache=self._voices,
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
             shorter=self._books.budget.shorter,
@@ -165,9 +187,15 @@ class _Session:
             on_end=self._end,
         )
         transport = RoomTransport(
-            spec.url, spec.token, spec.room, hooks=self._hooks(), caller_identity=spec.caller_identity
+            spec.url,
+            spec.token,
+            spec.room,
+            hooks=self._hooks(),
+            caller_identity=spec.caller_identity,
+            clock_ms=self._clock_ms,
+            grace_s=float(agent.limits.reconnect_s),
         )
-        wire = Wire(
+        self._wire = wire = Wire(
             lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
         )
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
@@ -237,6 +265,8 @@ class _Session:
             executor=self._executor,
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
+            microphone=MicrophoneWatch(lambda: transport.client.caller_muted),
+            on_microphone=self._microphone,
         )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
@@ -255,6 +285,7 @@ class _Session:
             self._remembering,
             books.ledger,
             books.record,
+            self._voices.get,
         )
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)
@@ -311,11 +342,44 @@ class _Session:
             caller_ready=lambda _: submit(CallerJoined(now())),
             call_over=lambda reason: submit(CallEnded(now(), reason)),
             chat=lambda text: submit(TextTyped(now(), text)),
-            network=lambda what: self._timeline.mark(f"network.{what}"),
+            network=self._connection,
+            lost=self._lost,
+            returned=self._returned,
+            quality=self._quality,
+            codec=self._codec,
             sensitivity=self._set_sensitivity,
             identified=self._identified,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
+
+    def _lost(self, since_ms: float) -> None:
+        self._network.count("caller_lost")
+        self._bridge.submit(CallerLost(self._clock_ms(), since_ms))
+
+    def _returned(self) -> None:
+        self._network.count("caller_returned")
+        self._bridge.submit(CallerReturned(self._clock_ms()))
+
+    def _connection(self, what: str) -> None:
+        self._network.connection(what)
+        if what == "reconnected":
+            self._wire.again()
+
+    def _quality(self, quality: str) -> None:
+        self._network.quality(quality)
+        self._wire.show("repartee.network", quality)
+
+    def _microphone(self, microphone: Microphone) -> None:
+        self._timeline.mark("caller.microphone", state=microphone)
+        self._wire.show("repartee.microphone", microphone)
+        if microphone == "silent":
+            self._bridge.submit(CallerUnheard(self._clock_ms()))
+
+    def _codec(self, codec: Codec | None) -> None:
+        self._network.codec(codec)
+        if codec is None or not codec.usual:
+            self._wire.show("repartee.microphone", "unreadable")
+            self._bridge.submit(CallerUnheard(self._clock_ms()))
 
     def _standing(self) -> Standing:
         return Standing(self._agenda.arranging, self._books.budget.state)
@@ -356,5 +420,10 @@ def _policies(agent: Agent) -> Policies:
         ),
         interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
         speculation=Speculation(taking.speculate),
-        patience=Patience(call_ms=limits.max_call_s * 1000.0),
+        patience=Patience(
+            call_ms=limits.max_call_s * 1000.0,
+            absent_ms=limits.reconnect_s * 1000.0,
+            silence_ms=limits.silence_s * 1000.0 or math.inf,
+            silence_asks=limits.silence_asks,
+        ),
     )

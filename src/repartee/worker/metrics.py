@@ -43,6 +43,12 @@ class WorkerMetrics:
             "what",
         )
 
+        self._network = self._counter(
+            "repartee_network_events",
+            'Of calls: "caller_lost", "caller_returned", "agent_reconnecting", "quality_poor" and so on.',
+            "what",
+        )
+
     def _counter(self, name: str, help_text: str, label: str) -> Counter:
         return Counter(name, help_text, [label], registry=self._registry)
 
@@ -70,6 +76,11 @@ class WorkerMetrics:
         for what in ("call", "speech"):
             self._seconds.labels(what).inc(bill[f"{what}_s"])
         self._seconds.labels("sent").inc(bill["audio_sent_s"])
+
+    def network(self, counts: dict[str, int]) -> None:
+        """A call that is over has told of its network (`session.network.NetworkNotes.counts`)."""
+        for what, number in counts.items():
+            self._network.labels(what).inc(number)
 
     def text(self) -> bytes:
         """Return everything in the exposition format."""

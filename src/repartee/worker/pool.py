@@ -38,6 +38,7 @@ class Child:
         self.outcome: str | None = None
         self.failure = ""
         self.bill: dict[str, Any] | None = None
+        self.network: dict[str, int] = {}
         self.last_beat_s = time.monotonic()
         self.spec: SessionSpec | None = None
         loop = asyncio.get_running_loop()
@@ -58,6 +59,7 @@ class Child:
             self.failure = str(data.get("reason", "")) if isinstance(data, dict) else str(data)
             if isinstance(data, dict) and "bill" in data:
                 self.bill = data["bill"]
+                self.network = data.get("network", {})
 
     def _gone(self) -> None:
         loop = asyncio.get_running_loop()

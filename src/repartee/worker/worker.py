@@ -12,12 +12,14 @@ from typing import Any
 
 import aiohttp
 import structlog
+from livekit import api
 from livekit.protocol import agent as proto
 from livekit.protocol import models
 
 from repartee.errors import CapacityError, MediaError
 from repartee.session import SessionSpec
 from repartee.settings import Settings
+from repartee.urls import http_url
 from repartee.version import VERSION
 from repartee.worker.metrics import WorkerMetrics
 from repartee.worker.pool import Child, Pool
@@ -27,6 +29,9 @@ log = structlog.get_logger()
 STATUS_S = 2.5
 BACKOFF_S = (0.2, 10.0)
 REGISTER_S = 10.0
+CLOSE_ROOM_S = 5.0
+BY_THE_AGENT = frozenset({"caller_lost", "silent", "max_duration", "hung_up", "budget"})
+"""Reasons to end a call after which a caller would be left alone in the room, or come back to an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +233,9 @@ class Worker:
         self.metrics.ended(child.outcome or "crashed")
         if child.bill is not None:
             self.metrics.billed(child.bill)
+        self.metrics.network(child.network)
+        if child.spec is not None and child.failure in BY_THE_AGENT:
+            self._own(self._close_room(child.spec.room))
         log.info("call.ended", call_id=call_id, outcome=child.outcome or "crashed", detail=child.failure)
         if job_id is not None:
             del self._jobs[job_id]
@@ -235,6 +243,18 @@ class Worker:
                 "" if good else child.failure or f"the session process ended with {child.process.exitcode}"
             )
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
+
+    async def _close_room(self, room: str) -> None:
+        """Tell whoever is left that the call is over."""
+        access = self._access
+        try:
+            async with (
+                asyncio.timeout(CLOSE_ROOM_S),
+                api.LiveKitAPI(http_url(access.url), access.key, access.secret) as livekit,
+            ):
+                await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+        except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.info("room.not_closed", error=type(error).__name__)  # it closes by itself, later
 
     async def _job_status(self, job_id: str, status: proto.JobStatus, error: str = "") -> None:
         await self._send(update_job=proto.UpdateJobStatus(job_id=job_id, status=status, error=error))
