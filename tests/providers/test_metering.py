@@ -324,7 +324,7 @@ class TestVoice:
         self, desk: Desk, simulator: Simulator
     ) -> None:
         """The SDK raises errors of httpx2, not httpx, from a stream that breaks."""
-        simulator.desk.faults.append(Fault("tts", "cut", 1))
+        simulator.desk.faults.append(Fault("tts", "cut", 2))
         async with asyncio.timeout(10):
             frames = [
                 frame async for frame in self.voice(desk).run_tts("A long sentence, cut in the middle.", "c")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from json import JSONDecodeError
 from typing import Any, Literal
 
 import httpx
@@ -17,8 +18,16 @@ Why = Literal["error", "timeout", "limited", "refused", "busy", "cut", "open"]
 `refused`: the key, its quota or the model is no good. `busy`: no place was free; nothing was asked. `cut`: it ended
 in the middle. `open`: it was not asked, as it had failed before."""
 
-PROVIDER_ERRORS = (APIError, httpx.HTTPError, httpx2.HTTPError, WebSocketException, TimeoutError, OSError)
-"""What requests raise. A cancellation is none of them."""
+PROVIDER_ERRORS = (
+    APIError,
+    httpx.HTTPError,
+    httpx2.HTTPError,
+    WebSocketException,
+    TimeoutError,
+    OSError,
+    JSONDecodeError,
+)
+"""What requests raise, an answer that is none included. A cancellation is none of them."""
 _QUOTA = frozenset(
     {"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached", "account_deactivated"}
 )
