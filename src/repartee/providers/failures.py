@@ -9,7 +9,7 @@ from typing import Any, Literal
 import httpx
 import httpx2
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from repartee.errors import ProviderError
 
@@ -41,7 +41,7 @@ class Failure:
     retry_after_s: float | None = None
 
 
-def failure_of(error: BaseException) -> Failure:
+def failure_of(error: BaseException) -> Failure:  # noqa: PLR0911 - one line for each kind of error
     """Say what an error means."""
     match error:
         case ProviderError(kind="rate_limited"):
@@ -58,6 +58,8 @@ def failure_of(error: BaseException) -> Failure:
             return status_failure(
                 error.response.status_code, error.response.headers, error.response.text[:2000]
             )
+        case InvalidStatus():
+            return status_failure(error.response.status_code, error.response.headers)
         case APIConnectionError() | httpx.TransportError() | httpx2.TransportError() | WebSocketException():
             return Failure("error")
         case _:

@@ -38,6 +38,11 @@ class VoiceLostFrame(ControlFrame):
 
 
 @dataclass
+class OtherVoiceFrame(ControlFrame):
+    """What follows in this reply is not of the voice it was to be."""
+
+
+@dataclass
 class VoiceStartedFrame(VADUserStartedSpeakingFrame):
     """A stretch of voice has begun."""
 

@@ -35,7 +35,7 @@ from repartee.providers.intents import MeaningReader, ModelReader, TopicReader
 from repartee.providers.ladder import Ladder, Rung, Stage, model_beside
 from repartee.providers.learned import LearnedAnswers
 from repartee.providers.metered_http import MeteredClient, MeteredHostClient
-from repartee.providers.metered_sockets import MeteredRealtimeSTT
+from repartee.providers.metered_sockets import MeteredCartesia, MeteredElevenLabs, MeteredRealtimeSTT
 from repartee.providers.metering import Meter
 from repartee.providers.patience import SMALL_FIRST_S, Failsafe
 from repartee.providers.routed import RoutedLLM
@@ -122,7 +122,7 @@ class ProviderKit:
         """The voice."""
         rung, voice, settings = self._ladder.tts, self._agent.voice, self._settings
         if rung.provider == "elevenlabs":
-            elevenlabs = services.elevenlabs(
+            elevenlabs = MeteredElevenLabs(
                 api_key=_secret(settings.elevenlabs_api_key),
                 url=socket_url(settings.elevenlabs_base_url),
                 sample_rate=VOICE_RATE_HZ,
@@ -133,7 +133,7 @@ class ProviderKit:
             elevenlabs.meter_with(self._meter, rung.provider, rung.model)
             return elevenlabs
         if rung.provider == "cartesia":
-            cartesia = services.cartesia(
+            cartesia = MeteredCartesia(
                 api_key=_secret(settings.cartesia_api_key),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
                 sample_rate=VOICE_RATE_HZ,

@@ -29,23 +29,20 @@ from repartee.providers.answering import ModelChain
 from repartee.providers.brevity import Brevity, shorten
 from repartee.providers.frames import ReplyContext, VoiceLostFrame
 from repartee.providers.ladder import Rung
-from repartee.providers.metered_sockets import ForReplies, MeteredCartesia, MeteredElevenLabs
 from repartee.providers.metering import about, current
 from repartee.providers.patience import Failsafe
+from repartee.providers.socket_voice import ForReplies
 from repartee.providers.voice_cache import VoiceCache
 from repartee.providers.voices import CHUNK_BYTES as TTS_CHUNK_BYTES
 from repartee.providers.voices import OpenAIVoice, VoiceChain, VoiceLostError
 
 MAX_AHEAD = 2
 """Clauses asked for before the voice has come to them."""
-RECONNECT_MIN_S, RECONNECT_MAX_S = 0.2, 2.0
 __all__ = [
     "CartesiaTTSService",
     "ElevenLabsTTSService",
     "SharedClientLLM",
     "SmallChunkTTS",
-    "cartesia",
-    "elevenlabs",
 ]
 
 
@@ -226,17 +223,3 @@ class _Stream:
     """All of it is of the first voice: another's must not be kept for it."""
     spoken: int = 0
     """Characters that were spoken when the voice was lost."""
-
-
-def elevenlabs(**kwargs: Any) -> MeteredElevenLabs:
-    """ElevenLabs' socket, reconnecting in 0.2 s; Pipecat waits four seconds."""
-    return MeteredElevenLabs(
-        reconnect_backoff_min_wait=RECONNECT_MIN_S, reconnect_backoff_max_wait=RECONNECT_MAX_S, **kwargs
-    )
-
-
-def cartesia(**kwargs: Any) -> MeteredCartesia:
-    """Cartesia's socket, reconnecting in 0.2 s; Pipecat waits four seconds."""
-    return MeteredCartesia(
-        reconnect_backoff_min_wait=RECONNECT_MIN_S, reconnect_backoff_max_wait=RECONNECT_MAX_S, **kwargs
-    )

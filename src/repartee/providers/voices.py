@@ -18,7 +18,7 @@ from openai import AsyncOpenAI
 
 from repartee.errors import ProviderError, ProviderErrorKind
 from repartee.providers.deadline import TurnBudget
-from repartee.providers.failover import Attempt, Failover
+from repartee.providers.failover import Attempt, Failover, Request
 from repartee.providers.failures import Why
 from repartee.providers.patience import GO_ON_S
 from repartee.providers.voice_cache import VOICE_RATE_HZ
@@ -156,6 +156,10 @@ class VoiceChain:
         self._voices = voices
         self._budget = budget
         self._paces = [LETTERS_PER_S] * len(voices)
+
+    def request(self) -> Request:
+        """Begin a request for somebody who asks the first voice in another way."""
+        return self.failover.request(self._budget.deadline())
 
     async def speak(self, text: str, skip: Sequence[tuple[int, Why]] = ()) -> AsyncIterator[Sound]:
         """Yield a text's audio.

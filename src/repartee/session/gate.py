@@ -28,7 +28,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.policies import asked_for
 from repartee.events import Event, ReplyAudible, ReplyFailed, ReplyFinished
-from repartee.providers.frames import VoiceLostFrame
+from repartee.providers.frames import OtherVoiceFrame, VoiceLostFrame
 from repartee.session.frames import AsideFrame, KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
@@ -173,7 +173,10 @@ class ReplyGate(FrameProcessor):
             case KeptAudioFrame():
                 self._kept(frame)
                 return
-            case TTSStartedFrame() | TTSTextFrame() | AggregatedTextFrame() | AsideFrame() | VoiceLostFrame():
+            case TTSStartedFrame() | TTSTextFrame() | AggregatedTextFrame() | AsideFrame():
+                if reply := self._current():
+                    self._text(reply, frame)
+            case VoiceLostFrame() | OtherVoiceFrame():
                 if reply := self._current():
                     self._text(reply, frame)
             case _:
@@ -235,6 +238,8 @@ class ReplyGate(FrameProcessor):
                 reply.begin_sentence(frame.text)
             case VoiceLostFrame():
                 reply.lose(frame.spoken)
+            case OtherVoiceFrame():
+                reply.other_voice = True
             case _:
                 pass
 
@@ -288,7 +293,7 @@ class ReplyGate(FrameProcessor):
             return
         if reply.audible:
             self._on_progress(reply.reply_id, reply.full_text(asides=True), True)
-            if self.on_heard and not reply.has_aside:
+            if self.on_heard and not reply.has_aside and not reply.other_voice:
                 self.on_heard(reply.reply_id, reply.full_text(), bytes(reply.pcm))
             await self.broadcast_frame(BotStoppedSpeakingFrame)
         if reply.lost and not reply.is_line:

@@ -53,6 +53,8 @@ class SpokenReply:
     lowered: bool = False
     is_line: bool = False
     """A fixed sentence of our own."""
+    other_voice: bool = False
+    """Some of it is not of the agent's own voice."""
     lost: bool = False
     """No voice goes on with it."""
     arrived: bool = False
