@@ -28,6 +28,7 @@ Line = Literal[
     "goodbye",
     "budget",
     "cut_off",
+    "lost_thread",
     "say_again",
     "still_there",
     "let_go",

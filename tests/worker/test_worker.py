@@ -87,6 +87,7 @@ class Child:
         self.outcome: str | None = "ended"
         self.bill: dict[str, object] | None = None
         self.network: dict[str, int] = {}
+        self.providers: list[tuple[str, str, str, int]] = []
         self.failure = ""
         self.stopped = asyncio.Event()
         self.process = type("Process", (), {"exitcode": -9})()

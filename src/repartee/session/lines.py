@@ -15,6 +15,7 @@ _LINES: dict[str, dict[Line, str]] = {
         "still_there": "Are you still there?",
         "let_go": "I can't hear anybody, so I will hang up now. Please call again any time. Goodbye!",
         "no_sound": "I cannot hear you. Please check your microphone.",
+        "lost_thread": "Sorry, I lost my thread there. Could you ask me that again?",
     },
     "de": {
         "trouble": "Entschuldigung, ich habe gerade ein technisches Problem. Können Sie das wiederholen?",
@@ -26,6 +27,7 @@ _LINES: dict[str, dict[Line, str]] = {
         "still_there": "Sind Sie noch da?",
         "let_go": "Ich höre niemanden und lege jetzt auf. Rufen Sie gern wieder an. Auf Wiederhören!",
         "no_sound": "Ich kann Sie nicht hören. Bitte prüfen Sie Ihr Mikrofon.",
+        "lost_thread": "Entschuldigung, jetzt habe ich den Faden verloren. Können Sie das noch einmal fragen?",
     },
     "es": {
         "trouble": "Perdón, tengo un pequeño problema técnico. ¿Puede repetirlo?",
@@ -37,6 +39,7 @@ _LINES: dict[str, dict[Line, str]] = {
         "still_there": "¿Sigue ahí?",
         "let_go": "No oigo a nadie, así que voy a colgar. Llame de nuevo cuando quiera. ¡Adiós!",
         "no_sound": "No le oigo. Compruebe su micrófono, por favor.",
+        "lost_thread": "Perdón, he perdido el hilo. ¿Puede preguntármelo otra vez?",
     },
 }
 

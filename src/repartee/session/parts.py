@@ -10,6 +10,7 @@ from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 
 from repartee.conversation.history import History
 from repartee.events import Line
+from repartee.providers.deadline import TurnBudget
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
@@ -43,6 +44,7 @@ class Parts:
     record: CallRecord | None = None
     kept_audio: Callable[[str], bytes | None] = lambda _: None
     """Returns a fixed line's audio, where it was made before."""
+    budget: TurnBudget = field(default_factory=TurnBudget)
 
 
 @runtime_checkable

@@ -31,9 +31,11 @@ from repartee.events import (
     TextTyped,
 )
 from repartee.providers import Ladder, choose_ladder
+from repartee.providers.deadline import TurnBudget
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
 from repartee.providers.metering import Meter
+from repartee.providers.patience import Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
@@ -62,6 +64,7 @@ from repartee.session.tiers import Standing
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
+from repartee.session.troubles import Troubles
 from repartee.session.wire import Wire
 from repartee.settings import Settings
 from repartee.telemetry.timeline import Timeline
@@ -130,6 +133,10 @@ class _Session:
             self._clock_ms,
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
         )
+        self._troubles = Troubles(self._timeline.mark, kept.health)
+        self._failsafe = Failsafe(
+            kept.health, TurnBudget(), self._troubles.watch, lines_for(self._agent.language)["lost_thread"]
+        )
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
@@ -144,6 +151,7 @@ class _Session:
         try:
             reason = await self._take()
         finally:
+            self._troubles.close()
             await self._books.aclose(reason)
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
@@ -154,6 +162,7 @@ class _Session:
                 "at_ms": self._clock_ms(),
                 "bill": self._books.ledger.bill.summary(),
                 "network": self._network.counts,
+                "providers": self._troubles.summary(),
             },
         )
         return reason
@@ -179,7 +188,9 @@ class _Session:
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
             shorter=self._books.budget.shorter,
+            failsafe=self._failsafe,
         )
+        self._troubles.about(kit.models)
         self._bridge = Bridge(
             policies=_policies(agent),
             script=Script(agent.greeting, lines),
@@ -286,6 +297,7 @@ class _Session:
             books.ledger,
             books.record,
             self._voices.get,
+            self._failsafe.budget,
         )
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)

@@ -39,6 +39,8 @@ class Child:
         self.failure = ""
         self.bill: dict[str, Any] | None = None
         self.network: dict[str, int] = {}
+        self.providers: list[tuple[str, str, str, int]] = []
+        """What failed during the call (`session.troubles.Failures`)."""
         self.last_beat_s = time.monotonic()
         self.spec: SessionSpec | None = None
         loop = asyncio.get_running_loop()
@@ -60,6 +62,7 @@ class Child:
             if isinstance(data, dict) and "bill" in data:
                 self.bill = data["bill"]
                 self.network = data.get("network", {})
+                self.providers = data.get("providers", [])
 
     def _gone(self) -> None:
         loop = asyncio.get_running_loop()

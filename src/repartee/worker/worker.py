@@ -17,6 +17,7 @@ from livekit.protocol import agent as proto
 from livekit.protocol import models
 
 from repartee.errors import CapacityError, MediaError
+from repartee.providers.health import open_health
 from repartee.session import SessionSpec
 from repartee.settings import Settings
 from repartee.urls import http_url
@@ -61,7 +62,8 @@ class Worker:
         self._access = LiveKitAccess("", "", "")
         self._speech_url: str | None = None
         self.registered = asyncio.Event()
-        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set)
+        health = open_health(config.data_dir)
+        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set, health.breakers.states)
 
     @property
     def calls(self) -> int:
@@ -236,6 +238,7 @@ class Worker:
         self.metrics.network(child.network)
         if child.spec is not None and child.failure in BY_THE_AGENT:
             self._own(self._close_room(child.spec.room))
+        self.metrics.provider_failures(child.providers)
         log.info("call.ended", call_id=call_id, outcome=child.outcome or "crashed", detail=child.failure)
         if job_id is not None:
             del self._jobs[job_id]
