@@ -47,6 +47,7 @@ EndReason = Literal[
     "max_duration",
     "hung_up",
     "budget",
+    "handed_over",
     "error",
 ]
 """`caller_lost`: their connection broke and they did not come back. `silent`: they said nothing for long.

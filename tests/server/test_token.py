@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from repartee.server import Site, create_app
-from repartee.server.app import PATHS, RATE_PER_MINUTE
+from repartee.server.app import PATHS
 from repartee.session.callers import CALLER_ID
 from repartee.settings import Settings
 
@@ -228,7 +228,7 @@ class TestCallerId:
 
 async def test_too_many_calls_are_slowed(plain_settings: Settings, livekit: Any) -> None:
     async with client_for(plain_settings, livekit.url) as client:
-        answers = [await client.post("/api/token") for _ in range(RATE_PER_MINUTE + 1)]
+        answers = [await client.post("/api/token") for _ in range(plain_settings.token_rate + 1)]
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert {answer.status_code for answer in answers[:-1]} == {200}

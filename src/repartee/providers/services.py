@@ -109,9 +109,11 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         chain: VoiceChain | None = None,
         **kwargs: Any,
     ) -> None:
+        # A client of its own, thrown away at once, would read certificates for 40 ms while no call is served.
         super().__init__(
             api_key=client.api_key,
             base_url=str(client.base_url),
+            http_client=client._client,  # noqa: SLF001
             max_consecutive_zero_audio_contexts=0,
             **kwargs,
         )

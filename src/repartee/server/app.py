@@ -40,7 +40,6 @@ PATHS = (
     "/api/sandbox/connection-details",
     "/api/v2/sandbox/connection-details",
 )
-RATE_PER_MINUTE = 30
 MAX_CLIENTS = 10_000
 NAME_LENGTH = 64
 
@@ -89,7 +88,7 @@ def create_app(settings: Settings, site: Site, admission: Admission | None = Non
             await admission.aclose()
 
     app = FastAPI(title="repartee", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    limit = RateLimit(RATE_PER_MINUTE)
+    limit = RateLimit(settings.token_rate)
 
     async def token(request: Request) -> JSONResponse:
         refused = _refusal(request, settings, limit)
@@ -100,8 +99,8 @@ def create_app(settings: Settings, site: Site, admission: Admission | None = Non
             return body
         if admission is not None and (full := await admission.refusal()) is not None:
             log.warning("token.budget_spent", limit=full.limit)
-            return _error(503, "budget_spent", full.message, retry_after=full.retry_after_s)
-        return await _invite(settings, site, body)
+            return _error(503, full.error, full.message, retry_after=full.retry_after_s)
+        return await _invite(settings, site, body, admission)
 
     for path in PATHS:
         app.add_api_route(path, token, methods=["GET", "POST"])
@@ -180,7 +179,9 @@ async def _readmit(site: Site, body: dict[str, Any]) -> JSONResponse:
     return _place(site, place)
 
 
-async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONResponse:
+async def _invite(
+    settings: Settings, site: Site, body: dict[str, Any], admission: Admission | None
+) -> JSONResponse:
     caller_id = body.get("caller_id")
     if caller_id is not None and settings.api_token is None:
         # Anybody could say they are somebody; only who holds the API token may.
@@ -194,6 +195,8 @@ async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONR
     name = str(body.get("participant_name") or body.get("participantName") or "Caller")[:NAME_LENGTH]
     room = f"call-{secrets.token_hex(8)}"
     identity = f"caller-{secrets.token_hex(6)}"
+    if admission is not None and (full := await admission.seat(room)) is not None:
+        return _error(503, full.error, full.message, retry_after=full.retry_after_s)
     try:
         # Prejoin: the agent enters the room while the client is still connecting to it.
         async with api.LiveKitAPI(http_url(site.livekit_url), site.key, site.secret) as livekit:
@@ -207,6 +210,8 @@ async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONR
             )
     except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
         log.warning("token.dispatch_failed", error=type(error).__name__)
+        if admission is not None:
+            await admission.free(room)
         return _error(503, "no_agent", "the media server does not answer; try again shortly", retry_after=5)
     attributes = {CALLER_ID: caller_id} if caller_id is not None else {}
     return _place(site, Place(room, identity, name, attributes))

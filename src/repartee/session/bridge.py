@@ -20,6 +20,7 @@ from pipecat.frames.frames import (
     EndFrame,
     ErrorFrame,
     Frame,
+    InputAudioRawFrame,
     InterimTranscriptionFrame,
     InterruptionFrame,
     LLMContextFrame,
@@ -165,8 +166,8 @@ class Bridge(FrameProcessor):
                 await self.push_frame(frame, direction)
             case VoiceStartedFrame():
                 self._segment_id = frame.segment_id
-            case VoicePausedFrame() | PauseScoredFrame():
-                pass
+            case VoicePausedFrame() | PauseScoredFrame() | InputAudioRawFrame():
+                pass  # nobody behind here listens: each audio frame that went on would cost eight queues
             case PieceTranscribedFrame():
                 piece = TranscriptReceived(self._clock_ms(), frame.text, frame.piece_id, frame.segment_id)
                 self._piece_id = max(self._piece_id, frame.piece_id)
@@ -320,7 +321,7 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("reply.voiced", reply_id=reply_id)
                 await parts.clauses.allow(reply_id)
             case SpeakGreeting(reply_id):
-                await self._speak(reply_id, self._script.greeting)
+                await self._speak(reply_id, self._script.greeting, self._script.rest)
             case SpeakLine(reply_id, line):
                 parts.timeline.mark("line", reply_id=reply_id, line=line)
                 await self._speak(reply_id, self._script.lines[line], is_line=True)
@@ -356,11 +357,12 @@ class Bridge(FrameProcessor):
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 
-    async def _speak(self, reply_id: int, text: str, *, is_line: bool = False) -> None:
+    async def _speak(self, reply_id: int, *texts: str, is_line: bool = False) -> None:
         self.parts.budget.begin(REPLY_S)
         self.parts.gate.open(reply_id, held=False, is_line=is_line)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id))
-        await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
+        for text in filter(None, texts):
+            await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
         await self.push_frame(ReplyEndFrame(reply_id=reply_id))
 
     def _show_user(self, more: str) -> None:

@@ -43,6 +43,17 @@ _LINES: dict[str, dict[Line, str]] = {
     },
 }
 
+_BACK = {
+    "en": ("Sorry, we were cut off for a moment.", "Please go on."),
+    "de": ("Entschuldigung, wir waren kurz unterbrochen.", "Sprechen Sie bitte weiter."),
+    "es": ("Perdón, se ha cortado un momento.", "Continúe, por favor."),
+}
+
+
+def back_lines(language: str) -> tuple[str, str]:
+    """Return what an agent says that takes over a call: the excuse, and what it says where nothing is left to say."""
+    return _BACK.get(language.split("-", maxsplit=1)[0].lower(), _BACK["en"])
+
 
 def lines_for(language: str) -> dict[Line, str]:
     """Return the fixed sentences of a language (`de-AT` counts as `de`), English when there are none."""

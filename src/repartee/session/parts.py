@@ -26,6 +26,8 @@ class Script:
     """What the agent says without asking the model."""
 
     greeting: str
+    rest: str = field(default="", kw_only=True)
+    """Said after it in the same breath, by an agent that takes over a call."""
     lines: dict[Line, str]
 
 

@@ -81,6 +81,8 @@ class RoomHooks:
     """LiveKit's judgement of the caller's connection: "excellent", "good", "poor", "lost"."""
     codec: Callable[[Codec | None], None] = lambda _: None
     """How the caller's sound is encoded; None where it cannot be received."""
+    audio: Callable[[bytes, str], Awaitable[None]] | None = None
+    """Takes 20 ms of 16 kHz audio and the identity it comes from; None leaves it to Pipecat's frames."""
     identified: Callable[[str], None] = lambda _: None
     """The operator's token says who the caller is."""
     rpc: Mapping[str, Callable[[str], Awaitable[str]]] = field(default_factory=dict)
@@ -351,9 +353,13 @@ class RoomClient(LiveKitTransportClient):
         stream = rtc.AudioStream.from_track(
             track=track, sample_rate=IN_SAMPLE_RATE_HZ, num_channels=1, frame_size_ms=20
         )
-        task = self._task_manager.create_task(
-            self._process_audio_stream(stream, participant.identity), f"{self}::audio {participant.identity}"
+        hear = self._hooks.audio
+        work = (
+            self._process_audio_stream(stream, participant.identity)
+            if hear is None
+            else _pass_on(stream, participant.identity, hear)
         )
+        task = self._task_manager.create_task(work, f"{self}::audio {participant.identity}")
         self._audio_streams[participant.identity] = (stream, task)
         if self.is_caller(participant.identity):
             await self._stop_watching()
@@ -381,6 +387,13 @@ class RoomClient(LiveKitTransportClient):
             if len(text) > self._limiter.max_characters:
                 return
         self._hooks.chat(text)
+
+
+async def _pass_on(
+    stream: rtc.AudioStream, identity: str, hear: Callable[[bytes, str], Awaitable[None]]
+) -> None:
+    async for event in stream:
+        await hear(bytes(event.frame.data), identity)
 
 
 class RoomTransport(LiveKitTransport):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from livekit import rtc
@@ -37,12 +38,13 @@ class RoomSink:
 
     sample_rate_hz = OUT_SAMPLE_RATE_HZ
 
-    def __init__(self, client: Publisher) -> None:
+    def __init__(self, client: Publisher, may_speak: Callable[[], bool] = lambda: True) -> None:
         self._client = client
+        self._may_speak = may_speak
 
     async def write(self, pcm: bytes) -> None:
         """Queue 16-bit mono audio; waits while the queue is full."""
-        if pcm:
+        if pcm and self._may_speak():
             frame = rtc.AudioFrame(pcm, self.sample_rate_hz, 1, len(pcm) // 2)
             await self._client.publish_audio(frame)
 

@@ -73,6 +73,9 @@ class WorkerMetrics:
         known.set_function(lambda: float(registered()))
         self._started = Counter("repartee_calls_started", "Calls begun.", registry=self._registry)
         self._refused = Counter("repartee_calls_refused", "Jobs refused: full.", registry=self._registry)
+        self._handed = Counter(
+            "repartee_calls_handed_over", "Calls that went on with another agent.", registry=self._registry
+        )
         self._ended = Counter("repartee_calls_ended", "Calls over.", ["outcome"], registry=self._registry)
         self._requests = self._counter("repartee_requests", "Requests to providers.", "stage")
         self._failed = self._counter("repartee_requests_failed", "Of those, failed.", "stage")
@@ -105,6 +108,10 @@ class WorkerMetrics:
     def refused(self) -> None:
         """A job was refused, as the worker was full or draining."""
         self._refused.inc()
+
+    def handed_over(self) -> None:
+        """A call lost its agent and went on with another."""
+        self._handed.inc()
 
     def ended(self, outcome: str) -> None:
         """A call is over: "ended", "failed" or "crashed"."""
