@@ -320,7 +320,7 @@ class _Session:
             self._remembering,
             books.ledger,
             books.record,
-            self._voices.get,
+            self._voices.get if self._voices is not None else lambda _: None,
             self._failsafe.budget,
         )
         bridge.connect(parts, self._agenda)
