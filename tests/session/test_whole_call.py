@@ -51,7 +51,7 @@ class Room:
 
     made: list[Room]
 
-    def __init__(self, *_: object, hooks: RoomHooks, caller_identity: str | None) -> None:
+    def __init__(self, *_: object, hooks: RoomHooks, caller_identity: str | None, **__: object) -> None:
         self.hooks = hooks
         nobody = SimpleNamespace(local_participant=None)
         self.client: Any = SimpleNamespace(room=nobody, caller=caller_identity, is_caller=lambda _: True)

@@ -12,9 +12,10 @@ import jwt
 import pytest
 from aiohttp import web
 from livekit.protocol import agent as proto
-from livekit.protocol import models
+from livekit.protocol import models, room
 from livekit.protocol.room import RoomParticipantIdentity
 
+from repartee.cli.stopping import Stop
 from repartee.errors import CapacityError, MediaError
 from repartee.session import SessionSpec
 from repartee.session.keeping import keeping
@@ -37,10 +38,18 @@ class LiveKit:
         self.claims: list[dict[str, Any]] = []
         self.received: asyncio.Queue[proto.WorkerMessage] = asyncio.Queue()
         self.socket: web.WebSocketResponse | None = None
+        self.deleted: asyncio.Queue[str] = asyncio.Queue()
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        asked = room.DeleteRoomRequest()
+        asked.ParseFromString(await request.read())
+        self.deleted.put_nowait(asked.room)
+        return web.Response(content_type="application/protobuf")
 
     async def start(self) -> None:
         app = web.Application()
         app.router.add_get("/agent", self._agent)
+        app.router.add_post("/twirp/livekit.RoomService/DeleteRoom", self._delete)
         app.router.add_post("/twirp/livekit.RoomService/RemoveParticipant", self._remove)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self.runner.setup()
@@ -94,6 +103,8 @@ class Call:
         self.spec = spec
         self.outcome: str | None = "ended"
         self.bill: dict[str, object] | None = None
+        self.network: dict[str, int] = {}
+        self.providers: list[tuple[str, str, str, int]] = []
         self.failure = ""
         self.told: dict[str, dict[str, str]] = {}
         self.stopped = asyncio.Event()
@@ -206,6 +217,21 @@ async def test_the_end_of_a_call_is_reported_as_it_was(plain_settings: Settings)
         text = rig.worker.metrics.text().decode()
     assert 'repartee_calls_ended_total{outcome="crashed"} 1.0' in text
     assert "repartee_calls_started_total 3.0" in text
+
+
+async def test_a_room_is_closed_when_the_agent_ended_the_call_and_its_network_is_counted(
+    plain_settings: Settings,
+) -> None:
+    async with Rig(plain_settings) as rig:
+        left, lost = [await rig.call(f"AJ_{n}") for n in range(2)]
+        left.failure, lost.failure = "caller_left", "caller_lost"
+        lost.network = {"caller_lost": 2, "caller_returned": 1}
+        rig.over(left)
+        rig.over(lost)
+        assert await asyncio.wait_for(rig.livekit.deleted.get(), 10) == "room-AJ_1"
+        assert rig.livekit.deleted.empty(), "who has left closes their room themselves"
+        text = rig.worker.metrics.text().decode()
+    assert 'repartee_network_events_total{what="caller_lost"} 2.0' in text
 
 
 async def test_a_full_worker_says_so(plain_settings: Settings) -> None:
@@ -333,6 +359,8 @@ async def test_the_seat_is_taken_and_given_back(plain_settings: Settings) -> Non
 
 async def test_a_worker_that_drains_lets_its_calls_end(plain_settings: Settings) -> None:
     async with Rig(plain_settings.model_copy(update={"drain_s": 60.0})) as rig:
+        rig.over(await rig.call("AJ_0"))  # it was empty before
+        assert await rig.livekit.job_status() == ("AJ_0", proto.JS_SUCCESS, "")
         call = await rig.call("AJ_1")
         rig.stop.set()
         while (await rig.livekit.next("update_worker")).status != proto.WS_FULL:
@@ -341,6 +369,20 @@ async def test_a_worker_that_drains_lets_its_calls_end(plain_settings: Settings)
         rig.over(call)
         await asyncio.wait_for(rig.running, 10)
         assert rig.pool.closed
+
+
+async def test_who_is_in_a_hurry_does_not_wait_for_calls(plain_settings: Settings) -> None:
+    async with Rig(plain_settings.model_copy(update={"drain_s": 60.0})) as rig:
+        rig.stop = Stop()
+        rig.running.cancel()
+        await asyncio.gather(rig.running, return_exceptions=True)
+        rig.worker.draining = False
+        access = LiveKitAccess(rig.livekit.url, "key", SECRET)
+        rig.running = asyncio.create_task(rig.worker.run(rig.stop, access, None))
+        await rig.call("AJ_1")
+        rig.stop.set()
+        rig.stop.at_once.set()
+        await asyncio.wait_for(rig.running, 10)
 
 
 async def test_what_is_left_at_the_deadline_is_handed_to_another_worker(plain_settings: Settings) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -17,12 +16,12 @@ from rich.console import Console
 from repartee.cli import calls as _calls
 from repartee.cli import costs as _costs
 from repartee.cli.environment import read_settings as _settings
+from repartee.cli.stopping import Stop
 from repartee.errors import ConfigError, ReparteeError
 from repartee.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # it prints local variables, and with them keys
     help="Self-hosted real-time voice agents.",
 )
@@ -32,12 +31,11 @@ PortOption = Annotated[int | None, typer.Option(help="Port of the page.")]
 
 
 def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run until the work is done; Ctrl+C and SIGTERM set the event it is given."""
+    """Run until the work is done; Ctrl+C and SIGTERM set the event it is given (`stopping.Stop`)."""
 
     async def main() -> None:
-        stop = asyncio.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        stop = Stop()
+        stop.listen()
         await work(stop)
 
     asyncio.run(main())
@@ -152,11 +150,12 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     peers: Annotated[
         bool, typer.Option("--peers", help="Call the peers too; `make bench-peers` first.")
     ] = False,
-    system: Annotated[list[str] | None, typer.Option(help="Call only these.")] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="Call only these; NAME@SECONDS sets an endpointing delay.")
+    ] = None,
     profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
     items: Annotated[int | None, typer.Option(help="So many of each suite; all when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Of orders, latencies and moments.")] = 1,
-    knob: Annotated[float, typer.Option(help="Endpointing delay in seconds; 0 leaves what is usual.")] = 0.0,
     stt: Annotated[str, typer.Option(help="Our speech-to-text.")] = "openai:gpt-4o-mini-transcribe",
     speech: Annotated[
         Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
@@ -182,7 +181,6 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
         profile=profile,
         items=items,
         seed=seed,
-        knob=knob,
         stt=stt,
         warm_up=warm_up,
         speech=speech or Path("../shared/speech"),
@@ -251,6 +249,32 @@ def schema() -> None:
     from repartee.agent import agent_json_schema  # noqa: PLC0415
 
     sys.stdout.write(json.dumps(agent_json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def doctor(
+    agent: AgentOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look for what would keep a call from working; each finding comes with its fix."""
+    from repartee.cli.doctor import doctor as run_doctor  # noqa: PLC0415
+
+    if not asyncio.run(run_doctor(_settings(agent=agent), out, as_json=as_json)):
+        sys.exit(1)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet, or is empty.")],
+    name: Annotated[
+        str | None, typer.Option(help="What callers see; the folder's name when left out.")
+    ] = None,
+) -> None:
+    """Begin an agent of your own: its file, a tool, tests for both."""
+    from repartee.cli.init import init as run_init  # noqa: PLC0415
+
+    for line in run_init(folder, name):
+        out.print(line, soft_wrap=True)
 
 
 @app.command()

@@ -27,6 +27,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from repartee.events import Event, SpeechStarted, SpeechStopped, TurnScored
 from repartee.providers.frames import PauseScoredFrame, TurnClosedFrame, VoicePausedFrame, VoiceStartedFrame
 from repartee.session.listening import voice_model
+from repartee.session.microphone import Microphone, MicrophoneWatch
 from repartee.session.voice import SAMPLE_RATE_HZ, VoiceActivity
 
 WINDOW_S = 8
@@ -54,6 +55,8 @@ class Ears(FrameProcessor):
         executor: Where the model runs.
         is_caller: Says whether a participant identity is the caller.
         on_stt_failed: Called when speech-to-text reports an error: a transcript that will not come.
+        microphone: Knows a microphone that gives no sound at all.
+        on_microphone: Called when that is known, and when it sounds for the first time.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class Ears(FrameProcessor):
         executor: ThreadPoolExecutor,
         is_caller: Callable[[str], bool],
         on_stt_failed: Callable[[str], None],
+        microphone: MicrophoneWatch | None = None,
+        on_microphone: Callable[[Microphone], None] = lambda _: None,
     ) -> None:
         super().__init__(name="Ears")
         self._submit = submit
@@ -73,6 +78,8 @@ class Ears(FrameProcessor):
         self._executor = executor
         self._is_caller = is_caller
         self._on_stt_failed = on_stt_failed
+        self._microphone = microphone
+        self._on_microphone = on_microphone
         # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio,
         # and hears a pause only by Silero's probability, 100 ms late.
         self._voice = VoiceActivity(voice_model())
@@ -117,6 +124,8 @@ class Ears(FrameProcessor):
     async def _hear(self, frame: InputAudioRawFrame) -> None:
         self._last_audio_ms = self._clock_ms()
         self._remember(frame.audio)
+        if self._microphone and (known := self._microphone.hear(frame.audio, self._last_audio_ms)):
+            self._on_microphone(known)
         match self._voice.hear(frame.audio):
             case "started":
                 await self._voice_began()

@@ -24,6 +24,8 @@ def fixed_texts(agent: Agent) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
-def kept_voice(data_dir: Path, agent: Agent, ladder: Ladder) -> VoiceCache:
-    """Return where the audio of an agent's voice is kept."""
+def kept_voice(data_dir: Path, agent: Agent, ladder: Ladder) -> VoiceCache | None:
+    """Return where a call keeps the audio of an agent's voice; None where it shall keep none."""
+    if not agent.cache.voice:
+        return None
     return VoiceCache(data_dir / "voices", voice_key(agent, ladder), fixed_texts(agent))

@@ -174,6 +174,13 @@ class CallRecord:
         unheard_text = f"{turn.unheard_text} {unheard(heard, made)}".strip()
         self._keep(replace(turn, heard_text=heard_text, unheard_text=unheard_text))
 
+    def unsaid(self, reply_id: int, text: str) -> None:
+        """A reply that was thought to have been heard to its end will be heard again, or was not."""
+        turn_id = self._reply_turns.get(reply_id)
+        turn = self._turns.get(turn_id) if turn_id is not None else None
+        if turn is not None and text and turn.heard_text.endswith(text):
+            self._keep(replace(turn, heard_text=turn.heard_text.removesuffix(text).strip()))
+
     def sounding(self, reply_id: int, heard: str, made: str, at_ms: float) -> None:
         """A reply is heard: write down how far, now and then, so that another agent could say the rest."""
         turn_id = self._reply_turns.get(reply_id)

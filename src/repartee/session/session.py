@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,12 +19,23 @@ from pipecat.workers.runner import WorkerRunner
 from repartee.agent import Agent, ToolContext
 from repartee.conversation import Endpointing, Patience, Policies, Speculation
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, TextTyped
+from repartee.events import (
+    BudgetSpent,
+    CallEnded,
+    CallerJoined,
+    CallerLost,
+    CallerReturned,
+    CallerUnheard,
+    EndReason,
+    TextTyped,
+)
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.connections import plain_tls, tls
+from repartee.providers.deadline import TurnBudget
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
 from repartee.providers.metering import Meter
+from repartee.providers.patience import Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
@@ -40,18 +52,23 @@ from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_for
+from repartee.session.link import Codec
 from repartee.session.listening import voice_model
+from repartee.session.microphone import Microphone, MicrophoneWatch
+from repartee.session.network import NetworkNotes
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.remembering import Remembering
 from repartee.session.resuming import answering, goals_to_json, opening, remember
-from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
+from repartee.session.room import IN_SAMPLE_RATE_HZ, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
+from repartee.session.troubles import Troubles
+from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
 from repartee.session.wire import Wire
 from repartee.settings import Settings
 from repartee.telemetry.timeline import Timeline
@@ -121,6 +138,7 @@ class _Session:
         self._agent: Agent = agent_of(spec.agent_path)
         self._started_s = time.monotonic() - (self._resume.elapsed_ms / 1000 if self._resume else 0.0)
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
+        self._network = NetworkNotes(self._timeline.mark)
         self._books = Books(
             spec,
             self._agent,
@@ -129,6 +147,10 @@ class _Session:
             self._timeline,
             self._clock_ms,
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
+        )
+        self._troubles = Troubles(self._timeline.mark, kept.health)
+        self._failsafe = Failsafe(
+            kept.health, TurnBudget(), self._troubles.watch, lines_for(self._agent.language)["lost_thread"]
         )
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
@@ -143,10 +165,18 @@ class _Session:
         try:
             reason = await self._take()
         finally:
+            self._troubles.close()
             await self._books.aclose(reason)
             self._timeline.close()
         self._on_event(
-            "ended", {"reason": reason, "at_ms": self._clock_ms(), "bill": self._books.ledger.bill.summary()}
+            "ended",
+            {
+                "reason": reason,
+                "at_ms": self._clock_ms(),
+                "bill": self._books.ledger.bill.summary(),
+                "network": self._network.counts,
+                "providers": self._troubles.summary(),
+            },
         )
         return reason
 
@@ -160,16 +190,19 @@ class _Session:
             agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
+        self._voices = kept_voice(spec.data_dir, agent, ladder)
         kit = ProviderKit(
             self._settings,
             guarded,
             ladder,
             spec.speech_url,
-            voice_cache=kept_voice(spec.data_dir, agent, ladder),
+            voice_cache=self._voices,
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
             shorter=self._books.budget.shorter,
+            failsafe=self._failsafe,
         )
+        self._troubles.about(kit.models)
         self._bridge = Bridge(
             policies=_policies(agent),
             script=self._script(),
@@ -177,9 +210,15 @@ class _Session:
             on_end=self._end,
         )
         transport = RoomTransport(
-            spec.url, spec.token, spec.room, hooks=self._hooks(), caller_identity=spec.caller_identity
+            spec.url,
+            spec.token,
+            spec.room,
+            hooks=self._hooks(),
+            caller_identity=spec.caller_identity,
+            clock_ms=self._clock_ms,
+            grace_s=float(agent.limits.reconnect_s),
         )
-        wire = Wire(
+        self._wire = wire = Wire(
             lambda: transport.client.room.local_participant,
             lambda: transport.client.caller,
             # Captions of an agent that takes over are not those of the first, though they are numbered alike.
@@ -262,6 +301,8 @@ class _Session:
             executor=turn_executor(),
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
+            microphone=MicrophoneWatch(lambda: transport.client.caller_muted),
+            on_microphone=self._microphone,
         )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
@@ -282,6 +323,8 @@ class _Session:
             self._remembering,
             books.ledger,
             books.record,
+            self._voices.get if self._voices is not None else lambda _: None,
+            self._failsafe.budget,
         )
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)
@@ -340,12 +383,45 @@ class _Session:
             caller_ready=self._caller_ready,
             call_over=lambda reason: submit(CallEnded(now(), reason)),
             chat=lambda text: submit(TextTyped(now(), text)),
-            network=lambda what: self._timeline.mark(f"network.{what}"),
+            network=self._connection,
+            lost=self._lost,
+            returned=self._returned,
+            quality=self._quality,
+            codec=self._codec,
             sensitivity=self._set_sensitivity,
             identified=self._identified,
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
+
+    def _lost(self, since_ms: float) -> None:
+        self._network.count("caller_lost")
+        self._bridge.submit(CallerLost(self._clock_ms(), since_ms))
+
+    def _returned(self) -> None:
+        self._network.count("caller_returned")
+        self._bridge.submit(CallerReturned(self._clock_ms()))
+
+    def _connection(self, what: str) -> None:
+        self._network.connection(what)
+        if what == "reconnected":
+            self._wire.again()
+
+    def _quality(self, quality: str) -> None:
+        self._network.quality(quality)
+        self._wire.show("repartee.network", quality)
+
+    def _microphone(self, microphone: Microphone) -> None:
+        self._timeline.mark("caller.microphone", state=microphone)
+        self._wire.show("repartee.microphone", microphone)
+        if microphone == "silent":
+            self._bridge.submit(CallerUnheard(self._clock_ms()))
+
+    def _codec(self, codec: Codec | None) -> None:
+        self._network.codec(codec)
+        if codec is None or not codec.usual:
+            self._wire.show("repartee.microphone", "unreadable")
+            self._bridge.submit(CallerUnheard(self._clock_ms()))
 
     async def _hear(self, pcm: bytes, identity: str) -> None:
         await self._ears.hear(pcm, identity)
@@ -400,5 +476,10 @@ def _policies(agent: Agent) -> Policies:
         ),
         interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
         speculation=Speculation(taking.speculate),
-        patience=Patience(call_ms=limits.max_call_s * 1000.0),
+        patience=Patience(
+            call_ms=limits.max_call_s * 1000.0,
+            absent_ms=limits.reconnect_s * 1000.0,
+            silence_ms=limits.silence_s * 1000.0 or math.inf,
+            silence_asks=limits.silence_asks,
+        ),
     )

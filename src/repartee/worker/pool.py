@@ -53,6 +53,9 @@ class Call:
         self.outcome: str | None = None
         self.failure = ""
         self.bill: dict[str, Any] | None = None
+        self.network: dict[str, int] = {}
+        self.providers: list[tuple[str, str, str, int]] = []
+        """What failed during the call (`session.troubles.Failures`)."""
         self.told: dict[str, Any] = {}
         """The newest of what the session has told of itself, by kind."""
 
@@ -141,6 +144,7 @@ class Child:
         call.outcome = name
         call.failure = str(data.get("reason", ""))
         if "bill" in data:
+            call.network, call.providers = data.get("network", {}), data.get("providers", [])
             call.bill = data["bill"]  # told first; the process may still have rows to write
             return
         del self.calls[call.spec.call_id]

@@ -15,15 +15,18 @@ from typing import Any
 
 import aiohttp
 import structlog
+from livekit import api
 from livekit.protocol import agent as proto
 from livekit.protocol import models
 
 from repartee.errors import CapacityError, MediaError
+from repartee.providers.health import open_health
 from repartee.session import SessionSpec
 from repartee.session.keeping import keeping
 from repartee.session.resuming import resume_of
 from repartee.settings import Settings
 from repartee.store import Held, Seats
+from repartee.urls import http_url
 from repartee.version import VERSION
 from repartee.worker.capacity import Capacity
 from repartee.worker.metrics import WorkerMetrics
@@ -42,6 +45,9 @@ BACKOFF_S = (0.2, 10.0)
 REGISTER_S = 10.0
 TOP_LOAD = 0.69
 """LiveKit prefers not to send jobs to a worker above 0.7 (`agents.target_load`), however many places it has left."""
+CLOSE_ROOM_S = 5.0
+BY_THE_AGENT = frozenset({"caller_lost", "silent", "max_duration", "hung_up", "budget"})
+"""Reasons to end a call after which a caller would be left alone in the room, or come back to an empty one."""
 HAND_OVER_S = 8.0
 
 
@@ -79,7 +85,8 @@ class Worker:
         self._access = LiveKitAccess("", "", "")
         self._speech_url: str | None = None
         self.registered = asyncio.Event()
-        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set)
+        health = open_health(config.data_dir)
+        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set, health.breakers.states)
 
     @property
     def calls(self) -> int:
@@ -145,6 +152,7 @@ class Worker:
         """Wait for the calls to end; at the deadline another worker gets them, where there is one."""
         at_once = getattr(stop, "at_once", None)
         drain_s = self._config.settings.drain_s
+        self._empty.clear()
         if self.calls and drain_s:
             log.info("worker.draining", calls=self.calls, at_most_s=drain_s)
             waits = [asyncio.create_task(self._empty.wait())]
@@ -301,6 +309,10 @@ class Worker:
         self.metrics.ended(call.outcome or "crashed")
         if call.bill is not None:
             self.metrics.billed(call.bill)
+        self.metrics.network(call.network)
+        self.metrics.provider_failures(call.providers)
+        if call.failure in BY_THE_AGENT:
+            self._own(self._close_room(call.spec.room))
         log.info("call.ended", call_id=call_id, outcome=call.outcome or "crashed", detail=call.failure)
         if not self.calls:
             self._empty.set()
@@ -312,6 +324,18 @@ class Worker:
             del self._jobs[job_id]
             error = "" if good else call.failure or f"the session process ended with {call.exit_code}"
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
+
+    async def _close_room(self, room: str) -> None:
+        """Tell whoever is left that the call is over."""
+        access = self._access
+        try:
+            async with (
+                asyncio.timeout(CLOSE_ROOM_S),
+                api.LiveKitAPI(http_url(access.url), access.key, access.secret) as livekit,
+            ):
+                await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+        except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.info("room.not_closed", error=type(error).__name__)  # it closes by itself, later
 
     # --- from one agent to another ----------------------------------------------------------------------------
 
