@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from repartee.agent import load_agent
-from repartee.cli.bench import AGENT, _prepare_voice, _write_agent
+from repartee.cli.bench import AGENT, VARIANTS, _prepare_voice, _variables, _write_agent
 from repartee.providers import choose_ladder
 from repartee.session.fixed_texts import fixed_texts, kept_voice
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.savings import simulated
+from repartee.simulator.systems import Ground
 
 
 async def test_what_is_said_for_sure_is_made_before_the_first_call(
@@ -29,3 +30,9 @@ async def test_what_is_said_for_sure_is_made_before_the_first_call(
         await _prepare_voice(settings, file)
         assert len(simulator.desk.bill.entries) == asked > 0, "what is there is not made again"
     assert not agent.answers, "a cached answer would be measured instead of a model's"
+
+
+def test_a_call_to_one_of_ours_is_taken_by_no_other_of_ours() -> None:
+    ground = Ground("ws://127.0.0.1:1", "key", "secret", {})
+    names = [_variables(ground, name)["REPARTEE_AGENT_NAME"] for name in VARIANTS]
+    assert len(set(names)) == len(VARIANTS) > 1, "the media server gives a call to any worker of the name"
