@@ -35,6 +35,7 @@ def main() -> int:
     for path, figures in (
         (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "docs" / "costs.md", costs()),
+        (ROOT / "docs" / "network.md", network()),
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
@@ -282,6 +283,29 @@ and voice: {savings["first_call"]["on"]["prepared_characters"]} characters, {flo
 | | USD | model requests | prompt tokens (kept by the vendor) | characters voiced | first text, ms, median | first audio, ms, median | tiers |
 |---|---|---|---|---|---|---|---|
 {calls}
+"""
+
+
+def network() -> str:
+    """Return the figures of the page on networks."""
+    loss = load("loss")
+    losses = sorted({row["loss"] for row in loss["rows"]})
+    ways = [way["name"] for way in loss["ways"]]
+    tables = ""
+    for direction in ("agent to caller", "caller to agent"):
+        rows = {(row["way"], row["loss"]): row for row in loss["rows"] if row["direction"] == direction}
+        head = "".join(f" {share:.0%} lost |" for share in losses)
+        lines = "".join(
+            f"| {way} | {rows[way, losses[0]]['kbit_per_s']:.0f} | "
+            + " | ".join(
+                f"{rows[way, share]['word_error']:.1%}, {rows[way, share]['made_up']:.1%}" for share in losses
+            )
+            + " |\n"
+            for way in ways
+        )
+        tables += f"{direction.capitalize()}; word error, made up:\n\n| sent as | kbit/s |{head}\n|---|---|{'---|' * len(losses)}\n{lines}\n"
+    return f"""
+{tables}{loss["sentences"]} sentences, {loss["words"]} words for each figure. kbit/s is what the receiver gets with packet headers, pauses included.
 """
 
 

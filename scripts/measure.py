@@ -6,6 +6,7 @@
 `memory`: what is remembered of an hour's scripted call, by who writes the notes, and what it adds to a reply.
 `cache`: how often the answer cache hits, how often wrongly, on labelled pairs of questions, and how long it takes.
 `tracing`: what a turn's spans cost the call's event loop.
+`loss`: speech over a network that loses packets, by how it is sent; needs root, and is run only when asked for.
 `savings`: thirty turns with and without the cache and the routing, against simulated vendors: cost and time.
 """
 
@@ -55,6 +56,7 @@ def main() -> int:
         "cache": cache,
         "savings": savings,
         "tracing": tracing,
+        "loss": loss,
     }
     for name in wanted:
         result = measures[name]()
@@ -90,6 +92,24 @@ def tracing() -> dict[str, Any]:
         took_us[name] = (time.thread_time() - began) / turns * 1e6
         provider.shutdown()
     return {"turns": turns, "us_per_turn": {name: round(value, 1) for name, value in took_us.items()}}
+
+
+def loss() -> dict[str, Any]:
+    """Hold calls over a network that loses packets."""
+    from loss import LOSSES, measure  # noqa: PLC0415
+
+    shares = os.environ.get("REPARTEE_LOSSES")
+    if not shares:
+        return measure(SPEECH, LOSSES)
+    # Some of it anew; the rest stays.
+    file = RESULTS / "loss.json"
+    result = measure(SPEECH, tuple(float(share) for share in shares.split()))
+    old = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
+    again = {row["loss"] for row in result["rows"]}
+    result["rows"] = sorted(
+        [*(row for row in old if row["loss"] not in again), *result["rows"]], key=lambda row: row["loss"]
+    )
+    return result
 
 
 def pieces() -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from repartee.session import SessionSpec
 from repartee.session.bill import Bill
 from repartee.telemetry.usage import Usage
 from repartee.worker.metrics import WorkerMetrics
-from repartee.worker.pool import Child
+from repartee.worker.pool import Call, Child
 
 
 def bill() -> Bill:
@@ -41,20 +43,24 @@ def test_bills_are_summed_by_stage() -> None:
 
 
 class Pipe:
-    def __init__(self, *messages: tuple[str, Any]) -> None:
+    def __init__(self, *messages: tuple[str, str, Any]) -> None:
         self.messages = list(messages)
 
-    def recv(self) -> tuple[str, Any]:
+    def recv(self) -> tuple[str, str, Any]:
         return self.messages.pop(0)
 
 
 def test_a_bill_told_with_the_end_is_kept() -> None:
     child: Any = Child.__new__(Child)
-    child.outcome, child.failure, child.bill = None, "", None
+    call = Call(SessionSpec("c", "r", "u", "t", "i", Path("a"), None, Path("d"), None), child)
+    over: list[Call] = []
+    child.calls, child._on_over = {"c": call}, over.append
     child.pipe = Pipe(
-        ("ended", {"reason": "budget", "bill": bill().summary()}), ("ended", {"reason": "budget"})
+        ("ended", "c", {"reason": "budget", "bill": bill().summary()}), ("ended", "c", {"reason": "budget"})
     )
     child._read()
+    assert not over, "the process may have rows to write"
     child._read()
-    assert (child.outcome, child.failure) == ("ended", "budget")
-    assert child.bill == bill().summary()
+    assert over == [call]
+    assert (call.outcome, call.failure) == ("ended", "budget")
+    assert call.bill == bill().summary()

@@ -135,8 +135,13 @@ def simulate(
     _run(work)
 
 
-@app.command()
+bench_app = typer.Typer(help="Measure calls on their audio, one at a time or many at once.")
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.callback(invoke_without_command=True)
 def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    context: typer.Context,
     suite: Annotated[
         list[str] | None,
         typer.Option(
@@ -164,6 +169,8 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     ] = None,
 ) -> None:
     """Measure calls on their audio: response, cut-ins, interruption, noise, waste, and the same of peers."""
+    if context.invoked_subcommand is not None:
+        return
     from repartee.cli.bench import OURS, BenchOptions, run_bench  # noqa: PLC0415
     from repartee.simulator.material import SUITES  # noqa: PLC0415
     from repartee.simulator.systems import PEERS  # noqa: PLC0415
@@ -181,6 +188,48 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
         keep=keep,
     )
     asyncio.run(run_bench(options, write, html, out))
+
+
+@bench_app.command()
+def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    mode: Annotated[str, typer.Option(help="steady, churn, overload or kill.")] = "steady",
+    calls: Annotated[str, typer.Option(help="Calls at once, a step for each: 1,8,16.")] = "1,8,16",
+    hold: Annotated[float, typer.Option(help="Seconds that a step is held.")] = 40.0,
+    rate: Annotated[float, typer.Option(help="Arrivals in a second, for churn.")] = 2.0,
+    profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
+    seed: Annotated[int, typer.Option(help="Of orders, latencies and arrivals.")] = 1,
+    speech: Annotated[
+        Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A variable of the server: NAME=VALUE; may be repeated.")
+    ] = None,
+    spy: Annotated[Path | None, typer.Option(help="Folder for py-spy's samples, if it is installed.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    append: Annotated[bool, typer.Option("--append", help="Keep the steps that are in the file.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
+) -> None:
+    """Load a server with many callers at once: response, gaps, cores and memory for each number of calls."""
+    from repartee.cli.load import LoadOptions, run_load  # noqa: PLC0415
+
+    try:
+        numbers = tuple(int(number) for number in calls.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--calls takes numbers, as in 1,8,16; '{calls}' is none") from error
+    if mode not in ("steady", "churn", "overload", "kill") or min(numbers) < 1:
+        raise ConfigError("--mode is steady, churn, overload or kill, and --calls takes numbers from 1 on")
+    options = LoadOptions(
+        mode=cast("Any", mode),
+        calls=numbers,
+        hold_s=hold,
+        rate=rate,
+        profile=profile,
+        seed=seed,
+        speech=speech or Path("../shared/speech"),
+        settings=tuple((n, v) for n, _, v in (item.partition("=") for item in setting or ())),
+        spy=spy,
+    )
+    asyncio.run(run_load(options, write, html, out, append=append))
 
 
 @app.command()

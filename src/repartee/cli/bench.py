@@ -250,8 +250,7 @@ async def _ours(
     if knob:
         agent["turn_taking"] = {"min_silence_ms": round(knob * 1000)}
     file = state / "bench.yaml"
-    await asyncio.to_thread(_write_agent, file, agent)
-    await _prepare_voice(vendors.model_copy(update={"state_dir": state}), file)
+    await prepare_agent(file, agent, vendors.model_copy(update={"state_dir": state}))
     async with instance(file, state, _variables(ground, name)) as running:
         yield _Us(running, name)
 
@@ -265,6 +264,12 @@ def _variables(ground: Ground, name: str) -> dict[str, str]:
         "LIVEKIT_API_SECRET": ground.secret,
         "REPARTEE_AGENT_NAME": name,
     }
+
+
+async def prepare_agent(file: Path, agent: dict[str, Any], settings: Settings) -> None:
+    """Write an agent file and make its audio beforehand."""
+    await asyncio.to_thread(_write_agent, file, agent)
+    await _prepare_voice(settings, file)
 
 
 async def _prepare_voice(settings: Settings, file: Path) -> None:

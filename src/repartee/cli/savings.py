@@ -206,7 +206,8 @@ def _as_answered(agent: Agent, calls: Sequence[KeptCall]) -> Agent:
         found[stage] = models.most_common(1)[0][0]
     if found["llm"] == agent.routing.small:
         # All that was not cached was simple: the large model was never asked, and the agent file names it.
-        found["llm"] = agent.models.llm or USUAL_MODEL
+        wished = agent.models.llm or USUAL_MODEL
+        found["llm"] = wished if isinstance(wished, str) else wished[0]
     return agent.model_copy(update={"models": agent.models.model_copy(update=found)})
 
 

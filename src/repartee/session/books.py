@@ -50,8 +50,10 @@ class Books:
     ) -> None:
         self._clock_ms = clock_ms
         self._writer = kept.store.writer(spec.call_id)
-        call = CallRow(spec.call_id, agent.name, agent.version, spec.room, _now())
-        self.record = CallRecord(self._writer, call, _now)
+        began = spec.resume.started_at if spec.resume is not None else None
+        call = CallRow(spec.call_id, agent.name, agent.version, spec.room, began or _now())
+        first_turn_id = spec.resume.next_turn_id if spec.resume is not None else 0
+        self.record = CallRecord(self._writer, call, _now, first_turn_id)
         self.budget = BudgetWatch(
             policy_for(agent, settings.budget_day_usd),
             today_reader(kept.store, agent.name, spec.call_id),
@@ -76,7 +78,8 @@ class Books:
         await self.budget.aclose()
         self.ledger.close(self._clock_ms())
         bill = self.ledger.bill
-        self.record.end(reason, bill.call_s, bill.speech_s)
+        if reason != "handed_over":  # the call goes on, with another agent
+            self.record.end(reason, bill.call_s, bill.speech_s)
         if self._trace is not None:
             self._trace.end(reason, self._clock_ms(), bill.summary())
             if not await asyncio.to_thread(self._trace.flush):

@@ -20,6 +20,7 @@ from pipecat.frames.frames import (
     EndFrame,
     ErrorFrame,
     Frame,
+    InputAudioRawFrame,
     InterimTranscriptionFrame,
     InterruptionFrame,
     LLMContextFrame,
@@ -42,6 +43,7 @@ from repartee.conversation.policies import Interruption
 from repartee.events import (
     ArmDeadline,
     CallerJoined,
+    CallerLost,
     CancelReply,
     CloseTurn,
     Command,
@@ -55,6 +57,8 @@ from repartee.events import (
     OpenTurn,
     ReleaseReply,
     RememberUser,
+    RepeatVoice,
+    ReplyAudible,
     ReplyFailed,
     ReplyFinished,
     RestoreVoice,
@@ -77,6 +81,7 @@ from repartee.providers.frames import (
     VoicePausedFrame,
     VoiceStartedFrame,
 )
+from repartee.providers.patience import REPLY_S
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.parts import OnOffer, Parts, Script
 from repartee.session.shown import live_reply, mark_name, shown_state, user_turn
@@ -161,8 +166,8 @@ class Bridge(FrameProcessor):
                 await self.push_frame(frame, direction)
             case VoiceStartedFrame():
                 self._segment_id = frame.segment_id
-            case VoicePausedFrame() | PauseScoredFrame():
-                pass
+            case VoicePausedFrame() | PauseScoredFrame() | InputAudioRawFrame():
+                pass  # nobody behind here listens: each audio frame that went on would cost eight queues
             case PieceTranscribedFrame():
                 piece = TranscriptReceived(self._clock_ms(), frame.text, frame.piece_id, frame.segment_id)
                 self._piece_id = max(self._piece_id, frame.piece_id)
@@ -209,6 +214,8 @@ class Bridge(FrameProcessor):
         while not isinstance(self._conversation.state, Ended):
             event = await self._events.get()
             self._observe(event)
+            if isinstance(event, CallerLost):
+                event = self._lost(event)
             before = self._conversation
             self._conversation, commands = advance(before, event, self._policies)
             self.parts.ledger.observe(event, commands)
@@ -221,6 +228,16 @@ class Bridge(FrameProcessor):
             self.parts.wire.state(shown_state(self._conversation))
             if self.parts.remembering is not None:
                 self.parts.remembering.state(self._conversation)
+
+    def _lost(self, event: CallerLost) -> CallerLost:
+        """Take back what cannot have been heard, from the voice and from the history."""
+        revived_id = self.parts.gate.lost(event.since_ms)
+        if revived_id is not None:
+            heard = self.parts.gate.made(revived_id)
+            self.parts.history.unsay(heard)
+            if self.parts.record is not None:
+                self.parts.record.unsaid(revived_id, heard)
+        return replace(event, revived_id=revived_id)
 
     def _observe(self, event: Event) -> None:
         parts = self.parts
@@ -235,6 +252,10 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
                 parts.history.remember_heard(heard := parts.gate.close(event.reply_id))
                 self._replied(event.reply_id, heard, heard)
+            case ReplyAudible():
+                # It is heard: what is still made for it has a time of its own, piece by piece.
+                parts.budget.end()
+                parts.timeline.mark(mark_name(event), event.at_ms)
             case WordsGuessed():
                 pass  # many, and only the ones acted upon matter
             case CallerJoined():
@@ -251,17 +272,15 @@ class Bridge(FrameProcessor):
             case LowerVoice(reply_id):
                 self.parts.timeline.mark("voice.lowered", reply_id=reply_id)
                 self.parts.gate.lower(reply_id)
+            case RepeatVoice(reply_id, explain):
+                self._repeat(reply_id, explain=explain)
             case RestoreVoice(reply_id):
                 self.parts.timeline.mark("voice.restored", reply_id=reply_id)
                 self.parts.gate.restore(reply_id)
                 if turn := user_turn(before):
                     self.parts.wire.user_text(turn.turn_id, turn.text, final=True)
-            case OpenTurn():
-                await self.push_frame(UserStartedSpeakingFrame())
-            case CloseTurn(turn_id, text):
-                self.parts.wire.user_text(turn_id, text, final=True)
-                await self.push_frame(UserStoppedSpeakingFrame())
-                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
+            case OpenTurn() | CloseTurn():
+                await self._perform_turn(command)
             case RememberUser(_, text):
                 self.parts.history.remember_user(text)
                 self.parts.permits.turn_remembered(text)
@@ -271,6 +290,21 @@ class Bridge(FrameProcessor):
                 self._disarm(name)
             case EndCall(reason):
                 self._on_end(reason)
+
+    async def _perform_turn(self, command: OpenTurn | CloseTurn) -> None:
+        match command:
+            case OpenTurn():
+                await self.push_frame(UserStartedSpeakingFrame())
+            case CloseTurn(turn_id, text):
+                self.parts.wire.user_text(turn_id, text, final=True)
+                await self.push_frame(UserStoppedSpeakingFrame())
+                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
+
+    def _repeat(self, reply_id: int, *, explain: bool) -> None:
+        self.parts.timeline.mark("voice.repeated", reply_id=reply_id)
+        text = self._script.lines["cut_off"]
+        pcm = self.parts.kept_audio(text) if explain else None
+        self.parts.gate.repeat(reply_id, (text, pcm) if pcm else None)
 
     async def _perform_reply(
         self,
@@ -287,16 +321,17 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("reply.voiced", reply_id=reply_id)
                 await parts.clauses.allow(reply_id)
             case SpeakGreeting(reply_id):
-                await self._speak(reply_id, self._script.greeting)
+                await self._speak(reply_id, self._script.greeting, self._script.rest)
             case SpeakLine(reply_id, line):
                 parts.timeline.mark("line", reply_id=reply_id, line=line)
-                await self._speak(reply_id, self._script.lines[line])
+                await self._speak(reply_id, self._script.lines[line], is_line=True)
             case ReleaseReply(reply_id):
                 parts.timeline.mark("reply.released", reply_id=reply_id)
                 parts.permits.release(reply_id)
                 parts.gate.release(reply_id)
                 await parts.clauses.allow(reply_id)
             case CancelReply(reply_id):
+                parts.budget.end()
                 parts.permits.cancel(reply_id)
                 made, heard = parts.gate.made(reply_id), parts.gate.cancel(reply_id)
                 parts.ledger.cancelled(reply_id, heard)
@@ -312,6 +347,7 @@ class Bridge(FrameProcessor):
 
     async def _ask_model(self, command: StartReply) -> None:
         parts, reply_id, text = self.parts, command.reply_id, command.text
+        parts.budget.begin(REPLY_S)
         parts.gate.open(reply_id, held=command.held)
         parts.permits.open(reply_id, held=command.held, turn_id=command.turn_id, text=text)
         offer = self._tools if isinstance(self._tools, OnOffer) else None
@@ -321,10 +357,12 @@ class Bridge(FrameProcessor):
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 
-    async def _speak(self, reply_id: int, text: str) -> None:
-        self.parts.gate.open(reply_id, held=False)
+    async def _speak(self, reply_id: int, *texts: str, is_line: bool = False) -> None:
+        self.parts.budget.begin(REPLY_S)
+        self.parts.gate.open(reply_id, held=False, is_line=is_line)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id))
-        await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
+        for text in filter(None, texts):
+            await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
         await self.push_frame(ReplyEndFrame(reply_id=reply_id))
 
     def _show_user(self, more: str) -> None:

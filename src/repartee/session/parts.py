@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -9,6 +10,7 @@ from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 
 from repartee.conversation.history import History
 from repartee.events import Line
+from repartee.providers.deadline import TurnBudget
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
@@ -24,6 +26,8 @@ class Script:
     """What the agent says without asking the model."""
 
     greeting: str
+    rest: str = field(default="", kw_only=True)
+    """Said after it in the same breath, by an agent that takes over a call."""
     lines: dict[Line, str]
 
 
@@ -40,6 +44,9 @@ class Parts:
     remembering: Remembering | None = None
     ledger: Ledger = field(default_factory=Ledger)
     record: CallRecord | None = None
+    kept_audio: Callable[[str], bytes | None] = lambda _: None
+    """Returns a fixed line's audio, where it was made before."""
+    budget: TurnBudget = field(default_factory=TurnBudget)
 
 
 @runtime_checkable
