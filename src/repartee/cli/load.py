@@ -83,19 +83,25 @@ async def run_load(
     """
     material = await asyncio.to_thread(Material, options.speech, TRANSCRIPTS, options.seed)
     utterances = await asyncio.to_thread(_utterances, material, options.items)
-    report = {
+    report: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
         "options": _as_written(options),
-        "steps": await _load(options, utterances, out),
+        "steps": [],
     }
-    return await asyncio.to_thread(_write, report, write, html, append)
+    earlier = await asyncio.to_thread(_steps_of, write) if append else []
+    async with contextlib.aclosing(_load(options, utterances, out)) as steps:
+        async for step in steps:
+            report["steps"] = [*earlier, *report["steps"][len(earlier) :], step]
+            # After each: a run that is cut short keeps what it has found.
+            await asyncio.to_thread(_write, report, write, html)
+    return report
 
 
 async def _load(
     options: LoadOptions, utterances: tuple[Utterance, ...], out: Console
-) -> list[dict[str, Any]]:
-    steps: list[dict[str, Any]] = []
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield the figures of one step after another."""
     with tempfile.TemporaryDirectory(prefix="repartee-load-") as temporary:
         async with _server(options, Path(temporary)) as (running, livekit):
             trees = {"repartee": running.process.pid, "livekit": livekit, "simulator": os.getpid()}
@@ -120,9 +126,8 @@ async def _load(
                     **({} if killed is None else {"recovery": recovery(rows, killed)}),
                     "rows": rows,
                 }
-                steps.append(step)
                 _print(step, out)
-    return steps
+                yield step
 
 
 async def _kill(pid: int) -> float:
@@ -216,11 +221,14 @@ def _as_written(options: LoadOptions) -> dict[str, Any]:
     return {name: value for name, value in written.items() if name not in {"speech", "spy"}}
 
 
-def _write(report: dict[str, Any], write: Path | None, html: Path | None, append: bool) -> dict[str, Any]:
-    """Write the report; what is appended to keeps its steps."""
-    if write is not None and append and write.is_file():
-        earlier = json.loads(write.read_text(encoding="utf-8"))
-        report = {**report, "steps": [*earlier["steps"], *report["steps"]]}
+def _steps_of(file: Path | None) -> list[dict[str, Any]]:
+    """Return the steps that an earlier run has written."""
+    if file is None or not file.is_file():
+        return []
+    return list(json.loads(file.read_text(encoding="utf-8"))["steps"])
+
+
+def _write(report: dict[str, Any], write: Path | None, html: Path | None) -> None:
     if write is not None:
         write.parent.mkdir(parents=True, exist_ok=True)
         write.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -229,7 +237,6 @@ def _write(report: dict[str, Any], write: Path | None, html: Path | None, append
 
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(page(report), encoding="utf-8")
-    return report
 
 
 def _print(step: dict[str, Any], out: Console) -> None:
