@@ -11,7 +11,7 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,7 +100,7 @@ async def run_load(
 
 async def _load(
     options: LoadOptions, utterances: tuple[Utterance, ...], out: Console
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any]]:
     """Yield the figures of one step after another."""
     with tempfile.TemporaryDirectory(prefix="repartee-load-") as temporary:
         async with _server(options, Path(temporary)) as (running, livekit):
