@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -228,6 +229,8 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
         settings=tuple((n, v) for n, _, v in (item.partition("=") for item in setting or ())),
         spy=spy,
     )
+    # Ended from outside, it ends what it has started, as with Ctrl+C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     asyncio.run(run_load(options, write, html, out, append=append))
 
 
