@@ -120,20 +120,26 @@ def simulate(
     ] = None,
     bill: Annotated[Path | None, typer.Option(help="Write every request and its price here.")] = None,
     script: Annotated[Path | None, typer.Option(help="What the model answers, as YAML.")] = None,
+    faults: Annotated[Path | None, typer.Option(help="What goes wrong, as YAML; see docs/faults.md.")] = None,
 ) -> None:
     """Stand in for OpenAI, ElevenLabs and Cartesia: same wire formats, known latency, every request billed."""
-    from repartee.simulator.providers import Simulator, SimulatorConfig  # noqa: PLC0415
+    from repartee.cli.faults import run_simulator  # noqa: PLC0415
+    from repartee.simulator.providers import SimulatorConfig  # noqa: PLC0415
 
     config = SimulatorConfig(port, profile, seed, speech, bill, script)
+    _run(lambda stop: run_simulator(config, faults, stop, out))
 
-    async def work(stop: asyncio.Event) -> None:
-        async with Simulator.start(config) as simulator:
-            out.print(f"the simulator listens at [bold]{simulator.url}[/bold]; to use it:\n")
-            for name, value in simulator.environment.items():
-                out.print(f"export {name}={value}", soft_wrap=True)
-            await stop.wait()
 
-    _run(work)
+@app.command(name="faults")
+def fault_proxy(
+    plan: Annotated[Path, typer.Argument(help="What goes wrong, as YAML; see docs/faults.md.")],
+    vendor: Annotated[str, typer.Option(help="Where requests are passed on to.")] = "https://api.openai.com",
+    port: Annotated[int, typer.Option(help="Port on loopback.")] = 9200,
+) -> None:
+    """Stand before a vendor and break what is passed on, as a plan says, the same in every run."""
+    from repartee.cli.faults import run_proxy  # noqa: PLC0415
+
+    _run(lambda stop: run_proxy(plan, vendor, port, stop, out))
 
 
 @app.command()
