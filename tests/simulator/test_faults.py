@@ -335,8 +335,26 @@ class TestCuts:
                 pass
         assert refused.value.response.status_code == code
 
+    async def test_what_is_open_is_cut_and_the_next_is_not(self, proxy: FaultProxy) -> None:
+        async with cartesia(proxy) as socket:
+            await socket.ping()
+            assert proxy.cut(Match(stage="llm")) == 0
+            assert proxy.cut(Match(provider="cartesia")) == 1
+            with pytest.raises(websockets.ConnectionClosedError):
+                await asyncio.wait_for(socket.recv(), 5)
+        async with cartesia(proxy) as socket:
+            assert audio_of(await speak_on(socket)) == ITS_AUDIO
+
 
 class TestTime:
+    async def test_what_is_open_is_held(self, proxy: FaultProxy) -> None:
+        async with cartesia(proxy) as socket:
+            await asyncio.wait_for(await socket.ping(), 5)
+            began = time.monotonic()
+            assert proxy.hold(Match(stage="tts"), 0.4) == 1
+            assert audio_of(await speak_on(socket)) == ITS_AUDIO
+        assert time.monotonic() - began >= 0.38
+
     async def test_a_stream_stalls(self, proxy: FaultProxy, client: AsyncOpenAI) -> None:
         broken(proxy, "stall", after=5, for_s=0.4)
         stream = await client.chat.completions.create(

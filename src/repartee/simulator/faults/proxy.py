@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
-import struct
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -18,45 +16,35 @@ import aiohttp
 from aiohttp import WSMsgType, web
 
 from repartee.errors import ConfigError
+from repartee.simulator.faults import endings, reading
 from repartee.simulator.faults.arguments import AcceptHang, Blackhole, ClockSkew, Refuse, Status, TlsFail
-from repartee.simulator.faults.plan import Plan
+from repartee.simulator.faults.endings import MAX_MESSAGE_BYTES
+from repartee.simulator.faults.plan import Match, Plan
 from repartee.simulator.faults.shaping import (
-    BLOCK_BYTES,
     CloseError,
     Fired,
-    Piece,
     Pieces,
     ResetError,
     shaped,
 )
 
-MAX_MESSAGE_BYTES = 16 * 2**20
 MAX_UPLOAD_BYTES = 25 * 2**20
 KEPT_STRIKES = 10_000
-TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
-"""A fatal "handshake failure"."""
 _HOP = frozenset(
-    {
-        *(
-            "connection",
-            "keep-alive",
-            "transfer-encoding",
-            "te",
-            "trailer",
-            "upgrade",
-            "host",
-            "proxy-connection",
-        ),
-        *("accept-encoding", "content-length"),
-    }
+    [
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "host",
+        "proxy-connection",
+        "accept-encoding",
+        "content-length",
+    ]
 )
-_ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
-_SOCKET_HEADERS = (
-    "sec-websocket-key",
-    "sec-websocket-version",
-    "sec-websocket-extensions",
-    "sec-websocket-protocol",
-)
+_SOCKET_HEADERS = tuple(f"sec-websocket-{name}" for name in ("key", "version", "extensions", "protocol"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +62,20 @@ class Strike:
     verb: str
     path: str
     ordinal: int
+
+
+@dataclass(eq=False)
+class _Open:
+    """A request that is being passed on."""
+
+    request: web.Request
+    held_until_s: float = 0.0
+
+    async def passes(self) -> None:
+        """Wait while it is held."""
+        loop = asyncio.get_running_loop()
+        if (wait_s := self.held_until_s - loop.time()) > 0:
+            await asyncio.sleep(wait_s)
 
 
 @dataclass
@@ -94,6 +96,7 @@ class FaultProxy:
     strikes: deque[Strike] = field(default_factory=lambda: deque(maxlen=KEPT_STRIKES))
     on_strike: Callable[[Strike], None] = lambda _: None
     _seen: Counter[int] = field(default_factory=Counter)
+    _open: set[_Open] = field(default_factory=set)
 
     @property
     def plan(self) -> Plan:
@@ -141,6 +144,27 @@ class FaultProxy:
             finally:
                 await runner.cleanup()
 
+    def cut(self, match: Match) -> int:
+        """Reset every connection that is in use for such a request now; return how many."""
+        found = [one for one in self._open if match.fits(one.request.path)]
+        for one in found:
+            self._note("cut", one.request.path, 0)
+            endings.cut(one.request)
+        return len(found)
+
+    def hold(self, match: Match, for_s: float) -> int:
+        """Let nothing pass either way on the connections that are in use for such a request now; return how many."""
+        found = [one for one in self._open if match.fits(one.request.path)]
+        for one in found:
+            self._note("hold", one.request.path, 0)
+            one.held_until_s = asyncio.get_running_loop().time() + for_s
+        return len(found)
+
+    def _note(self, verb: str, path: str, ordinal: int) -> None:
+        strike = Strike(asyncio.get_running_loop().time(), verb, path, ordinal)
+        self.strikes.append(strike)
+        self.on_strike(strike)
+
     # --- a request --------------------------------------------------------------------------------------------
 
     def _fire(self, path: str) -> list[Fired]:
@@ -162,9 +186,7 @@ class FaultProxy:
             nonlocal told
             if not told:
                 told = True
-                strike = Strike(asyncio.get_running_loop().time(), verb, path, ordinal)
-                self.strikes.append(strike)
-                self.on_strike(strike)
+                self._note(verb, path, ordinal)
 
         return strike
 
@@ -175,30 +197,37 @@ class FaultProxy:
             match one.fault.arguments:
                 case Refuse():
                     one.strike()
-                    return _cut(request)
+                    return endings.cut(request)
                 case TlsFail():
                     one.strike()
-                    return await _alert(request)
+                    return await endings.alert(request)
                 case AcceptHang(for_s=for_s):
                     one.strike()
                     await asyncio.sleep(for_s)
-                    return _cut(request)
+                    return endings.cut(request)
                 case Blackhole(for_s=for_s):
                     one.strike()
-                    return await (_swallow(request, for_s) if is_socket else _ignore(request, for_s))
+                    return await (
+                        endings.swallow(request, for_s) if is_socket else endings.ignore(request, for_s)
+                    )
                 case Status(code=code, retry_after_s=retry_after_s):
                     one.strike()
-                    return _refusal(code, retry_after_s)
+                    return endings.refusal(code, retry_after_s)
+        passing = _Open(request)
+        self._open.add(passing)
         try:
-            return await (self._socket(request, fired) if is_socket else self._http(request, fired))
+            return await (self._socket(passing, fired) if is_socket else self._http(passing, fired))
         except aiohttp.ClientConnectorError:
             return web.json_response({"error": {"message": f"no answer from {self.vendor}"}}, status=502)
         except aiohttp.ClientConnectionResetError:
             return web.Response(status=499)  # who asked has left
+        finally:
+            self._open.discard(passing)
 
     # --- HTTP -------------------------------------------------------------------------------------------------
 
-    async def _http(self, request: web.Request, fired: list[Fired]) -> web.StreamResponse:
+    async def _http(self, passing: _Open, fired: list[Fired]) -> web.StreamResponse:
+        request = passing.request
         response: web.StreamResponse | None = None
         try:
             async with self._session.request(
@@ -213,15 +242,16 @@ class FaultProxy:
                 if not fired and answer.content_length is not None:
                     response.content_length = answer.content_length
                 await response.prepare(request)
-                async for piece in shaped(_answer(answer, whole=bool(fired)), fired, "answer"):
+                async for piece in shaped(reading.answer(answer, whole=bool(fired)), fired, "answer"):
+                    await passing.passes()
                     await response.write(piece.data)
         except ResetError:
-            return _cut(request, response)
+            return endings.cut(request, response)
         except CloseError as close:
             if close.code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE or response is None:
-                return _cut(request, response)
+                return endings.cut(request, response)
         except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError):
-            return _cut(request, response)  # the vendor itself broke off
+            return endings.cut(request, response)  # the vendor itself broke off
         assert response is not None  # noqa: S101 - what has not raised has answered
         await response.write_eof()
         return response
@@ -233,13 +263,14 @@ class FaultProxy:
         if not any(one.fault.arguments.of == "request" for one in fired):
             return await request.read()
         body = bytearray()
-        async for piece in shaped(_blocks(request.content), fired, "request"):
+        async for piece in shaped(reading.blocks(request.content), fired, "request"):
             body += piece.data
         return bytes(body)
 
     # --- WebSockets -------------------------------------------------------------------------------------------
 
-    async def _socket(self, request: web.Request, fired: list[Fired]) -> web.StreamResponse:
+    async def _socket(self, passing: _Open, fired: list[Fired]) -> web.StreamResponse:
+        request = passing.request
         offered = [
             name.strip()
             for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")
@@ -261,37 +292,8 @@ class FaultProxy:
             )
             _skew(ours, fired)
             await ours.prepare(request)
-            await self._bridge(request, ours, vendor, fired)
+            await _bridge(passing, ours, vendor, fired)
         return ours
-
-    async def _bridge(
-        self,
-        request: web.Request,
-        ours: web.WebSocketResponse,
-        vendor: aiohttp.ClientWebSocketResponse,
-        fired: list[Fired],
-    ) -> None:
-        ways = {
-            asyncio.create_task(_pump(shaped(_messages(ours), fired, "request"), vendor), name="request"),
-            asyncio.create_task(_pump(shaped(_messages(vendor), fired, "answer"), ours), name="answer"),
-        }
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            ends = await asyncio.gather(*ways, return_exceptions=True)
-        failures = [end for end in ends if isinstance(end, Exception)]
-        failure = next((end for end in failures if isinstance(end, ResetError | CloseError)), None)
-        for end in failures:
-            if not isinstance(end, ResetError | CloseError | ConnectionError):
-                raise end
-        if isinstance(failure, CloseError) and failure.code != aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
-            await ours.close(code=failure.code, message=str(failure).encode())
-        elif failure is not None or vendor.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
-            _cut(request)
-        elif not ours.closed:
-            await ours.close(code=vendor.close_code or aiohttp.WSCloseCode.OK)
 
 
 def _passed_on(headers: Any) -> dict[str, str]:
@@ -307,97 +309,44 @@ def _skew(response: web.StreamResponse, fired: list[Fired]) -> None:
             )
 
 
-def _cut(request: web.Request, begun: web.StreamResponse | None = None) -> web.StreamResponse:
-    """Reset the connection: whoever asked gets no orderly end."""
-    transport = request.transport
-    if transport is not None:
-        if (raw := transport.get_extra_info("socket")) is not None:
-            with contextlib.suppress(OSError):
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-    return begun or web.Response(status=499)
+async def _bridge(
+    passing: _Open,
+    ours: web.WebSocketResponse,
+    vendor: aiohttp.ClientWebSocketResponse,
+    fired: list[Fired],
+) -> None:
+    ways = {
+        asyncio.create_task(
+            _pump(shaped(reading.messages(ours), fired, "request"), vendor, passing), name="request"
+        ),
+        asyncio.create_task(
+            _pump(shaped(reading.messages(vendor), fired, "answer"), ours, passing), name="answer"
+        ),
+    }
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for way in ways:
+            way.cancel()
+        ends = await asyncio.gather(*ways, return_exceptions=True)
+    failures = [end for end in ends if isinstance(end, Exception)]
+    failure = next((end for end in failures if isinstance(end, ResetError | CloseError)), None)
+    for end in failures:
+        if not isinstance(end, ResetError | CloseError | ConnectionError):
+            raise end
+    if isinstance(failure, CloseError) and failure.code != aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
+        await ours.close(code=failure.code, message=str(failure).encode())
+    elif failure is not None or vendor.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
+        endings.cut(passing.request)
+    elif not ours.closed:
+        await ours.close(code=vendor.close_code or aiohttp.WSCloseCode.OK)
 
 
-async def _alert(request: web.Request) -> web.StreamResponse:
-    transport = request.transport
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.write(TLS_ALERT)
-        transport.close()
-    return web.Response(status=499)
-
-
-async def _ignore(request: web.Request, for_s: float) -> web.StreamResponse:
-    await asyncio.sleep(for_s)
-    return _cut(request)
-
-
-async def _swallow(request: web.Request, for_s: float) -> web.StreamResponse:
-    ours = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES, autoping=False, autoclose=False)
-    await ours.prepare(request)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(for_s):
-            while (await ours.receive()).type not in _ENDS:
-                pass
-            await asyncio.sleep(for_s)  # even its goodbye vanishes; it leaves by itself
-    return _cut(request, ours)
-
-
-def _refusal(code: int, retry_after_s: int | None) -> web.Response:
-    headers = {"Retry-After": str(retry_after_s)} if retry_after_s is not None else None
-    error = {"message": f"failed by the plan of faults with {code}", "type": "server_error", "code": None}
-    return web.json_response({"error": error}, status=code, headers=headers)
-
-
-async def _blocks(body: aiohttp.StreamReader) -> Pieces:
-    """Cut a body into blocks; the last is what is left."""
-    rest, first = b"", True
-    async for data in body.iter_any():
-        rest += data
-        while len(rest) >= BLOCK_BYTES:
-            yield Piece(rest[:BLOCK_BYTES], "audio", first)
-            rest, first = rest[BLOCK_BYTES:], False
-    if rest:
-        yield Piece(rest, "audio", first)
-
-
-async def _answer(answer: aiohttp.ClientResponse, *, whole: bool) -> Pieces:
-    """Yield an answer's body; in pieces where something is to happen to them, else as it comes."""
-    if not whole:
-        async for data in answer.content.iter_any():
-            yield Piece(data)
-    elif answer.content_type == "text/event-stream":
-        async for event in _events(answer.content):
-            yield event
-    elif answer.content_type == "application/json":
-        yield Piece(await answer.read(), first=True)
-    else:
-        async for block in _blocks(answer.content):
-            yield block
-
-
-async def _events(body: aiohttp.StreamReader) -> Pieces:
-    rest = b""
-    async for data in body.iter_any():
-        rest += data
-        while (at := rest.find(b"\n\n")) >= 0:
-            yield Piece(rest[: at + 2])
-            rest = rest[at + 2 :]
-    if rest:
-        yield Piece(rest)
-
-
-async def _messages(source: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> Pieces:
-    first = True
-    async for message in source:
-        if message.type is WSMsgType.TEXT:
-            yield Piece(message.data.encode(), first=first)
-        elif message.type is WSMsgType.BINARY:
-            yield Piece(message.data, "audio", first)
-        first = False
-
-
-async def _pump(pieces: Pieces, to: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:
+async def _pump(
+    pieces: Pieces, to: web.WebSocketResponse | aiohttp.ClientWebSocketResponse, passing: _Open
+) -> None:
     async for piece in pieces:
+        await passing.passes()
         # As a frame, not as a text: what was damaged need not be one.
         kind = WSMsgType.BINARY if piece.kind == "audio" else WSMsgType.TEXT
         await to.send_frame(piece.data, kind)
