@@ -58,3 +58,17 @@ def test_a_bill_told_with_the_end_is_kept() -> None:
     child._read()
     assert (child.outcome, child.failure) == ("ended", "budget")
     assert child.bill == bill().summary()
+
+
+def test_a_call_s_trouble_with_the_database_is_counted_while_it_lasts() -> None:
+    metrics = WorkerMetrics(lambda: 0, lambda: True)
+    child: Any = Child.__new__(Child)
+    child.outcome, child.failure, child.bill = None, "", None
+    child._on_trouble = metrics.store_trouble
+    child.pipe = Pipe(("trouble", {"what": "store.journal_failed"}), ("trouble", {"what": "store.away"}))
+    child._read()
+    child._read()
+    text = metrics.text().decode()
+    assert 'repartee_store_troubles_total{what="journal_failed"} 1.0' in text
+    assert 'repartee_store_troubles_total{what="away"} 1.0' in text
+    assert child.outcome is None

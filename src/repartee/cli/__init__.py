@@ -191,6 +191,35 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
 
 
 @app.command()
+def chaos(
+    case: Annotated[list[str] | None, typer.Option(help="Play only these; may be repeated.")] = None,
+    system: Annotated[list[str] | None, typer.Option(help="Call these; repartee when left out.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The short run: a few minutes.")] = False,
+    speech: Annotated[
+        Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Write what came of it to this file.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep what was heard of the agent in this folder.")
+    ] = None,
+) -> None:
+    """Break one thing in each of many calls, and tell what the caller saw, what was lost and how long it took."""
+    from repartee.cli.chaos import ChaosOptions, run_chaos  # noqa: PLC0415
+    from repartee.simulator.chaos.cases import OURS  # noqa: PLC0415
+
+    options = ChaosOptions(
+        cases=tuple(case or ()),
+        systems=tuple(system or (OURS,)),
+        quick=quick,
+        speech=speech or Path("../shared/speech"),
+        keep=keep,
+    )
+    rows = asyncio.run(run_chaos(options, write, out))
+    if any(row["verdict"] == "broken" and row["system"] == OURS for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
 def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
     """Check an agent file."""
     from repartee.agent import load_agent  # noqa: PLC0415

@@ -114,6 +114,7 @@ class _Session:
             self._timeline,
             self._clock_ms,
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
+            lambda trouble: on_event("trouble", {"what": trouble}),
         )
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
         self._callers = CallerMemory(

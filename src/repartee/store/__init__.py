@@ -3,7 +3,7 @@
 from repartee.store.reading import CallSummary, CostLine, Selection
 from repartee.store.rows import CallEnd, CallerFact, CallRow, EventRow, LedgerRow, Row, TurnRow
 from repartee.store.store import Store
-from repartee.store.writer import CallWriter
+from repartee.store.writer import CallWriter, OnTrouble, Trouble
 
 __all__ = [
     "CallEnd",
@@ -14,8 +14,10 @@ __all__ = [
     "CostLine",
     "EventRow",
     "LedgerRow",
+    "OnTrouble",
     "Row",
     "Selection",
     "Store",
+    "Trouble",
     "TurnRow",
 ]

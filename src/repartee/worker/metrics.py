@@ -43,6 +43,12 @@ class WorkerMetrics:
             "what",
         )
 
+        self._store_troubles = self._counter(
+            "repartee_store_troubles",
+            "Calls that found the database away or back, the disk for waiting rows full, or rows lost.",
+            "what",
+        )
+
     def _counter(self, name: str, help_text: str, label: str) -> Counter:
         return Counter(name, help_text, [label], registry=self._registry)
 
@@ -70,6 +76,10 @@ class WorkerMetrics:
         for what in ("call", "speech"):
             self._seconds.labels(what).inc(bill[f"{what}_s"])
         self._seconds.labels("sent").inc(bill["audio_sent_s"])
+
+    def store_trouble(self, what: str) -> None:
+        """A call tells of a trouble with the database or its disk (`store.Trouble`)."""
+        self._store_troubles.labels(what.removeprefix("store.")).inc()
 
     def text(self) -> bytes:
         """Return everything in the exposition format."""

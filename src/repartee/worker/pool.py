@@ -28,9 +28,18 @@ SILENT_S = 15.0
 
 
 class Child:
-    """One session process."""
+    """One session process.
 
-    def __init__(self, process: BaseProcess, pipe: Connection) -> None:
+    Args:
+        process: The process.
+        pipe: What it tells and is told by.
+        on_trouble: Called when it tells of a trouble that harms the operator, not the call.
+    """
+
+    def __init__(
+        self, process: BaseProcess, pipe: Connection, on_trouble: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._on_trouble = on_trouble
         self.process = process
         self.pipe = pipe
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -53,6 +62,8 @@ class Child:
         self.last_beat_s = time.monotonic()
         if name == "ready" and not self.ready.done():
             self.ready.set_result(None)
+        elif name == "trouble":
+            self._on_trouble(str(data.get("what", "")))
         elif name in ("ended", "failed"):
             self.outcome = name
             self.failure = str(data.get("reason", "")) if isinstance(data, dict) else str(data)
@@ -95,9 +106,17 @@ class Pool:
         settings: Handed to the sessions.
         agent_path: The agent file.
         on_exit: Called when a process that had a call is gone.
+        on_trouble: Called when one tells of a trouble with the database or the disk.
     """
 
-    def __init__(self, settings: Settings, agent_path: Path, on_exit: Callable[[Child], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        agent_path: Path,
+        on_exit: Callable[[Child], None],
+        on_trouble: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._on_trouble = on_trouble
         self._settings = settings
         self._agent_path = agent_path
         self._on_exit = on_exit
@@ -132,7 +151,7 @@ class Pool:
         # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
         await asyncio.to_thread(process.start)
         theirs.close()
-        child = Child(process, ours)
+        child = Child(process, ours, self._on_trouble)
         self._idle.add(child)
         watcher = asyncio.create_task(self._watch(child), name="watch")
         self._watchers.add(watcher)

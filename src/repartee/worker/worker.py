@@ -47,7 +47,7 @@ class Worker:
 
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
-        self._pool = Pool(config.settings, config.agent_path, self._call_over)
+        self._pool = Pool(config.settings, config.agent_path, self._call_over, self._store_trouble)
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._jobs: dict[str, str] = {}
         self._accepted: set[str] = set()
@@ -235,6 +235,9 @@ class Worker:
                 "" if good else child.failure or f"the session process ended with {child.process.exitcode}"
             )
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
+
+    def _store_trouble(self, what: str) -> None:
+        self.metrics.store_trouble(what)
 
     async def _job_status(self, job_id: str, status: proto.JobStatus, error: str = "") -> None:
         await self._send(update_job=proto.UpdateJobStatus(job_id=job_id, status=status, error=error))

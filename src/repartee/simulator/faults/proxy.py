@@ -31,18 +31,10 @@ from repartee.simulator.faults.shaping import (
 MAX_UPLOAD_BYTES = 25 * 2**20
 KEPT_STRIKES = 10_000
 _HOP = frozenset(
-    [
-        "connection",
-        "keep-alive",
-        "transfer-encoding",
-        "te",
-        "trailer",
-        "upgrade",
-        "host",
-        "proxy-connection",
-        "accept-encoding",
-        "content-length",
-    ]
+    {
+        *("connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"),
+        *("proxy-connection", "accept-encoding", "content-length"),
+    }
 )
 _SOCKET_HEADERS = tuple(f"sec-websocket-{name}" for name in ("key", "version", "extensions", "protocol"))
 
