@@ -28,7 +28,7 @@ from repartee.settings import Settings
 from repartee.simulator import postgres
 from repartee.simulator.caller import Caller, Invitation
 from repartee.simulator.chaos.cases import FIRST, LAST, OURS, Case, chosen
-from repartee.simulator.chaos.judge import Turn, Verdict, judge, seen
+from repartee.simulator.chaos.judge import Heard, Turn, Verdict, judge, seen
 from repartee.simulator.chaos.play import Played, play
 from repartee.simulator.chaos.scene import Scene
 from repartee.simulator.faults import FaultProxy
@@ -113,6 +113,8 @@ class _Stage:
     state: Path | None = None
     server: postgres.Server | None = None
     spool: Path | None = None
+    logged: int = 0
+    """So much of the log was read for the cases before."""
 
 
 async def run_chaos(options: ChaosOptions, write: Path | None, out: Console) -> list[Row]:
@@ -220,7 +222,7 @@ async def _ours(
         stage.store_url = variables["REPARTEE_DATABASE_URL"] = stage.server.new_database()
     if case.needs == "small-disk":
         stage.spool = stack.enter_context(_small_disk(state / "spool"))
-    if case.needs == "one-call":
+    if case.needs == "two-calls":
         variables["REPARTEE_MAX_CALLS"] = "2"
     running = await stack.enter_async_context(instance(file, state, variables))
     stage.system = _Us(running)
@@ -267,7 +269,12 @@ async def _conduct(options: ChaosOptions, case: Case, stage: _Stage, items: Mapp
     stage.proxy.strikes.clear()
     bill = stage.simulator.desk.bill
     bill.reset()
-    played = await play(case, scene, items, lambda: [e.text for e in bill.entries if e.stage == "tts"])
+    try:
+        played = await play(case, scene, items, lambda: [e.text for e in bill.entries if e.stage == "tts"])
+    except (MediaError, TimeoutError) as error:
+        return _unplayed(case, stage.system.name, f"the call could not be made: {error or 'no answer'}")
+    if len(played.turns) < 2:
+        return _unplayed(case, stage.system.name, "the call ended before the fault")
     if options.keep is not None:
         await asyncio.to_thread(_keep, options.keep, case, stage.system.name, played)
     notes = dict(scene.notes)
@@ -278,10 +285,19 @@ async def _conduct(options: ChaosOptions, case: Case, stage: _Stage, items: Mapp
     return _row(case, stage.system.name, verdict, scene.struck_s, notes)
 
 
+def _unplayed(case: Case, system: str, why: str) -> Row:
+    nothing = Heard(
+        "the call ended", 0, 0, 0, ordered=True, foreign=0, first_s=None, silent_s=None, last_s=None
+    )
+    return _row(case, system, Verdict(nothing, None, None, None, (why,)), 0.0, {})
+
+
 def _row(case: Case, system: str, verdict: Verdict, struck_s: float | None, notes: Mapping[str, Any]) -> Row:
     broken = [*verdict.broken, *notes.get("broken", ())]
     if struck_s is None:
         broken.append("the fault was not felt")
+    if silent := sum(other == "silence" for other in notes.get("others", ())):
+        broken.append(f"{silent} others who called heard nothing at all")
     held = not broken
     return {
         "system": system,
@@ -306,18 +322,23 @@ def _kept(stage: _Stage, case: Case, played: Played, items: Mapping[str, Item]) 
     assert stage.store_url is not None  # noqa: S101 - asked by the caller
     assert stage.state is not None  # noqa: S101 - ours has one
     said = [items[name].text for name in (FIRST, case.question, LAST)]
-    notes: dict[str, Any] = {"log": _logged(stage.state / "output.log")}
+    told = _told(stage)
+    broken = [f"the log does not tell of it: {case.tells}"] if case.tells and case.tells not in told else []
+    broken += ["rows were lost"] if "store.rows_lost" in told else []
+    notes: dict[str, Any] = {"log": told, "broken": broken}
     store = Store.open(stage.store_url, spool=stage.state / "spool")
     try:
         call = next((kept.call for kept in store.calls() if kept.call.room == played.room), None)
         if call is None:
-            return notes | {"broken": ["the records know nothing of the call"]}
+            return notes | {"broken": [*broken, "the records know nothing of the call"]}
         kept = store.turns(call.call_id)
         notes["reason"] = call.reason
     finally:
         store.close()
     for turn, words in zip(played.turns, said, strict=False):
         _compare(turn, words, [(row.user_text, row.heard_text) for row in kept])
+    if case.loses_answer:
+        played.turns[1].kept = None
     return notes
 
 
@@ -327,11 +348,12 @@ def _compare(turn: Turn, words: str, kept: list[tuple[str, str]]) -> None:
     turn.kept = " ".join(heard for _, heard in mine)
 
 
-def _logged(log: Path) -> list[str]:
-    """Return the kinds of trouble the log tells of."""
-    text = log.read_text(encoding="utf-8", errors="replace")
-    told = re.findall(r'"event": "([a-z_.]+)", [^\n]*"level": "(?:warning|error)"', text)
-    return sorted(set(told))
+def _told(stage: _Stage) -> list[str]:
+    """Return the kinds of trouble the log tells of since it was last asked."""
+    assert stage.state is not None  # noqa: S101 - ours has one
+    log = (stage.state / "output.log").read_bytes()
+    text, stage.logged = log[stage.logged :].decode(errors="replace"), len(log)
+    return sorted(set(re.findall(r'"event": "([a-z_.]+)", [^\n]*"level": "(?:warning|error)"', text)))
 
 
 def _keep(folder: Path, case: Case, system: str, played: Played) -> None:

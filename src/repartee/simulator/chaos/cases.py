@@ -17,7 +17,7 @@ from repartee.simulator.chaos.scene import Act, vendors
 from repartee.simulator.faults import Fault, Match
 
 When = Literal["before", "speaking", "answering"]
-Need = Literal["postgres", "small-disk", "one-call"]
+Need = Literal["postgres", "small-disk", "two-calls", "livekit"]
 OURS = "repartee"
 FIRST, SHORT, LONG, LAST = (
     "aiewf/turn_001.flac",
@@ -54,6 +54,8 @@ class Case:
         needs: What must stand around the call.
         systems: Who can be put through it; none means all.
         quick: Whether it is part of the short run.
+        tells: What the log must say.
+        loses_answer: Whether the records may lack what was heard of the turn that was hit.
         expected: Why it is not kept today; empty when it is.
     """
 
@@ -68,6 +70,8 @@ class Case:
     needs: Need | None = None
     systems: tuple[str, ...] = ()
     quick: bool = False
+    tells: str = ""
+    loses_answer: bool = False
     expected: str = ""
 
     def takes(self, system: str) -> bool:
@@ -78,6 +82,7 @@ class Case:
 NO_FAILOVER = "no second rung is asked yet"
 NO_HANDOVER = "a call ends with its process; another does not take over yet"
 NO_RECONNECT = "the call ends with the LiveKit server's memory of it"
+NO_ADMISSION = "a caller for whom there is no room gets a token, and nobody comes"
 CASES: tuple[Case, ...] = (
     Case(
         "stt-error",
@@ -202,6 +207,7 @@ CASES: tuple[Case, ...] = (
         after_s=1.0,
         patience_s=25.0,
         quick=True,
+        loses_answer=True,
         expected=NO_HANDOVER,
     ),
     Case(
@@ -218,6 +224,7 @@ CASES: tuple[Case, ...] = (
         when="answering",
         after_s=1.0,
         patience_s=25.0,
+        needs="livekit",
         expected=NO_RECONNECT,
     ),
     Case(
@@ -225,6 +232,7 @@ CASES: tuple[Case, ...] = (
         "PostgreSQL is stopped for 30 s",
         scene.without_database(30.0),
         needs="postgres",
+        tells="store.away",
         systems=(OURS,),
     ),
     Case(
@@ -232,6 +240,7 @@ CASES: tuple[Case, ...] = (
         "PostgreSQL is stopped for 8 s",
         scene.without_database(8.0),
         needs="postgres",
+        tells="store.away",
         systems=(OURS,),
         quick=True,
     ),
@@ -240,6 +249,7 @@ CASES: tuple[Case, ...] = (
         "the disk for waiting rows (1 MiB) is full",
         scene.fill_spool,
         needs="small-disk",
+        tells="store.journal_failed",
         systems=(OURS,),
     ),
     Case(
@@ -255,8 +265,9 @@ CASES: tuple[Case, ...] = (
         scene.crowd(3),
         when="answering",
         after_s=0.3,
-        needs="one-call",
+        needs="two-calls",
         systems=(OURS,),
+        expected=NO_ADMISSION,
     ),
 )
 

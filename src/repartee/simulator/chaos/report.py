@@ -18,9 +18,10 @@ def tables(report: dict[str, Any]) -> str:
         (row for row in rows.values() if row["system"] == OURS), key=lambda row: order.index(row["case"])
     )
     kept = sum(row["verdict"] == "held" for row in mine)
+    latency = report["profile"].removeprefix("fixed:")
     text = f"""
-{len(mine)} faults, each in the second of three turns of a real call; {kept} keep every promise. Vendors at {report["profile"].removeprefix("fixed:")} ms
-(transcript, first token, first audio), {report["machine"]}.
+{len(mine)} faults, each in the second of three turns of a real call; in {kept} of them every promise is kept. Vendors
+at {latency} ms (transcript, first token, first audio), {report["machine"]}.
 
 | fault | seen by the caller | added silence, s | heard again after, s | lost | said twice | |
 |---|---|---|---|---|---|---|
