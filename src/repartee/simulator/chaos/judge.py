@@ -16,7 +16,7 @@ from repartee.simulator import meter
 
 LEAST_SILENCE_S = 0.6
 """Shorter is a pause of the voice."""
-LATER_S = 1.0
+LATER_S = 2.0
 """A later turn that takes so much longer than the first has not recovered."""
 APOLOGY = re.compile(r"sorry|apolog|trouble|problem|moment", re.IGNORECASE)
 Outcome = Literal["answered", "answered in part", "apology", "silence", "the call ended"]
