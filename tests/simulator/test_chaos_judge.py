@@ -127,7 +127,7 @@ def test_the_order_is_looked_at() -> None:
 
 
 def test_an_answer_to_something_else_is_found() -> None:
-    verdict = judge(whole(at_12_7=said(*DURING), at_18_0=said(333)), turns(), 12.5)
+    verdict = judge(whole(at_12_7=said(*DURING), at_18_0=said(357)), turns(), 12.5)
     assert verdict.broken == ("1 numbers were heard that belong to no answer of this turn",)
 
 

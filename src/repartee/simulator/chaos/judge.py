@@ -75,7 +75,7 @@ class Heard:
 def heard_of(tape: meter.Sound, turn: Turn, *, over: bool = False) -> Heard:
     """Return what was heard after a turn; `over` when the call ended in it."""
     spans = [s for s in meter.sounds(tape) if turn.end_s - 0.05 <= s.start_s < turn.until_s]
-    codes = [c.number for c in meter.codes(tape, turn.start_s, turn.until_s)]
+    codes = [c.number for c in meter.numbers(tape, turn.numbers, turn.start_s, turn.until_s)]
     mine = [number for number in codes if number in turn.numbers]
     first = list(dict.fromkeys(mine))
     lost = len(turn.numbers) - len(first)
@@ -197,7 +197,8 @@ def _records(turns: tuple[Turn, Turn, Turn | None], tape: meter.Sound) -> list[s
     for turn in turns:
         if turn is None or turn.kept is None:
             continue
-        heard = {c.number for c in meter.codes(tape, turn.start_s, turn.until_s)} & set(turn.numbers)
+        heard = {c.number for c in meter.numbers(tape, turn.numbers, turn.start_s, turn.until_s)}
+        heard &= set(turn.numbers)
         kept = {int(n) for n in re.findall(r"\b\d{3}\b", turn.kept)} & set(turn.numbers)
         if len(heard ^ kept) > (0 if len(heard) in {0, len(turn.numbers)} else 1):
             broken.append(f"the records have {len(kept)} parts of an answer of which {len(heard)} were heard")
