@@ -171,7 +171,8 @@ def compare(rows: Iterable[Row], bill: Bill, *, prompt_tokens_off: int = PROMPT_
         (account.ours if usage.billed and row.cost != 0 else account.free).append(usage)
     for entry in bill.entries:
         found.theirs += Decimal(str(entry.usd))
-        (realtime if entry.vendor == REALTIME else accounts[entry.request_id]).theirs.append(entry)
+        name = entry.request_id.partition(AGAIN)[0]
+        (realtime if entry.vendor == REALTIME else accounts[name]).theirs.append(entry)
     for account in accounts.values():
         found.cut += account.cut
         found.in_flight += account.in_flight if account.cut else 0

@@ -19,7 +19,7 @@ Asked = Literal["nothing", "answer", "digits"]
 """What the agent asked for last: numbers and spelled words come in groups, and a bare "yes" is a whole answer only to
 a question."""
 
-Line = Literal["trouble", "not_heard", "goodbye", "budget"]
+Line = Literal["trouble", "not_heard", "goodbye", "budget", "cut_off"]
 """Fixed sentences spoken without asking the model; their words depend on the agent's language."""
 
 EndReason = Literal[

@@ -46,6 +46,13 @@ class Settings(BaseSettings):
     #: Any OpenAI-compatible chat server (Ollama, vLLM, llama.cpp); probed when no OpenAI key is there.
     llm_base_url: str = "http://127.0.0.1:11434/v1"
     llm_api_key: SecretStr | None = None
+    #: Requests at once that the vendor's plan allows, by the plan's name or as a number.
+    elevenlabs_plan: str | None = None
+    cartesia_plan: str | None = None
+    #: This machine's own models stand by for vendors that fail.
+    standby: bool = Field(default=True, validation_alias="repartee_standby")
+    #: Shares what is known of the vendors among machines; unset: each machine finds out for itself.
+    redis_url: SecretStr | None = Field(default=None, validation_alias="repartee_redis_url")
 
     # This process.
     agent: Path = Field(default=Path("agents/front-desk.yaml"), validation_alias="repartee_agent")

@@ -324,15 +324,16 @@ class TestVoice:
         self, desk: Desk, simulator: Simulator
     ) -> None:
         """The SDK raises errors of httpx2, not httpx, from a stream that breaks."""
-        simulator.desk.faults.append(Fault("tts", "cut", 1))
+        simulator.desk.faults.append(Fault("tts", "cut", 2))
         async with asyncio.timeout(10):
             frames = [
                 frame async for frame in self.voice(desk).run_tts("A long sentence, cut in the middle.", "c")
             ]
         assert isinstance(frames[0], TTSAudioRawFrame)
         assert isinstance(frames[-1], ErrorFrame)
-        (usage,) = desk.usages
-        assert (usage.outcome, usage.billed) == ("failed", True), "what had been made was made"
+        assert [(usage.outcome, usage.billed) for usage in desk.usages] == [("failed", True)] * 2, (
+            "what had been made was made"
+        )
 
 
 def test_usage_is_asked_for_in_every_stream() -> None:

@@ -78,6 +78,7 @@ class Child:
         self.spec = spec
         self.outcome: str | None = "ended"
         self.bill: dict[str, object] | None = None
+        self.providers: list[tuple[str, str, str, int]] = []
         self.failure = ""
         self.stopped = asyncio.Event()
         self.process = type("Process", (), {"exitcode": -9})()

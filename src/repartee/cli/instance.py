@@ -82,6 +82,8 @@ def own_environment(
         "REPARTEE_LIVEKIT_UDP_PORT": str(udp),
         # No model of the person who runs this shall take part.
         "LLM_BASE_URL": "http://127.0.0.1:9/v1",
+        # Vendors are measured and tested alone, without this machine's models beside them.
+        "REPARTEE_STANDBY": "false",
         **(variables or {}),
     }
 

@@ -16,7 +16,7 @@ from repartee.cli.kept_calls import bill_of_no_call, kept_calls
 from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
-from repartee.providers.ladder import summary_model
+from repartee.providers.ladder import Stage, summary_model
 from repartee.providers.ondevice import SpeechHost
 from repartee.providers.prepared_voice import preparing_voice
 from repartee.server import Site, create_app
@@ -123,10 +123,10 @@ async def _register(
 
 @contextlib.asynccontextmanager
 async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
-    if not ladder.needs_speech_host and not ladder.meaning:
+    if not ladder.uses_speech_host and not ladder.meaning:
         yield None
         return
-    async with SpeechHost.start(speech=ladder.needs_speech_host) as host:
+    async with SpeechHost.start(speech=ladder.uses_speech_host) as host:
         yield host.url
 
 
@@ -190,8 +190,12 @@ def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:
     out.print(
         f"\n[bold]{agent.name}[/bold] is on the line: [bold cyan]{address}[/bold cyan]\n", soft_wrap=True
     )
-    for name, rung in (("hearing", ladder.stt), ("thinking", ladder.llm), ("speaking", ladder.tts)):
+    stages: tuple[tuple[str, Stage], ...] = (("hearing", "stt"), ("thinking", "llm"), ("speaking", "tts"))
+    for name, stage in stages:
+        rung, *then = ladder.rungs(stage)
         out.print(f"  {name:9} {rung.label}", soft_wrap=True)
+        if then:
+            out.print(f"  {'':9} [dim]if it fails: {', '.join(r.label for r in then)}[/dim]", soft_wrap=True)
         if rung.lost:
             out.print(f"  {'':9} [dim]lost: {rung.lost}[/dim]", soft_wrap=True)
         if rung.climb:

@@ -270,6 +270,11 @@ class Attempt:
             return True
         return self._ended(error)
 
+    async def leave(self, *, done: bool) -> None:
+        """End it where it was no context: it is done, or was given up by us; one that has failed has failed."""
+        await self._stack.aclose()
+        self._tell("done" if done else "given_up")
+
     def _ended(self, error: BaseException) -> bool:
         if not isinstance(error, (*PROVIDER_ERRORS, ProviderError)):
             self._tell("given_up")

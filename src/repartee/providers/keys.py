@@ -36,9 +36,21 @@ async def check_keys(settings: Settings, ladder: Ladder) -> None:
     """
     rungs = (ladder.stt, ladder.llm, ladder.tts, ladder.small)
     vendors = sorted({rung.provider.removesuffix("-realtime") for rung in rungs if rung is not None})
-    questions = [question for vendor in vendors if (question := _question(settings, vendor))]
+    standing_by = sorted({rung.provider for then in ladder.then.values() for rung in then} - set(vendors))
     async with httpx.AsyncClient(timeout=CHECK_S) as client:
-        await asyncio.gather(*(_ask(client, question) for question in questions))
+        needed = [_ask(client, question) for vendor in vendors if (question := _question(settings, vendor))]
+        spare = [
+            _warn(client, question) for vendor in standing_by if (question := _question(settings, vendor))
+        ]
+        await asyncio.gather(*needed, *spare)
+
+
+async def _warn(client: httpx.AsyncClient, question: _Question) -> None:
+    """Ask a vendor that only stands by: a wrong key is told, and no reason not to start."""
+    try:
+        await _ask(client, question)
+    except ConfigError as error:
+        log.warning("provider.standby_key_refused", variable=question.variable, error=str(error))
 
 
 def _question(settings: Settings, vendor: str) -> _Question | None:

@@ -12,32 +12,19 @@ from decimal import Decimal
 from typing import Any
 
 from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStoppedFrame
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
-from pipecat.services.tts_service import WebsocketTTSService
 
-from repartee.providers.frames import ReplyFrame
 from repartee.providers.metering import Meter, Record, about
+from repartee.providers.socket_voice import SocketVoice
 from repartee.providers.transcribers import FinalizingRealtimeSTT
 
 REALTIME_BYTES_PER_S = 48_000
 """24 kHz, 16 bit, mono."""
 
 
-class ForReplies(FrameProcessor):
-    """Mixed into a service: knows which reply the frames that come now belong to."""
-
-    reply_id: int | None = None
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Take note of a reply's beginning; everything goes on as it was."""
-        if isinstance(frame, ReplyFrame):
-            self.reply_id = frame.reply_id
-        await super().process_frame(frame, direction)
-
-
-class MeteredContexts(ForReplies, WebsocketTTSService):
+class MeteredContexts(SocketVoice):
     """Mixed into a voice that speaks contexts: one record for each, of the characters it was sent."""
 
     meter: Meter
@@ -106,6 +93,10 @@ class MeteredCartesia(MeteredContexts, CartesiaTTSService):
         if isinstance(frame, TTSStoppedFrame) and frame.context_id not in self._answered:
             self._over(str(frame.context_id), answered=False)
         await super().push_frame(frame, direction)
+
+    async def _receive_messages(self) -> None:
+        # Pipecat connects again in here, where nobody learns that what was being spoken is lost.
+        await self._process_messages()
 
     def _build_msg(self, text: str = "", *args: Any, **kwargs: Any) -> Any:
         # Built to be sent in the same breath.

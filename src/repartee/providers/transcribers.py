@@ -41,6 +41,7 @@ from repartee.providers.frames import (
     VoicePausedFrame,
     VoiceStartedFrame,
 )
+from repartee.providers.hearing import Transcriber
 from repartee.providers.metering import about
 
 TRAILING_SILENCE_S = 0.2
@@ -137,11 +138,19 @@ class PiecewiseSTT(OpenAISTTService):
 
     Args:
         client: The client every call of this process shares.
+        transcriber: The recognisers a piece may be heard by; None is this server alone, unwatched.
         after_pause_s: A pause must last this much longer than it took to find. More where a wrong start costs
             processor time that the right one then lacks.
     """
 
-    def __init__(self, client: AsyncOpenAI, *, after_pause_s: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        transcriber: Transcriber | None = None,
+        *,
+        after_pause_s: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             api_key=client.api_key,
             base_url=str(client.base_url),
@@ -150,6 +159,7 @@ class PiecewiseSTT(OpenAISTTService):
             **kwargs,
         )
         self._client = client
+        self._transcriber = transcriber
         self._after_pause_s = after_pause_s
         self._piece: PieceBuffer | None = None
         self._attempts: dict[int, asyncio.Task[None]] = {}
@@ -243,6 +253,11 @@ class PiecewiseSTT(OpenAISTTService):
                         await self.push_error_frame(frame)
                     case _:
                         pass
+
+    async def _transcribe(self, audio: bytes) -> Any:
+        if self._transcriber is None:
+            return await super()._transcribe(audio)
+        return await self._transcriber.transcribe(audio)
 
     async def _cancel_attempts(self) -> None:
         for attempt in list(self._attempts.values()):

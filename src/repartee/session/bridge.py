@@ -55,6 +55,7 @@ from repartee.events import (
     OpenTurn,
     ReleaseReply,
     RememberUser,
+    ReplyAudible,
     ReplyFailed,
     ReplyFinished,
     RestoreVoice,
@@ -77,6 +78,7 @@ from repartee.providers.frames import (
     VoicePausedFrame,
     VoiceStartedFrame,
 )
+from repartee.providers.patience import REPLY_S
 from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
 from repartee.session.parts import OnOffer, Parts, Script
 from repartee.session.shown import live_reply, mark_name, shown_state, user_turn
@@ -235,6 +237,10 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
                 parts.history.remember_heard(heard := parts.gate.close(event.reply_id))
                 self._replied(event.reply_id, heard, heard)
+            case ReplyAudible():
+                # It is heard: what is still made for it has a time of its own, piece by piece.
+                parts.budget.end()
+                parts.timeline.mark(mark_name(event), event.at_ms)
             case WordsGuessed():
                 pass  # many, and only the ones acted upon matter
             case CallerJoined():
@@ -290,13 +296,14 @@ class Bridge(FrameProcessor):
                 await self._speak(reply_id, self._script.greeting)
             case SpeakLine(reply_id, line):
                 parts.timeline.mark("line", reply_id=reply_id, line=line)
-                await self._speak(reply_id, self._script.lines[line])
+                await self._speak(reply_id, self._script.lines[line], is_line=True)
             case ReleaseReply(reply_id):
                 parts.timeline.mark("reply.released", reply_id=reply_id)
                 parts.permits.release(reply_id)
                 parts.gate.release(reply_id)
                 await parts.clauses.allow(reply_id)
             case CancelReply(reply_id):
+                parts.budget.end()
                 parts.permits.cancel(reply_id)
                 made, heard = parts.gate.made(reply_id), parts.gate.cancel(reply_id)
                 parts.ledger.cancelled(reply_id, heard)
@@ -312,6 +319,7 @@ class Bridge(FrameProcessor):
 
     async def _ask_model(self, command: StartReply) -> None:
         parts, reply_id, text = self.parts, command.reply_id, command.text
+        parts.budget.begin(REPLY_S)
         parts.gate.open(reply_id, held=command.held)
         parts.permits.open(reply_id, held=command.held, turn_id=command.turn_id, text=text)
         offer = self._tools if isinstance(self._tools, OnOffer) else None
@@ -321,8 +329,9 @@ class Bridge(FrameProcessor):
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 
-    async def _speak(self, reply_id: int, text: str) -> None:
-        self.parts.gate.open(reply_id, held=False)
+    async def _speak(self, reply_id: int, text: str, *, is_line: bool = False) -> None:
+        self.parts.budget.begin(REPLY_S)
+        self.parts.gate.open(reply_id, held=False, is_line=is_line)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id))
         await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
         await self.push_frame(ReplyEndFrame(reply_id=reply_id))

@@ -27,7 +27,8 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.policies import asked_for
-from repartee.events import Event, ReplyAudible, ReplyFinished
+from repartee.events import Event, ReplyAudible, ReplyFailed, ReplyFinished
+from repartee.providers.frames import OtherVoiceFrame, VoiceLostFrame
 from repartee.session.frames import AsideFrame, KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
@@ -92,9 +93,10 @@ class ReplyGate(FrameProcessor):
 
     # --- what the bridge calls --------------------------------------------------------------------------------
 
-    def open(self, reply_id: int, *, held: bool) -> None:
-        """Expect a reply; while `held`, keep it silent."""
-        self._replies[reply_id] = SpokenReply(reply_id, self._sink.sample_rate_hz, released=not held)
+    def open(self, reply_id: int, *, held: bool, is_line: bool = False) -> None:
+        """Expect a reply; while `held`, keep it silent. A line whose voice is lost is not followed by another."""
+        reply = SpokenReply(reply_id, self._sink.sample_rate_hz, released=not held, is_line=is_line)
+        self._replies[reply_id] = reply
 
     def release(self, reply_id: int) -> None:
         """Let a held reply be heard."""
@@ -174,6 +176,9 @@ class ReplyGate(FrameProcessor):
             case TTSStartedFrame() | TTSTextFrame() | AggregatedTextFrame() | AsideFrame():
                 if reply := self._current():
                     self._text(reply, frame)
+            case VoiceLostFrame() | OtherVoiceFrame():
+                if reply := self._current():
+                    self._text(reply, frame)
             case _:
                 pass
         await self.push_frame(frame, direction)
@@ -231,6 +236,10 @@ class ReplyGate(FrameProcessor):
                 reply.end_sentence()
             case AggregatedTextFrame() if frame.will_be_spoken:
                 reply.begin_sentence(frame.text)
+            case VoiceLostFrame():
+                reply.lose(frame.spoken)
+            case OtherVoiceFrame():
+                reply.other_voice = True
             case _:
                 pass
 
@@ -284,9 +293,13 @@ class ReplyGate(FrameProcessor):
             return
         if reply.audible:
             self._on_progress(reply.reply_id, reply.full_text(asides=True), True)
-            if self.on_heard and not reply.has_aside:
+            if self.on_heard and not reply.has_aside and not reply.other_voice:
                 self.on_heard(reply.reply_id, reply.full_text(), bytes(reply.pcm))
             await self.broadcast_frame(BotStoppedSpeakingFrame)
+        if reply.lost and not reply.is_line:
+            reply.released = False
+            self._submit(ReplyFailed(self._clock_ms(), reply.reply_id))
+            return
         asked = asked_for(reply.full_text())
         self._submit(ReplyFinished(self._clock_ms(), reply.reply_id, asked))
         # Kept until the bridge has read it: `heard` of a finished reply is its whole text.

@@ -9,6 +9,7 @@ from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 
 from repartee.conversation.history import History
 from repartee.events import Line
+from repartee.providers.deadline import TurnBudget
 from repartee.session.clauses import Clauses
 from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
@@ -40,6 +41,7 @@ class Parts:
     remembering: Remembering | None = None
     ledger: Ledger = field(default_factory=Ledger)
     record: CallRecord | None = None
+    budget: TurnBudget = field(default_factory=TurnBudget)
 
 
 @runtime_checkable

@@ -21,9 +21,11 @@ from repartee.conversation import Endpointing, Patience, Policies, Speculation
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, TextTyped
 from repartee.providers import Ladder, choose_ladder
+from repartee.providers.deadline import TurnBudget
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
 from repartee.providers.metering import Meter
+from repartee.providers.patience import Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
@@ -48,6 +50,7 @@ from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
+from repartee.session.troubles import Troubles
 from repartee.session.wire import Wire
 from repartee.settings import Settings
 from repartee.telemetry.timeline import Timeline
@@ -116,6 +119,10 @@ class _Session:
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
             lambda trouble: on_event("trouble", {"what": trouble}),
         )
+        self._troubles = Troubles(self._timeline.mark, kept.health)
+        self._failsafe = Failsafe(
+            kept.health, TurnBudget(), self._troubles.watch, lines_for(self._agent.language)["cut_off"]
+        )
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
@@ -130,11 +137,18 @@ class _Session:
         try:
             reason = await self._take()
         finally:
+            self._troubles.close()
             await self._books.aclose(reason)
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
         self._on_event(
-            "ended", {"reason": reason, "at_ms": self._clock_ms(), "bill": self._books.ledger.bill.summary()}
+            "ended",
+            {
+                "reason": reason,
+                "at_ms": self._clock_ms(),
+                "bill": self._books.ledger.bill.summary(),
+                "providers": self._troubles.summary(),
+            },
         )
         return reason
 
@@ -158,7 +172,9 @@ class _Session:
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
             shorter=self._books.budget.shorter,
+            failsafe=self._failsafe,
         )
+        self._troubles.about(kit.models)
         self._bridge = Bridge(
             policies=_policies(agent),
             script=Script(agent.greeting, lines),
@@ -256,6 +272,7 @@ class _Session:
             self._remembering,
             books.ledger,
             books.record,
+            self._failsafe.budget,
         )
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)

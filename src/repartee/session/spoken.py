@@ -51,6 +51,12 @@ class SpokenReply:
     sample_rate_hz: int
     released: bool = False
     lowered: bool = False
+    is_line: bool = False
+    """A fixed sentence of our own."""
+    other_voice: bool = False
+    """Some of it is not of the agent's own voice."""
+    lost: bool = False
+    """No voice goes on with it."""
     arrived: bool = False
     """Audio of it has come."""
     trimmed: int = 0
@@ -83,8 +89,17 @@ class SpokenReply:
         self.position += len(chunk) // 2
         return chunk
 
+    def lose(self, spoken: int) -> None:
+        """No voice goes on: of the newest text so many characters were spoken, and nothing follows."""
+        self.lost = True
+        if self.sentences and self.sentences[-1].end is None:
+            self.sentences[-1].text = self.sentences[-1].text[:spoken]
+            self.end_sentence()
+
     def begin_sentence(self, text: str) -> None:
         """The audio that follows speaks this text."""
+        if self.lost:
+            return
         self.end_sentence()
         self.sentences.append(Sentence(text, self.samples, aside=self.in_aside))
 

@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from repartee.providers.breakers import State
+from repartee.providers.shared import BreakerKey
+
+STATES: tuple[State, ...] = ("closed", "half_open", "open", "refused")
+
+
+class _BreakerCollector:
+    """Reads the breakers when somebody asks: they follow from what all calls have found out."""
+
+    def __init__(self, breakers: Callable[[], Mapping[BreakerKey, State]]) -> None:
+        self._breakers = breakers
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield one gauge for each breaker."""
+        family = GaugeMetricFamily(
+            "repartee_provider_breaker",
+            "0 closed, 1 half open, 2 open, 3 the key is refused.",
+            labels=["provider", "model", "operation"],
+        )
+        worst: dict[tuple[str, str, str], int] = {}
+        for key, state in self._breakers().items():
+            labels = key.provider, key.model, key.operation
+            worst[labels] = max(worst.get(labels, 0), STATES.index(state))
+        for labels, value in worst.items():
+            family.add_metric(list(labels), value)
+        yield family
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Return nothing: what there is is only known when it is asked for."""
+        return []
 
 
 class WorkerMetrics:
@@ -15,12 +47,26 @@ class WorkerMetrics:
     Args:
         calls: Returns the calls in progress.
         registered: Returns whether LiveKit knows the worker.
+        breakers: Returns how the breakers of this machine's providers stand.
     """
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self, calls: Callable[[], int], registered: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        calls: Callable[[], int],
+        registered: Callable[[], bool],
+        breakers: Callable[[], Mapping[BreakerKey, State]] | None = None,
+    ) -> None:
         self._registry = CollectorRegistry()
+        if breakers is not None:
+            self._registry.register(_BreakerCollector(breakers))
+        self._provider_failures = Counter(
+            "repartee_provider_failures",
+            "Requests to providers that failed.",
+            ["provider", "stage", "why"],
+            registry=self._registry,
+        )
         active = Gauge("repartee_calls_active", "Calls in progress or promised.", registry=self._registry)
         active.set_function(calls)
         known = Gauge("repartee_worker_registered", "1 while LiveKit sends jobs.", registry=self._registry)
@@ -80,6 +126,11 @@ class WorkerMetrics:
     def store_trouble(self, what: str) -> None:
         """A call tells of a trouble with the database or its disk (`store.Trouble`)."""
         self._store_troubles.labels(what.removeprefix("store.")).inc()
+
+    def provider_failures(self, failures: Iterable[tuple[str, str, str, int]]) -> None:
+        """A call that is over has told what failed (`session.troubles.Failures`)."""
+        for provider, stage, why, count in failures:
+            self._provider_failures.labels(provider, stage, why).inc(count)
 
     def text(self) -> bytes:
         """Return everything in the exposition format."""

@@ -47,6 +47,8 @@ class Child:
         self.outcome: str | None = None
         self.failure = ""
         self.bill: dict[str, Any] | None = None
+        self.providers: list[tuple[str, str, str, int]] = []
+        """What failed during the call (`session.troubles.Failures`)."""
         self.last_beat_s = time.monotonic()
         self.spec: SessionSpec | None = None
         loop = asyncio.get_running_loop()
@@ -69,6 +71,7 @@ class Child:
             self.failure = str(data.get("reason", "")) if isinstance(data, dict) else str(data)
             if isinstance(data, dict) and "bill" in data:
                 self.bill = data["bill"]
+                self.providers = data.get("providers", [])
 
     def _gone(self) -> None:
         loop = asyncio.get_running_loop()

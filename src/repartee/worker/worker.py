@@ -16,6 +16,7 @@ from livekit.protocol import agent as proto
 from livekit.protocol import models
 
 from repartee.errors import CapacityError, MediaError
+from repartee.providers.health import open_health
 from repartee.session import SessionSpec
 from repartee.settings import Settings
 from repartee.version import VERSION
@@ -56,7 +57,8 @@ class Worker:
         self._access = LiveKitAccess("", "", "")
         self._speech_url: str | None = None
         self.registered = asyncio.Event()
-        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set)
+        health = open_health(config.data_dir)
+        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set, health.breakers.states)
 
     @property
     def calls(self) -> int:
@@ -228,6 +230,7 @@ class Worker:
         self.metrics.ended(child.outcome or "crashed")
         if child.bill is not None:
             self.metrics.billed(child.bill)
+        self.metrics.provider_failures(child.providers)
         log.info("call.ended", call_id=call_id, outcome=child.outcome or "crashed", detail=child.failure)
         if job_id is not None:
             del self._jobs[job_id]

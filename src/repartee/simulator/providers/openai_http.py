@@ -1,4 +1,4 @@
-"""OpenAI over HTTP: transcription, chat with streaming and tools, speech."""
+"""OpenAI over HTTP: transcription, chat with streaming and tools, speech; and the other vendors' plain speech."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class OpenAIHttp:
             web.post("/v1/audio/transcriptions", self._transcribe),
             web.post("/v1/chat/completions", self._chat),
             web.post("/v1/audio/speech", self._speech),
+            web.post("/v1/text-to-speech/{voice}/stream", self._elevenlabs),
+            web.post("/tts/bytes", self._cartesia),
         ]
 
     async def _models(self, _: web.Request) -> web.Response:
@@ -123,23 +125,44 @@ class OpenAIHttp:
         entry.outcome = "ok"
         return response
 
+    async def _elevenlabs(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if request.query.get("output_format") != f"pcm_{SPEECH_RATE_HZ}":
+            return _refuse(400, f"the simulator gives 'pcm_{SPEECH_RATE_HZ}' only")
+        model = str(body.get("model_id") or "eleven_flash_v2_5")
+        return await self._say(request, Entry("tts", "elevenlabs", model), body.get("text"))
+
+    async def _cartesia(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        wanted = body.get("output_format") or {}
+        if wanted.get("encoding") != "pcm_s16le" or wanted.get("sample_rate") != SPEECH_RATE_HZ:
+            return _refuse(400, f"the simulator gives raw pcm_s16le at {SPEECH_RATE_HZ} only")
+        model = str(body.get("model_id") or "sonic-3")
+        return await self._say(request, Entry("tts", "cartesia", model), body.get("transcript"))
+
     async def _speech(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        complete_s = time.monotonic()
-        text = body.get("input")
-        if not isinstance(text, str) or not text.strip() or len(text) > 4096:
-            return _refuse(400, "'input' must be a text of 1 to 4096 characters")
         if body.get("response_format", "mp3") not in FORMATS:
             return _refuse(400, "the simulator gives 'pcm' and 'wav' only; ask for one of them")
-        entry = Entry("tts", "openai", str(body.get("model") or "tts-1"), characters=len(text), text=text)
-        entry.request_id = _request_id(request)
+        entry = Entry("tts", "openai", str(body.get("model") or "tts-1"))
+        head = body.get("response_format") == "wav"
+        return await self._say(request, entry, body.get("input"), head=head)
+
+    async def _say(
+        self, request: web.Request, entry: Entry, text: object, *, head: bool = False
+    ) -> web.StreamResponse:
+        """Answer with a text's audio, as raw PCM or with a WAV head before it."""
+        complete_s = time.monotonic()
+        if not isinstance(text, str) or not text.strip() or len(text) > 4096:
+            return _refuse(400, "the text must have 1 to 4096 characters")
+        entry.text, entry.characters, entry.request_id = text, len(text), _request_id(request)
         try:
             async with self._desk.booked(entry):
                 cut = await self._desk.wait("tts", text, complete_s)
                 response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
                 await response.prepare(request)
                 pcm = speak(text, SPEECH_RATE_HZ)
-                if body.get("response_format") == "wav":
+                if head:
                     await response.write(_wav_head(len(pcm) * 2))
                 size, began_s = int(SPEECH_RATE_HZ * CHUNK_S), time.monotonic()
                 for number, at in enumerate(range(0, len(pcm), size)):
