@@ -50,10 +50,11 @@ AGENT: dict[str, Any] = {
     "greeting": "Hello, this is the bench.",
 }
 MODELS = {
-    "stt": "openai:gpt-4o-mini-transcribe",
-    "llm": "openai:gpt-4.1-mini",
-    "tts": "openai:gpt-4o-mini-tts",
+    "stt": ["openai:gpt-4o-mini-transcribe", "openai:whisper-1"],
+    "llm": ["openai:gpt-4.1-mini", "openai:gpt-4o-mini"],
+    "tts": ["openai:gpt-4o-mini-tts", "elevenlabs:eleven_flash_v2_5"],
 }
+"""Ours: for each stage one that stands by, as a service would have it."""
 Row = dict[str, Any]
 
 
@@ -204,7 +205,7 @@ async def _ours(
     stack: contextlib.AsyncExitStack, case: Case, ground: Ground, state: Path, stage: _Stage
 ) -> _Stage:
     file = state / "chaos.yaml"
-    await asyncio.to_thread(_write_agent, file, AGENT | {"models": MODELS | dict(case.models)})
+    await asyncio.to_thread(_write_agent, file, AGENT | {"models": MODELS | case.models})
     variables = {
         **ground.vendors,
         "LIVEKIT_URL": ground.url,
@@ -394,6 +395,7 @@ def _write(path: Path, rows: list[Row]) -> None:
         "command": "repartee chaos",
         "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
         "profile": PROFILE,
+        "models": MODELS,
         "rows": list(merged.values()),
     }
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -34,8 +34,9 @@ ANSWERS: Mapping[str, tuple[int, ...]] = {
 }
 """The numbers in the answers of `benchmarks/data/chaos_script.yaml`."""
 STT, LLM, TTS = Match(stage="stt"), Match(stage="llm"), Match(stage="tts")
-REALTIME = {"stt": "openai-realtime:gpt-4o-mini-transcribe"}
-ELEVENLABS, CARTESIA = {"tts": "elevenlabs:eleven_flash_v2_5"}, {"tts": "cartesia:sonic-3"}
+REALTIME = {"stt": ["openai-realtime:gpt-4o-mini-transcribe", "openai:whisper-1"]}
+ELEVENLABS = {"tts": ["elevenlabs:eleven_flash_v2_5", "openai:gpt-4o-mini-tts"]}
+CARTESIA = {"tts": ["cartesia:sonic-3", "openai:gpt-4o-mini-tts"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Case:
     after_s: float = 0.0
     question: str = SHORT
     patience_s: float = 14.0
-    models: Mapping[str, str] = field(default_factory=dict)
+    models: dict[str, list[str]] = field(default_factory=dict)
     needs: Need | None = None
     systems: tuple[str, ...] = ()
     quick: bool = False
@@ -79,7 +80,6 @@ class Case:
         return not self.systems or system.removesuffix("-tuned") in self.systems
 
 
-NO_FAILOVER = "no second rung is asked yet"
 NO_HANDOVER = "a call ends with its process; another does not take over yet"
 NO_RECONNECT = "the call ends with the LiveKit server's memory of it"
 NO_ADMISSION = "a caller for whom there is no room gets a token, and nobody comes"
