@@ -34,7 +34,11 @@ def main() -> int:
         (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
-        (ROOT / "docs" / "reliability.md", tables(load("chaos"))),
+        *(
+            [(ROOT / "docs" / "reliability.md", tables(load("chaos")))]
+            if (RESULTS / "chaos.json").exists()
+            else []
+        ),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)

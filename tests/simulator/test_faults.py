@@ -26,6 +26,8 @@ from pipecat.frames.frames import EndFrame, ErrorFrame, Frame, TTSAudioRawFrame,
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.cartesia.tts import CartesiaTTSService
+from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.openai.tts import OpenAITTSService
 from pipecat.workers.runner import WorkerRunner
 from websockets.asyncio.client import ClientConnection, connect
@@ -466,15 +468,31 @@ class Ear(FrameProcessor):
         await self.push_frame(frame, direction)
 
 
-async def spoken_by_pipecat(proxy: FaultProxy) -> tuple[bytes, list[str]]:
-    """Return the audio and the errors of stock Pipecat's voice speaking a text."""
-    voice = OpenAITTSService(
+def stock(proxy: FaultProxy, vendor: str) -> Any:
+    """Return stock Pipecat's voice of a vendor."""
+    socket = proxy.url.replace("http", "ws")
+    match vendor:
+        case "cartesia":
+            settings = CartesiaTTSService.Settings(model="sonic-3", voice="v")
+            return CartesiaTTSService(api_key="k", url=f"{socket}/tts/websocket", settings=settings)
+        case "elevenlabs":
+            named = ElevenLabsTTSService.Settings(model="eleven_flash_v2_5", voice="v")
+            return ElevenLabsTTSService(api_key="k", url=socket, settings=named)
+    return OpenAITTSService(
         api_key="k",
         base_url=f"{proxy.url}/v1",
         settings=OpenAITTSService.Settings(model="gpt-4o-mini-tts", voice="alloy"),
     )
+
+
+async def spoken_by_pipecat(proxy: FaultProxy, vendor: str = "openai") -> tuple[bytes, list[str]]:
+    """Return the audio and the errors of stock Pipecat's voice speaking a text."""
     ear = Ear()
-    worker = PipelineWorker(Pipeline([voice, ear]), params=PipelineParams(), idle_timeout_secs=None)
+    worker = PipelineWorker(
+        Pipeline([stock(proxy, vendor), ear]),
+        params=PipelineParams(audio_out_sample_rate=24_000),
+        idle_timeout_secs=None,
+    )
 
     @worker.event_handler("on_pipeline_error")  # type: ignore[untyped-decorator]
     async def failed(_: object, frame: ErrorFrame) -> None:
@@ -488,8 +506,9 @@ async def spoken_by_pipecat(proxy: FaultProxy) -> tuple[bytes, list[str]]:
 
 
 class TestPipecat:
-    async def test_its_voice_without_a_fault(self, proxy: FaultProxy) -> None:
-        audio, errors = await spoken_by_pipecat(proxy)
+    @pytest.mark.parametrize("vendor", ["openai", "cartesia", "elevenlabs"])
+    async def test_its_voices_without_a_fault(self, proxy: FaultProxy, vendor: str) -> None:
+        audio, errors = await spoken_by_pipecat(proxy, vendor)
         assert len(audio) == pytest.approx(len(ITS_AUDIO), rel=0.02)
         assert errors == []
 
@@ -503,3 +522,16 @@ class TestPipecat:
         broken(proxy, "close", Match(stage="tts"), after=5)
         audio, _ = await spoken_by_pipecat(proxy)
         assert 0 < len(audio) < len(ITS_AUDIO) / 2
+
+    @pytest.mark.parametrize("vendor", ["cartesia", "elevenlabs"])
+    async def test_its_socket_speaks_at_double_speed(self, proxy: FaultProxy, vendor: str) -> None:
+        broken(proxy, "wrong_rate", Match(provider=vendor), factor=2.0)
+        audio, _ = await spoken_by_pipecat(proxy, vendor)
+        assert len(audio) == pytest.approx(len(ITS_AUDIO) / 2, rel=0.05)
+
+    @pytest.mark.parametrize("vendor", ["cartesia", "elevenlabs"])
+    async def test_its_socket_is_closed_while_it_speaks(self, proxy: FaultProxy, vendor: str) -> None:
+        broken(proxy, "close", Match(provider=vendor), last=1, code=1011, after=4)
+        audio, _ = await spoken_by_pipecat(proxy, vendor)
+        assert len(audio) < len(ITS_AUDIO) * 0.9, "what was left is lost with the socket"
+        assert proxy.strikes[0].verb == "close"
