@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     livekit_udp_port: int = Field(default=7882, ge=1, le=65535, validation_alias="repartee_livekit_udp_port")
     worker_health_port: int = Field(default=8081, ge=0, le=65535, validation_alias="repartee_worker_port")
     max_calls: int = Field(default=8, ge=1, le=1000, validation_alias="repartee_max_calls")
+    #: Session processes; 0: one for each core.
+    session_processes: int = Field(default=0, ge=0, le=256, validation_alias="repartee_session_processes")
+    #: Calls in one process; 0: all calls shared out evenly; 1: each call in a process of its own.
+    calls_per_process: int = Field(default=0, ge=0, le=1000, validation_alias="repartee_calls_per_process")
+    #: How long a worker that is told to end waits for its calls.
+    drain_s: float = Field(default=20.0, ge=0, le=86_400, validation_alias="repartee_drain_s")
     warm_processes: int = Field(default=1, ge=0, le=64, validation_alias="repartee_warm_processes")
     state_dir: Path = Field(default_factory=_state_dir, validation_alias="repartee_state_dir")
     cache_dir: Path = Field(default_factory=_cache_dir, validation_alias="repartee_cache_dir")
@@ -73,7 +79,11 @@ class Settings(BaseSettings):
     #: USD that all calls of this installation may cost in a day (UTC); unset: no limit.
     budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
+    #: Tokens that one address may ask for in a minute.
+    token_rate: int = Field(default=30, ge=1, le=1_000_000, validation_alias="repartee_token_rate")
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
+    #: Where traces go (OTLP over HTTP); its other standard variables are read by OpenTelemetry itself.
+    otel_endpoint: str | None = Field(default=None, validation_alias="otel_exporter_otlp_endpoint")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="repartee_log_level"
     )

@@ -18,6 +18,8 @@ from repartee.events import (
     ArmDeadline,
     CallEnded,
     CallerJoined,
+    CallerLost,
+    CallerReturned,
     CancelReply,
     Command,
     DeadlinePassed,
@@ -25,6 +27,7 @@ from repartee.events import (
     Event,
     LowerVoice,
     ReleaseReply,
+    RepeatVoice,
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
@@ -146,7 +149,7 @@ class VirtualCall:
                 reply = self._replies[reply_id]
                 reply.left_ms -= now - reply.audible_at if reply.audible_at is not None else 0
                 self._pending.pop(reply_id, None)
-            case RestoreVoice(reply_id):
+            case RestoreVoice(reply_id) | RepeatVoice(reply_id):
                 self._sound(reply_id, now)
             case _:
                 pass
@@ -273,6 +276,30 @@ def held_reply_fails(call: VirtualCall) -> None:
     call.at(1500, ReplyFailed(1500, 1))
 
 
+def lost_and_back(call: VirtualCall) -> None:
+    """Cut off in the answer, and back after eight seconds."""
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.at(4500, CallerLost(4500, 2500))
+    call.at(11_000, CallerReturned(11_000))
+
+
+def lost_in_their_own_sentence(call: VirtualCall) -> None:
+    call.says(0, 1000, "I would like an appoint", scores={80: 0.2})
+    call.at(3000, CallerLost(3000, 900))
+    call.at(5000, CallerReturned(5000))
+    call.says(9000, 10_000, "I would like an appointment", scores=SURE)
+
+
+def lost_for_good(call: VirtualCall) -> None:
+    call.at(0, CallerJoined(0))
+    call.at(1000, CallerLost(1000, 500))
+
+
+def silent(call: VirtualCall) -> None:
+    """Asked twice, and let go."""
+    call.at(0, CallerJoined(0))
+
+
 CALLS: tuple[Callable[[VirtualCall], None], ...] = (
     question,
     pause_in_the_middle,
@@ -288,6 +315,10 @@ CALLS: tuple[Callable[[VirtualCall], None], ...] = (
     goes_on_after_the_release,
     goes_on_and_is_told_again,
     held_reply_fails,
+    lost_and_back,
+    lost_in_their_own_sentence,
+    lost_for_good,
+    silent,
 )
 
 
@@ -295,7 +326,7 @@ CALLS: tuple[Callable[[VirtualCall], None], ...] = (
 def test_a_call_goes_as_it_is_written_down(scene: Callable[[VirtualCall], None]) -> None:
     call = VirtualCall()
     scene(call)
-    text = call.run(until_ms=15_000)
+    text = call.run(until_ms=90_000 if scene in {lost_for_good, silent} else 15_000)
     file = FOLDER / f"{scene.__name__}.txt"
     if os.environ.get("REPARTEE_SNAPSHOTS"):
         file.write_text(text, encoding="utf-8")

@@ -13,6 +13,7 @@ from repartee.conversation import (
     Conversation,
     Ended,
     Idle,
+    Patience,
     Policies,
     Speaking,
     Speculating,
@@ -27,6 +28,9 @@ from repartee.events import (
     BudgetSpent,
     CallEnded,
     CallerJoined,
+    CallerLost,
+    CallerReturned,
+    CallerUnheard,
     DeadlineName,
     DeadlinePassed,
     Event,
@@ -44,7 +48,8 @@ from repartee.events import (
 )
 from tests.conversation.model import Invariants
 
-POLICIES = Policies()
+POLICIES = Policies(patience=Patience(silence_asks=1_000_000))
+"""A caller who is never let go: a walk that ends early finds nothing."""
 HELLO = ((1, "hello"),)
 SPEAKING = Turn(1, HELLO, voice=True, segment_id=3, known_id=2)
 PAUSED = Turn(1, HELLO, segment_id=3, known_id=3, silent_since_ms=900, probability=0.9)
@@ -94,6 +99,10 @@ EVENTS: tuple[Event, ...] = (
     ReplyFailed(1000, 4),
     *(DeadlinePassed(1000, name) for name in get_args(DeadlineName)),
     BudgetSpent(1000),
+    CallerLost(1000, 900),
+    CallerLost(1000, 100, revived_id=5),
+    CallerReturned(1000),
+    CallerUnheard(1000),
     CallEnded(1000, "caller_left"),
 )
 
@@ -128,8 +137,15 @@ def _random_event(
         ReplyFinished(now, reply_id, rng.choice(("nothing", "digits"))),
         ReplyFailed(now, reply_id),
         CallerJoined(now),
+        CallerUnheard(now),
+        CallerReturned(now),
+        CallerReturned(now),
+        CallerLost(
+            now, now - rng.choice((100, 2500)), rng.choice((None, conversation.last_reply_id or None))
+        ),
     ]
-    due = [name for name in armed if name != "call"]
+    # These two end the call.
+    due = [name for name in armed if name not in {"call", "absent"}]
     if due:
         options += [DeadlinePassed(now, rng.choice(due))] * 4  # type: ignore[arg-type]
     return rng.choice(options)
@@ -192,6 +208,7 @@ def test_no_call_is_ever_wedged(seed: int) -> None:
         event = _random_event(rng, now, conversation, checker.armed)
         if isinstance(event, DeadlinePassed):
             checker.deadline_passed(event.name)
+        checker.revive(conversation, event)
         conversation, commands = advance(conversation, event, POLICIES)
         if isinstance(event, ReplyFinished) and checker.live == event.reply_id and not checker.held:
             checker.live = None
@@ -205,7 +222,7 @@ def test_no_call_is_ever_wedged(seed: int) -> None:
         for command in commands:
             checker._command(command)
     for _ in range(20):
-        due = {name: at for name, at in checker.armed.items() if name != "call"}
+        due = {name: at for name, at in checker.armed.items() if name not in {"call", "silence"}}
         if not due:
             break
         name = min(due, key=lambda key: due[key])
@@ -214,7 +231,7 @@ def test_no_call_is_ever_wedged(seed: int) -> None:
         conversation, commands = advance(conversation, DeadlinePassed(now, name), POLICIES)  # type: ignore[arg-type]
         for command in commands:
             checker._command(command)
-    assert isinstance(conversation.state, (Idle, Speaking)), conversation.state
+    assert isinstance(conversation.state, (Idle, Speaking, Ended)), conversation.state
 
 
 def test_advance_takes_microseconds() -> None:

@@ -224,6 +224,7 @@ class Call:
         if self.agenda is not None:
             self.agenda.connect(model or self.model, tracker, self.gate, None)
         self.remembering: Remembering | None = None
+        self.kept_audio: Callable[[str], bytes | None] = lambda _: None
         self.clauses = clauses = Clauses(None)
         self.connect()
         before, speaking = [] if tiers is None else [tiers], voice or [self.voice]
@@ -247,6 +248,7 @@ class Call:
             self.history,
             self.clauses,
             self.remembering,
+            kept_audio=self.kept_audio,
         )
         self.bridge.connect(parts, self.agenda)
 

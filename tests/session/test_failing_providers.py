@@ -125,7 +125,7 @@ async def test_an_answer_nobody_goes_on_with_ends_with_a_line(caller: Bakery, si
         await call.ask(QUESTION)
     said = heard(caller)
     assert "You said" in said
-    assert said.endswith(LINES["cut_off"])
+    assert said.endswith(LINES["lost_thread"])
     assert caller.marked("provider.exhausted") == [{"name": "provider.exhausted", "stage": "llm"}]
 
 

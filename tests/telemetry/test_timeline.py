@@ -18,7 +18,7 @@ FULL = Path("/dev/full")
 def test_a_full_disk_is_said_once_and_marks_go_on() -> None:
     marked: list[str] = []
     timeline = Timeline(FULL, lambda: 1.0)
-    timeline.on_mark = lambda name, _at_ms, _values: marked.append(name)
+    timeline.listeners.append(lambda name, _at_ms, _values: marked.append(name))
     with structlog.testing.capture_logs() as logged:
         for name in ("a", "b", "c"):
             timeline.mark(name)

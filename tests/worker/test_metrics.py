@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from repartee.session import SessionSpec
 from repartee.session.bill import Bill
 from repartee.telemetry.usage import Usage
 from repartee.worker.metrics import WorkerMetrics
-from repartee.worker.pool import Child
+from repartee.worker.pool import Call, Child
 
 
 def bill() -> Bill:
@@ -41,34 +43,38 @@ def test_bills_are_summed_by_stage() -> None:
 
 
 class Pipe:
-    def __init__(self, *messages: tuple[str, Any]) -> None:
+    def __init__(self, *messages: tuple[str, str, Any]) -> None:
         self.messages = list(messages)
 
-    def recv(self) -> tuple[str, Any]:
+    def recv(self) -> tuple[str, str, Any]:
         return self.messages.pop(0)
 
 
 def test_a_bill_told_with_the_end_is_kept() -> None:
     child: Any = Child.__new__(Child)
-    child.outcome, child.failure, child.bill = None, "", None
+    call = Call(SessionSpec("c", "r", "u", "t", "i", Path("a"), None, Path("d"), None), child)
+    over: list[Call] = []
+    child.calls, child._on_over = {"c": call}, over.append
     child.pipe = Pipe(
-        ("ended", {"reason": "budget", "bill": bill().summary()}), ("ended", {"reason": "budget"})
+        ("ended", "c", {"reason": "budget", "bill": bill().summary()}), ("ended", "c", {"reason": "budget"})
     )
     child._read()
+    assert not over, "the process may have rows to write"
     child._read()
-    assert (child.outcome, child.failure) == ("ended", "budget")
-    assert child.bill == bill().summary()
+    assert over == [call]
+    assert (call.outcome, call.failure) == ("ended", "budget")
+    assert call.bill == bill().summary()
 
 
 def test_a_call_s_trouble_with_the_database_is_counted_while_it_lasts() -> None:
     metrics = WorkerMetrics(lambda: 0, lambda: True)
     child: Any = Child.__new__(Child)
-    child.outcome, child.failure, child.bill = None, "", None
-    child._on_trouble = metrics.store_trouble
-    child.pipe = Pipe(("trouble", {"what": "store.journal_failed"}), ("trouble", {"what": "store.away"}))
+    child.calls, child._on_trouble = {}, metrics.store_trouble
+    child.pipe = Pipe(
+        ("trouble", "c", {"what": "store.journal_failed"}), ("trouble", "c", {"what": "store.away"})
+    )
     child._read()
     child._read()
     text = metrics.text().decode()
     assert 'repartee_store_troubles_total{what="journal_failed"} 1.0' in text
     assert 'repartee_store_troubles_total{what="away"} 1.0' in text
-    assert child.outcome is None

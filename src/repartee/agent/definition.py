@@ -139,6 +139,12 @@ class Limits(_Strict):
     """What one call may take."""
 
     max_call_s: int = Field(default=3600, ge=10, le=86_400)
+    reconnect_s: int = Field(default=30, ge=0, le=600)
+    """How long a caller whose connection broke may come back to the call."""
+    silence_s: int = Field(default=20, ge=0, le=3600)
+    """When nobody has spoken for so long the caller is asked whether they are there; 0: never."""
+    silence_asks: int = Field(default=2, ge=0, le=20)
+    """How often they are asked before they are let go."""
     tool_calls: int = Field(default=200, ge=1, le=10_000)
     """Calls of tools in one call of a caller."""
     tool_s: int = Field(default=600, ge=1, le=86_400)

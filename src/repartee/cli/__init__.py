@@ -23,7 +23,6 @@ from repartee.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # it prints local variables, and with them keys
     help="Self-hosted real-time voice agents.",
 )
@@ -143,8 +142,13 @@ def fault_proxy(
     _run(lambda stop: run_proxy(plan, vendor, port, stop, out))
 
 
-@app.command()
+bench_app = typer.Typer(help="Measure calls on their audio, one at a time or many at once.")
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.callback(invoke_without_command=True)
 def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    context: typer.Context,
     suite: Annotated[
         list[str] | None,
         typer.Option(
@@ -154,11 +158,12 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     peers: Annotated[
         bool, typer.Option("--peers", help="Call the peers too; `make bench-peers` first.")
     ] = False,
-    system: Annotated[list[str] | None, typer.Option(help="Call only these.")] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="Call only these; NAME@SECONDS sets an endpointing delay.")
+    ] = None,
     profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
     items: Annotated[int | None, typer.Option(help="So many of each suite; all when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Of orders, latencies and moments.")] = 1,
-    knob: Annotated[float, typer.Option(help="Endpointing delay in seconds; 0 leaves what is usual.")] = 0.0,
     stt: Annotated[str, typer.Option(help="Our speech-to-text.")] = "openai:gpt-4o-mini-transcribe",
     speech: Annotated[
         Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
@@ -171,6 +176,8 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     ] = None,
 ) -> None:
     """Measure calls on their audio: response, cut-ins, interruption, noise, waste, and the same of peers."""
+    if context.invoked_subcommand is not None:
+        return
     from repartee.cli.bench import OURS, BenchOptions, run_bench  # noqa: PLC0415
     from repartee.simulator.material import SUITES  # noqa: PLC0415
     from repartee.simulator.systems import PEERS  # noqa: PLC0415
@@ -182,13 +189,54 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
         profile=profile,
         items=items,
         seed=seed,
-        knob=knob,
         stt=stt,
         warm_up=warm_up,
         speech=speech or Path("../shared/speech"),
         keep=keep,
     )
     asyncio.run(run_bench(options, write, html, out))
+
+
+@bench_app.command()
+def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    mode: Annotated[str, typer.Option(help="steady, churn, overload or kill.")] = "steady",
+    calls: Annotated[str, typer.Option(help="Calls at once, a step for each: 1,8,16.")] = "1,8,16",
+    hold: Annotated[float, typer.Option(help="Seconds that a step is held.")] = 40.0,
+    rate: Annotated[float, typer.Option(help="Arrivals in a second, for churn.")] = 2.0,
+    profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
+    seed: Annotated[int, typer.Option(help="Of orders, latencies and arrivals.")] = 1,
+    speech: Annotated[
+        Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A variable of the server: NAME=VALUE; may be repeated.")
+    ] = None,
+    spy: Annotated[Path | None, typer.Option(help="Folder for py-spy's samples, if it is installed.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    append: Annotated[bool, typer.Option("--append", help="Keep the steps that are in the file.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
+) -> None:
+    """Load a server with many callers at once: response, gaps, cores and memory for each number of calls."""
+    from repartee.cli.load import LoadOptions, run_load  # noqa: PLC0415
+
+    try:
+        numbers = tuple(int(number) for number in calls.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--calls takes numbers, as in 1,8,16; '{calls}' is none") from error
+    if mode not in ("steady", "churn", "overload", "kill") or min(numbers) < 1:
+        raise ConfigError("--mode is steady, churn, overload or kill, and --calls takes numbers from 1 on")
+    options = LoadOptions(
+        mode=cast("Any", mode),
+        calls=numbers,
+        hold_s=hold,
+        rate=rate,
+        profile=profile,
+        seed=seed,
+        speech=speech or Path("../shared/speech"),
+        settings=tuple((n, v) for n, _, v in (item.partition("=") for item in setting or ())),
+        spy=spy,
+    )
+    asyncio.run(run_load(options, write, html, out, append=append))
 
 
 @app.command()
@@ -249,6 +297,32 @@ def schema() -> None:
     from repartee.agent import agent_json_schema  # noqa: PLC0415
 
     sys.stdout.write(json.dumps(agent_json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def doctor(
+    agent: AgentOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look for what would keep a call from working; each finding comes with its fix."""
+    from repartee.cli.doctor import doctor as run_doctor  # noqa: PLC0415
+
+    if not asyncio.run(run_doctor(_settings(agent=agent), out, as_json=as_json)):
+        sys.exit(1)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet, or is empty.")],
+    name: Annotated[
+        str | None, typer.Option(help="What callers see; the folder's name when left out.")
+    ] = None,
+) -> None:
+    """Begin an agent of your own: its file, a tool, tests for both."""
+    from repartee.cli.init import init as run_init  # noqa: PLC0415
+
+    for line in run_init(folder, name):
+        out.print(line, soft_wrap=True)
 
 
 @app.command()

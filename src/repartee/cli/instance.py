@@ -61,7 +61,8 @@ async def instance(
     await asyncio.to_thread(state_dir.mkdir, parents=True, exist_ok=True)
     output = state_dir / "output.log"
     process = await spawn(["up"], environment, output)
-    running = Instance(f"http://127.0.0.1:{environment['REPARTEE_PORT']}", state_dir, output, process)
+    host = environment.get("REPARTEE_HOST", "127.0.0.1")
+    running = Instance(f"http://{host}:{environment['REPARTEE_PORT']}", state_dir, output, process)
     try:
         await answers(f"{running.url}/healthz", process, output)
         yield running

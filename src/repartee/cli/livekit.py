@@ -11,6 +11,7 @@ import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,15 @@ async def check_access(access: LiveKitAccess, *, must_answer: bool) -> None:
         log.warning("livekit.unreachable", url=access.url)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnLiveKit(LiveKitAccess):
+    """A server of our own, and its process."""
+
+    pid: int = 0
+
+
 @contextlib.asynccontextmanager
-async def own_livekit(settings: Settings) -> AsyncIterator[LiveKitAccess]:
+async def own_livekit(settings: Settings) -> AsyncIterator[OwnLiveKit]:
     """Run a LiveKit server with a key made for this run.
 
     Raises:
@@ -84,7 +92,7 @@ async def own_livekit(settings: Settings) -> AsyncIterator[LiveKitAccess]:
     process = await _start(program, file, log)
     try:
         await _answers(settings.livekit_port, process, log)
-        yield LiveKitAccess(f"ws://127.0.0.1:{settings.livekit_port}", key, secret)
+        yield OwnLiveKit(f"ws://127.0.0.1:{settings.livekit_port}", key, secret, process.pid)
     finally:
         await _stop(process)
 

@@ -25,6 +25,7 @@ from repartee.session.budget import today_reader
 from repartee.session.fixed_texts import fixed_texts
 from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
+from repartee.store import Seats
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig, worker_health
 
 out = Console(highlight=False)
@@ -72,7 +73,9 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
             if http and not stop.is_set():
                 site = _site(access, agent, ladder)
                 admission = Admission(
-                    day_limits(agent.budget, settings.budget_day_usd), today_reader(kept.store, agent.name)
+                    day_limits(agent.budget, settings.budget_day_usd),
+                    today_reader(kept.store, agent.name),
+                    Seats(kept.store),
                 )
                 serving = _serve_http(settings, site, admission, stop)
                 jobs.append(asyncio.create_task(serving, name="http"))
@@ -182,7 +185,9 @@ def _check_state_dir(settings: Settings) -> None:
 
 def _site(access: LiveKitAccess, agent: Agent, ladder: Ladder) -> Site:
     labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
-    return Site(access.url, access.url, access.key, access.secret, agent.name, labels)
+    return Site(
+        access.url, access.url, access.key, access.secret, agent.name, labels, agent.limits.reconnect_s
+    )
 
 
 def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:

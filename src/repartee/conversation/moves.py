@@ -67,6 +67,7 @@ class Moves:
         self.waste = self.conversation.waste
         self.used_piece_id = self.conversation.used_piece_id
         self.farewell = self.conversation.farewell
+        self.presence = self.conversation.presence
 
     def result(self) -> tuple[Conversation, tuple[Command, ...]]:
         conversation = Conversation(
@@ -78,6 +79,7 @@ class Moves:
             self.waste,
             self.used_piece_id,
             self.farewell,
+            self.presence,
         )
         return conversation, tuple(self.commands)
 
@@ -94,6 +96,8 @@ class Moves:
     def pause_evidence(self, turn: Turn, at_ms: float) -> None:
         """In a pause: start a held reply when it may pay; move the end of the turn to what is known now."""
         self.state = UserTurn(turn)
+        if self.presence.away == "cut":
+            return  # it is not the end of what they were saying
         silent_ms = at_ms - turn.silent_since_ms
         may_start = self.farewell == "none" and self.policies.speculation.may_start(
             turn.probability, turn.best_text, self.waste, silent_ms
@@ -132,8 +136,8 @@ class Moves:
         self.arm("endpoint", max(at_ms, turn.silent_since_ms + self.wait_ms(turn)))
 
     def turn_may_end(self, turn: Turn, at_ms: float) -> None:
-        if not turn.words_known:
-            return  # the transcript, or its own deadline, decides
+        if not turn.words_known or self.presence.away == "cut":
+            return  # the transcript, or its own deadline, decides; or that the caller is back
         if turn.text:
             self.commit(turn, at_ms)
         else:
@@ -279,7 +283,7 @@ class Moves:
                 self.do(CancelReply(reply_id))
             case _:
                 pass
-        self.disarm("endpoint", "transcript", "take_floor", "reply", "call")
+        self.disarm("endpoint", "transcript", "take_floor", "reply", "call", "absent", "silence")
         self.do(EndCall(reason))
         self.state = Ended(reason)
 

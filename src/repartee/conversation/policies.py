@@ -224,6 +224,14 @@ class Patience:
     transcript_ms: float = 4000.0
     reply_ms: float = 8000.0
     call_ms: float = 3_600_000.0
+    absent_ms: float = 30_000.0
+    """A caller whose connection broke may come back for this long."""
+    explain_ms: float = 3000.0
+    """And is told of it when they were away for this long."""
+    silence_ms: float = 20_000.0
+    """When nobody has spoken for this long the caller is asked whether they are there; infinite: never."""
+    silence_asks: int = 2
+    """So often; then they are let go."""
     not_heard_min_ms: float = 500.0
     """Voice at least this long that gave no words is answered with "sorry?"; shorter is a noise."""
 

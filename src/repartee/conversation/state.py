@@ -135,6 +135,33 @@ class Ended:
 Farewell = Literal["none", "due", "said"]
 """Whether the call is to end as its money is spent: the goodbye comes when nobody speaks, the end after it."""
 
+Away = Literal["here", "away", "cut"]
+"""Whether the caller's connection stands; `cut`: it broke in the middle of what they were saying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether the caller is there, and whether they say anything.
+
+    Attributes:
+        away: Whether their connection stands.
+        lost_at_ms: Since when it does not.
+        held_id: The reply that is held until they are back.
+        awaited: The deadline `silence` is armed.
+        asks: How often they were asked in vain whether they are there.
+        leaving: They are being let go: the call ends with the goodbye, unless they say something.
+        unheard: They are to be told that no sound comes from them.
+    """
+
+    away: Away = "here"
+    lost_at_ms: float = 0.0
+    held_id: int = 0
+    awaited: bool = False
+    asks: int = 0
+    leaving: bool = False
+    unheard: bool = False
+
+
 State: TypeAlias = Idle | UserTurn | Speculating | Thinking | Speaking | Yielding | Ended
 
 
@@ -153,3 +180,4 @@ class Conversation:
     used_piece_id: int = 0
     """The newest piece of speech whose words belong to a turn that is over."""
     farewell: Farewell = "none"
+    presence: Presence = Presence()

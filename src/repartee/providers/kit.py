@@ -108,6 +108,7 @@ class ProviderKit:
                 api_key=self._openai_key(),
                 base_url=socket_url(self._settings.openai_base_url, "/realtime"),
                 settings=MeteredRealtimeSTT.Settings(model=rung.model, language=language),
+                audio_passthrough=False,
             )
             realtime.meter_with(self._meter, rung.provider, rung.model)
             return realtime
@@ -116,6 +117,7 @@ class ProviderKit:
             self._transcriber(),
             after_pause_s=ON_DEVICE_PAUSE_S if rung.provider == "on-device" else 0.0,
             settings=transcribers.PiecewiseSTT.Settings(model=rung.model, language=language),
+            audio_passthrough=False,  # nobody behind it listens, and each queue costs time 50 times a second
         )
 
     def tts(self) -> TTSService:

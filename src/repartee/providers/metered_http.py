@@ -19,6 +19,7 @@ import httpx
 import httpx2
 from openai import DefaultAsyncHttpxClient
 
+from repartee.providers.connections import plain_tls, shared
 from repartee.providers.metering import CHARACTERS_PER_TOKEN, Meter, Record, TokenUsage
 from repartee.telemetry.usage import Outcome, Stage
 
@@ -48,7 +49,7 @@ class MeteredClient(DefaultAsyncHttpxClient):
     """
 
     def __init__(self, meter: Meter, provider: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**shared(**kwargs))
         self._meter, self._provider = meter, provider
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **kwargs: Any) -> httpx2.Response:
@@ -82,7 +83,7 @@ class MeteredHostClient(httpx.AsyncClient):
     """
 
     def __init__(self, meter: Meter, provider: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"verify": plain_tls(), **kwargs})
         self._meter, self._provider = meter, provider
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **kwargs: Any) -> httpx.Response:

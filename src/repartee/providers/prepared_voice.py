@@ -63,7 +63,8 @@ async def prepare_voice(
 ) -> None:
     """Make the audio and return when it is there; arguments as for `preparing_voice`."""
     key = settings.openai_api_key
-    if ladder.tts.provider != "openai" or key is None or not agent.cache.prepare_voice:
+    wanted = agent.cache.voice and agent.cache.prepare_voice
+    if ladder.tts.provider != "openai" or key is None or not wanted:
         return
     client = AsyncOpenAI(
         api_key=key.get_secret_value(),

@@ -109,9 +109,11 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         chain: VoiceChain | None = None,
         **kwargs: Any,
     ) -> None:
+        # A client of its own, thrown away at once, would read certificates for 40 ms while no call is served.
         super().__init__(
             api_key=client.api_key,
             base_url=str(client.base_url),
+            http_client=client._client,  # noqa: SLF001
             max_consecutive_zero_audio_contexts=0,
             **kwargs,
         )
@@ -199,7 +201,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         await super().process_frame(frame, direction)
 
     def _kept(self, text: str) -> bool:
-        return self._cache is not None and self._cache.may_keep(text) and self._cache.get(text) is not None
+        return self._cache is not None and self._cache.get(text) is not None
 
     async def _fetch(self, text: str, stream: _Stream) -> None:
         try:

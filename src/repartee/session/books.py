@@ -19,6 +19,7 @@ from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
 from repartee.store import CallRow, OnTrouble, Trouble
 from repartee.telemetry.timeline import Timeline
+from repartee.telemetry.tracing import call_trace
 
 log = structlog.get_logger()
 CLOSE_S = 5.0
@@ -54,8 +55,10 @@ class Books:
         self._loop = asyncio.get_running_loop()
         self._mark, self._on_trouble = timeline.mark, on_trouble
         self._writer = kept.store.writer(spec.call_id, self._trouble)
-        call = CallRow(spec.call_id, agent.name, agent.version, spec.room, _now())
-        self.record = CallRecord(self._writer, call, _now)
+        began = spec.resume.started_at if spec.resume is not None else None
+        call = CallRow(spec.call_id, agent.name, agent.version, spec.room, began or _now())
+        first_turn_id = spec.resume.next_turn_id if spec.resume is not None else 0
+        self.record = CallRecord(self._writer, call, _now, first_turn_id)
         self.budget = BudgetWatch(
             policy_for(agent, settings.budget_day_usd),
             today_reader(kept.store, agent.name, spec.call_id),
@@ -70,7 +73,10 @@ class Books:
             mark=timeline.mark,
             on_spent=self.budget.spent,
         )
-        timeline.on_mark = self.record.mark
+        timeline.listeners.append(self.record.mark)
+        self._trace = call_trace(settings.otel_endpoint, spec.call_id, agent.name, spec.room, clock_ms)
+        if self._trace is not None:
+            timeline.listeners.append(self._trace.mark)
 
     def _trouble(self, trouble: Trouble) -> None:
         """Take note of a trouble, on the writer's thread."""
@@ -88,7 +94,12 @@ class Books:
         await self.budget.aclose()
         self.ledger.close(self._clock_ms())
         bill = self.ledger.bill
-        self.record.end(reason, bill.call_s, bill.speech_s)
+        if reason != "handed_over":  # the call goes on, with another agent
+            self.record.end(reason, bill.call_s, bill.speech_s)
+        if self._trace is not None:
+            self._trace.end(reason, self._clock_ms(), bill.summary())
+            if not await asyncio.to_thread(self._trace.flush):
+                log.warning("trace.not_sent")
         if not await asyncio.to_thread(self._writer.close, CLOSE_S):
             log.warning("store.behind", lost=self._writer.lost)
 

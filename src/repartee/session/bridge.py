@@ -20,6 +20,7 @@ from pipecat.frames.frames import (
     EndFrame,
     ErrorFrame,
     Frame,
+    InputAudioRawFrame,
     InterimTranscriptionFrame,
     InterruptionFrame,
     LLMContextFrame,
@@ -42,6 +43,7 @@ from repartee.conversation.policies import Interruption
 from repartee.events import (
     ArmDeadline,
     CallerJoined,
+    CallerLost,
     CancelReply,
     CloseTurn,
     Command,
@@ -55,6 +57,7 @@ from repartee.events import (
     OpenTurn,
     ReleaseReply,
     RememberUser,
+    RepeatVoice,
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
@@ -163,8 +166,8 @@ class Bridge(FrameProcessor):
                 await self.push_frame(frame, direction)
             case VoiceStartedFrame():
                 self._segment_id = frame.segment_id
-            case VoicePausedFrame() | PauseScoredFrame():
-                pass
+            case VoicePausedFrame() | PauseScoredFrame() | InputAudioRawFrame():
+                pass  # nobody behind here listens: each audio frame that went on would cost eight queues
             case PieceTranscribedFrame():
                 piece = TranscriptReceived(self._clock_ms(), frame.text, frame.piece_id, frame.segment_id)
                 self._piece_id = max(self._piece_id, frame.piece_id)
@@ -211,6 +214,8 @@ class Bridge(FrameProcessor):
         while not isinstance(self._conversation.state, Ended):
             event = await self._events.get()
             self._observe(event)
+            if isinstance(event, CallerLost):
+                event = self._lost(event)
             before = self._conversation
             self._conversation, commands = advance(before, event, self._policies)
             self.parts.ledger.observe(event, commands)
@@ -223,6 +228,16 @@ class Bridge(FrameProcessor):
             self.parts.wire.state(shown_state(self._conversation))
             if self.parts.remembering is not None:
                 self.parts.remembering.state(self._conversation)
+
+    def _lost(self, event: CallerLost) -> CallerLost:
+        """Take back what cannot have been heard, from the voice and from the history."""
+        revived_id = self.parts.gate.lost(event.since_ms)
+        if revived_id is not None:
+            heard = self.parts.gate.made(revived_id)
+            self.parts.history.unsay(heard)
+            if self.parts.record is not None:
+                self.parts.record.unsaid(revived_id, heard)
+        return replace(event, revived_id=revived_id)
 
     def _observe(self, event: Event) -> None:
         parts = self.parts
@@ -257,17 +272,15 @@ class Bridge(FrameProcessor):
             case LowerVoice(reply_id):
                 self.parts.timeline.mark("voice.lowered", reply_id=reply_id)
                 self.parts.gate.lower(reply_id)
+            case RepeatVoice(reply_id, explain):
+                self._repeat(reply_id, explain=explain)
             case RestoreVoice(reply_id):
                 self.parts.timeline.mark("voice.restored", reply_id=reply_id)
                 self.parts.gate.restore(reply_id)
                 if turn := user_turn(before):
                     self.parts.wire.user_text(turn.turn_id, turn.text, final=True)
-            case OpenTurn():
-                await self.push_frame(UserStartedSpeakingFrame())
-            case CloseTurn(turn_id, text):
-                self.parts.wire.user_text(turn_id, text, final=True)
-                await self.push_frame(UserStoppedSpeakingFrame())
-                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
+            case OpenTurn() | CloseTurn():
+                await self._perform_turn(command)
             case RememberUser(_, text):
                 self.parts.history.remember_user(text)
                 self.parts.permits.turn_remembered(text)
@@ -277,6 +290,21 @@ class Bridge(FrameProcessor):
                 self._disarm(name)
             case EndCall(reason):
                 self._on_end(reason)
+
+    async def _perform_turn(self, command: OpenTurn | CloseTurn) -> None:
+        match command:
+            case OpenTurn():
+                await self.push_frame(UserStartedSpeakingFrame())
+            case CloseTurn(turn_id, text):
+                self.parts.wire.user_text(turn_id, text, final=True)
+                await self.push_frame(UserStoppedSpeakingFrame())
+                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
+
+    def _repeat(self, reply_id: int, *, explain: bool) -> None:
+        self.parts.timeline.mark("voice.repeated", reply_id=reply_id)
+        text = self._script.lines["cut_off"]
+        pcm = self.parts.kept_audio(text) if explain else None
+        self.parts.gate.repeat(reply_id, (text, pcm) if pcm else None)
 
     async def _perform_reply(
         self,
@@ -293,7 +321,7 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("reply.voiced", reply_id=reply_id)
                 await parts.clauses.allow(reply_id)
             case SpeakGreeting(reply_id):
-                await self._speak(reply_id, self._script.greeting)
+                await self._speak(reply_id, self._script.greeting, self._script.rest)
             case SpeakLine(reply_id, line):
                 parts.timeline.mark("line", reply_id=reply_id, line=line)
                 await self._speak(reply_id, self._script.lines[line], is_line=True)
@@ -329,11 +357,12 @@ class Bridge(FrameProcessor):
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 
-    async def _speak(self, reply_id: int, text: str, *, is_line: bool = False) -> None:
+    async def _speak(self, reply_id: int, *texts: str, is_line: bool = False) -> None:
         self.parts.budget.begin(REPLY_S)
         self.parts.gate.open(reply_id, held=False, is_line=is_line)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id))
-        await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
+        for text in filter(None, texts):
+            await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
         await self.push_frame(ReplyEndFrame(reply_id=reply_id))
 
     def _show_user(self, more: str) -> None:

@@ -38,6 +38,8 @@ SILENT_LEVEL = 200
 ATTACK_MS = 5
 """Kept before the first sound: the attack of a consonant."""
 MAX_TRIM_MS = 600
+ON_THE_WAY_MS = 200.0
+"""What was sent so short a time before a connection broke had not arrived."""
 RESTORE_REWIND_MS = 60
 """A restored voice starts this much before the point where it was held, so no sound is missing."""
 
@@ -87,6 +89,8 @@ class ReplyGate(FrameProcessor):
         self._wake = asyncio.Event()
         self._player: asyncio.Task[None] | None = None
         self._fade_out = b""
+        self._last: SpokenReply | None = None
+        """The reply that was finished last."""
         self.on_first_audio: Callable[[int], None] | None = None
         self.on_heard: Callable[[int, str, bytes], None] | None = None
         """Called with a reply's text and audio when all of it was heard."""
@@ -131,6 +135,46 @@ class ReplyGate(FrameProcessor):
             self._on_progress(reply_id, reply.heard_text(reply.position, asides=True), True)
         self._wake.set()
         return reply.heard_text(reply.position) if reply.audible else ""
+
+    def lost(self, since_ms: float) -> int | None:
+        """The caller has heard nothing since a time: take back what was played after it, and hold it.
+
+        Returns:
+            The reply that was finished already, of which the end was not heard.
+        """
+        since_ms -= ON_THE_WAY_MS
+        for reply in self._replies.values():
+            if reply.audible and not reply.lowered and not reply.finished:
+                self._sink.clear()
+                reply.position = min(self._played(reply), reply.played_at(since_ms))
+                reply.lowered = True
+                self._on_progress(reply.reply_id, reply.heard_text(reply.position, asides=True), False)
+        last = self._last
+        if last is None or self._replies or last.played_at(since_ms) >= last.samples:
+            return None
+        last.position, last.lowered, last.released, last.finished = (
+            last.played_at(since_ms),
+            True,
+            True,
+            False,
+        )
+        self._replies[last.reply_id] = last
+        self._last = None
+        return last.reply_id
+
+    def repeat(self, reply_id: int, aside: tuple[str, bytes] | None = None) -> None:
+        """Go on with a held reply from the beginning of the sentence it was held in.
+
+        Args:
+            reply_id: Which reply.
+            aside: What is said before: its text and its audio.
+        """
+        if reply := self._replies.get(reply_id):
+            reply.repeat()
+            if aside is not None:
+                reply.insert_aside(*aside)
+            reply.lowered = False
+            self._wake.set()
 
     def made(self, reply_id: int) -> str:
         """Return what of a live reply was given to the voice so far."""
@@ -285,7 +329,9 @@ class ReplyGate(FrameProcessor):
             reply.audible = True
             self._submit(ReplyAudible(self._clock_ms(), reply.reply_id))
             await self.broadcast_frame(BotStartedSpeakingFrame)
-        self._on_progress(reply.reply_id, reply.heard_text(self._played(reply), asides=True), False)
+        played = self._played(reply)
+        reply.played_log.append((self._clock_ms(), played))
+        self._on_progress(reply.reply_id, reply.heard_text(played, asides=True), False)
 
     async def _finish(self, reply: SpokenReply) -> None:
         await self._sink.drain()
@@ -303,12 +349,16 @@ class ReplyGate(FrameProcessor):
         asked = asked_for(reply.full_text())
         self._submit(ReplyFinished(self._clock_ms(), reply.reply_id, asked))
         # Kept until the bridge has read it: `heard` of a finished reply is its whole text.
-        reply.released = False
+        reply.released, reply.finished = False, True
+        reply.played_log.append((self._clock_ms(), reply.samples))
 
     def close(self, reply_id: int) -> str:
         """Forget a finished reply; return its text."""
         reply = self._replies.pop(reply_id, None)
-        return reply.full_text() if reply is not None and reply.audible else ""
+        if reply is None or not reply.audible:
+            return ""
+        self._last = reply
+        return reply.full_text()
 
     def _rewind(self, reply: SpokenReply) -> None:
         """Take back what is queued but unsent and let the voice fade from there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -25,6 +26,8 @@ class Script:
     """What the agent says without asking the model."""
 
     greeting: str
+    rest: str = field(default="", kw_only=True)
+    """Said after it in the same breath, by an agent that takes over a call."""
     lines: dict[Line, str]
 
 
@@ -41,6 +44,8 @@ class Parts:
     remembering: Remembering | None = None
     ledger: Ledger = field(default_factory=Ledger)
     record: CallRecord | None = None
+    kept_audio: Callable[[str], bytes | None] = lambda _: None
+    """Returns a fixed line's audio, where it was made before."""
     budget: TurnBudget = field(default_factory=TurnBudget)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +16,21 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
-from repartee.agent import Agent, ToolContext, load_agent
+from repartee.agent import Agent, ToolContext
 from repartee.conversation import Endpointing, Patience, Policies, Speculation
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, TextTyped
+from repartee.events import (
+    BudgetSpent,
+    CallEnded,
+    CallerJoined,
+    CallerLost,
+    CallerReturned,
+    CallerUnheard,
+    EndReason,
+    TextTyped,
+)
 from repartee.providers import Ladder, choose_ladder
+from repartee.providers.connections import plain_tls, tls
 from repartee.providers.deadline import TurnBudget
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
@@ -30,27 +40,35 @@ from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
 from repartee.session.agenda import Agenda
+from repartee.session.agents import agent_of
 from repartee.session.books import Books
 from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
+from repartee.session.fence import Fence
 from repartee.session.fixed_texts import kept_voice
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_for
+from repartee.session.link import Codec
+from repartee.session.listening import voice_model
+from repartee.session.microphone import Microphone, MicrophoneWatch
+from repartee.session.network import NetworkNotes
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.remembering import Remembering
-from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
-from repartee.session.scoring import turn_scorer
+from repartee.session.resuming import answering, goals_to_json, opening, remember
+from repartee.session.room import IN_SAMPLE_RATE_HZ, RoomHooks, RoomTransport
+from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.troubles import Troubles
+from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
 from repartee.session.wire import Wire
 from repartee.settings import Settings
 from repartee.telemetry.timeline import Timeline
@@ -66,13 +84,20 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
     Raises:
         ConfigError: The agent file is not usable.
     """
-    check_budget(load_agent(agent_path))
+    check_budget(agent_of(agent_path))
     keeping(settings)
     turn_scorer()
+    voice_model()
+    tls()
+    plain_tls()
 
 
 async def run_session(
-    spec: SessionSpec, settings: Settings, stop: asyncio.Event, on_event: OnEvent
+    spec: SessionSpec,
+    settings: Settings,
+    stop: asyncio.Event,
+    on_event: OnEvent,
+    fence: Fence | None = None,
 ) -> EndReason:
     """Take one call from joining the room to leaving it.
 
@@ -80,7 +105,8 @@ async def run_session(
         spec: The call.
         settings: Provider keys and limits.
         stop: Set to end the call from outside.
-        on_event: Called with "connected" and "ended".
+        on_event: Called with "caller", "connected" and "ended".
+        fence: Whether the call is still this agent's; one that is lost ends here, and goes on elsewhere.
 
     Returns:
         Why the call ended.
@@ -90,7 +116,7 @@ async def run_session(
     """
     # Open already where the process was warmed up.
     kept = await asyncio.to_thread(keeping, settings)
-    return await _Session(spec, settings, kept, stop, on_event).run()
+    return await _Session(spec, settings, kept, stop, on_event, fence or Fence()).run()
 
 
 class _Session:
@@ -101,14 +127,18 @@ class _Session:
         kept: Keeping,
         stop: asyncio.Event,
         on_event: OnEvent,
+        fence: Fence | None = None,
     ) -> None:
         self._spec = spec
+        self._fence = fence or Fence()
+        self._resume = spec.resume
         self._settings = settings
         self._stop = stop
         self._on_event = on_event
-        self._agent: Agent = load_agent(spec.agent_path)
-        self._started_s = time.monotonic()
+        self._agent: Agent = agent_of(spec.agent_path)
+        self._started_s = time.monotonic() - (self._resume.elapsed_ms / 1000 if self._resume else 0.0)
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
+        self._network = NetworkNotes(self._timeline.mark)
         self._books = Books(
             spec,
             self._agent,
@@ -121,9 +151,8 @@ class _Session:
         )
         self._troubles = Troubles(self._timeline.mark, kept.health)
         self._failsafe = Failsafe(
-            kept.health, TurnBudget(), self._troubles.watch, lines_for(self._agent.language)["cut_off"]
+            kept.health, TurnBudget(), self._troubles.watch, lines_for(self._agent.language)["lost_thread"]
         )
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
@@ -139,7 +168,6 @@ class _Session:
         finally:
             self._troubles.close()
             await self._books.aclose(reason)
-            self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
         self._on_event(
             "ended",
@@ -147,6 +175,7 @@ class _Session:
                 "reason": reason,
                 "at_ms": self._clock_ms(),
                 "bill": self._books.ledger.bill.summary(),
+                "network": self._network.counts,
                 "providers": self._troubles.summary(),
             },
         )
@@ -162,13 +191,13 @@ class _Session:
             agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
-        lines = lines_for(agent.language)
+        self._voices = kept_voice(spec.data_dir, agent, ladder)
         kit = ProviderKit(
             self._settings,
             guarded,
             ladder,
             spec.speech_url,
-            voice_cache=kept_voice(spec.data_dir, agent, ladder),
+            voice_cache=self._voices,
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
             shorter=self._books.budget.shorter,
@@ -177,17 +206,25 @@ class _Session:
         self._troubles.about(kit.models)
         self._bridge = Bridge(
             policies=_policies(agent),
-            script=Script(agent.greeting, lines),
+            script=self._script(),
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
         transport = RoomTransport(
-            spec.url, spec.token, spec.room, hooks=self._hooks(), caller_identity=spec.caller_identity
+            spec.url,
+            spec.token,
+            spec.room,
+            hooks=self._hooks(),
+            caller_identity=spec.caller_identity,
+            clock_ms=self._clock_ms,
+            grace_s=float(agent.limits.reconnect_s),
         )
-        wire = Wire(
+        self._wire = wire = Wire(
             lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
         )
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
+        self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
+        self._agenda.toolbox.holds = self._fence.holds
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
@@ -229,6 +266,8 @@ class _Session:
             timeline.mark,
             lambda: self._agenda.goals,
         )
+        if self._resume is not None:
+            remember(history, self._resume)
         self._callers.history = history
         self._callers.goals = lambda: self._agenda.goals
         tracker = ReplyTracker(
@@ -237,23 +276,31 @@ class _Session:
             self._agenda.toolbox.acts,
             history.fit,
         )
+
+        def heard(reply_id: int, text: str, final: bool) -> None:
+            wire.agent_text(reply_id, text, final=final)
+            if not final:
+                books.record.sounding(reply_id, text, gate.made(reply_id), self._clock_ms())
+
         gate = ReplyGate(
-            RoomSink(transport.client),
-            bridge.submit,
+            RoomSink(transport.client, lambda: not self._fence.lost.is_set()),
+            answering(bridge.submit, self._resume, self._clock_ms) if self._resume else bridge.submit,
             self._clock_ms,
-            lambda reply_id, text, final: wire.agent_text(reply_id, text, final=final),
+            heard,
         )
         voice = kit.tts()
         tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
         gate.on_heard = tiers.heard
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
-        ears = Ears(
+        ears = self._ears = Ears(
             submit=bridge.submit,
             clock_ms=self._clock_ms,
             score_turn=turn_scorer(),
-            executor=self._executor,
+            executor=turn_executor(),
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
+            microphone=MicrophoneWatch(lambda: transport.client.caller_muted),
+            on_microphone=self._microphone,
         )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
@@ -262,6 +309,8 @@ class _Session:
         if isinstance(llm, RoutedLLM):
             llm.on_replaced = books.ledger.replaced
         self._agenda.connect(llm, tracker, gate, kit.topic_reader(), books.ledger.aside)
+        if self._resume is not None:
+            self._agenda.restore(self._resume.goals)
         parts = Parts(
             gate,
             wire,
@@ -272,6 +321,7 @@ class _Session:
             self._remembering,
             books.ledger,
             books.record,
+            self._voices.get if self._voices is not None else lambda _: None,
             self._failsafe.budget,
         )
         bridge.connect(parts, self._agenda)
@@ -308,7 +358,9 @@ class _Session:
         over: set[asyncio.Future[Any]] = {running, self._ended}
         try:
             await asyncio.wait(over | {stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if self._stop.is_set() and not self._ended.done():
+            if self._fence.lost.is_set():
+                self._end("handed_over")
+            elif self._stop.is_set() and not self._ended.done():
                 self._bridge.submit(CallEnded(self._clock_ms(), "stopped"))
                 await asyncio.wait(over, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
@@ -326,14 +378,62 @@ class _Session:
     def _hooks(self) -> RoomHooks:
         submit, now = self._bridge.submit, self._clock_ms
         return RoomHooks(
-            caller_ready=lambda _: submit(CallerJoined(now())),
+            caller_ready=self._caller_ready,
             call_over=lambda reason: submit(CallEnded(now(), reason)),
             chat=lambda text: submit(TextTyped(now(), text)),
-            network=lambda what: self._timeline.mark(f"network.{what}"),
+            network=self._connection,
+            lost=self._lost,
+            returned=self._returned,
+            quality=self._quality,
+            codec=self._codec,
             sensitivity=self._set_sensitivity,
             identified=self._identified,
+            audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
+
+    def _lost(self, since_ms: float) -> None:
+        self._network.count("caller_lost")
+        self._bridge.submit(CallerLost(self._clock_ms(), since_ms))
+
+    def _returned(self) -> None:
+        self._network.count("caller_returned")
+        self._bridge.submit(CallerReturned(self._clock_ms()))
+
+    def _connection(self, what: str) -> None:
+        self._network.connection(what)
+        if what == "reconnected":
+            self._wire.again()
+
+    def _quality(self, quality: str) -> None:
+        self._network.quality(quality)
+        self._wire.show("repartee.network", quality)
+
+    def _microphone(self, microphone: Microphone) -> None:
+        self._timeline.mark("caller.microphone", state=microphone)
+        self._wire.show("repartee.microphone", microphone)
+        if microphone == "silent":
+            self._bridge.submit(CallerUnheard(self._clock_ms()))
+
+    def _codec(self, codec: Codec | None) -> None:
+        self._network.codec(codec)
+        if codec is None or not codec.usual:
+            self._wire.show("repartee.microphone", "unreadable")
+            self._bridge.submit(CallerUnheard(self._clock_ms()))
+
+    async def _hear(self, pcm: bytes, identity: str) -> None:
+        await self._ears.hear(pcm, identity)
+
+    def _caller_ready(self, identity: str) -> None:
+        self._on_event("caller", {"identity": identity})
+        self._bridge.submit(CallerJoined(self._clock_ms()))
+
+    def _script(self) -> Script:
+        agent = self._agent
+        if self._resume is None:
+            return Script(agent.greeting, lines_for(agent.language))
+        sorry, rest = opening(self._resume, agent.language)
+        return Script(sorry, lines_for(agent.language), rest=rest)
 
     def _standing(self) -> Standing:
         return Standing(self._agenda.arranging, self._books.budget.state)
@@ -374,5 +474,10 @@ def _policies(agent: Agent) -> Policies:
         ),
         interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
         speculation=Speculation(taking.speculate),
-        patience=Patience(call_ms=limits.max_call_s * 1000.0),
+        patience=Patience(
+            call_ms=limits.max_call_s * 1000.0,
+            absent_ms=limits.reconnect_s * 1000.0,
+            silence_ms=limits.silence_s * 1000.0 or math.inf,
+            silence_asks=limits.silence_asks,
+        ),
     )

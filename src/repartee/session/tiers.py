@@ -140,6 +140,11 @@ class Tiers(FrameProcessor):
             return
         self._learning = self.create_task(self._learn(asked, text), "Tiers::learn")
 
+    async def settled(self) -> None:
+        """Wait until what is being learned is kept; `LEARN_S` at most."""
+        if self._learning is not None:
+            await asyncio.wait({self._learning})
+
     async def cleanup(self) -> None:
         """Stop learning."""
         if self._learning is not None and not self._learning.done():

@@ -70,6 +70,8 @@ class Wire:
         self._state_changed = asyncio.Event()
         self._attributes: dict[str, str] = {}
         """Others that changed since they were last shown."""
+        self._known: dict[str, str] = {}
+        """What is shown."""
 
     def state(self, state: AgentState) -> None:
         """Show what the agent is doing."""
@@ -79,6 +81,16 @@ class Wire:
     def goals(self, goals: str) -> None:
         """Show what the call is about, as JSON."""
         self._attributes["repartee.goals"] = goals
+        self._state_changed.set()
+
+    def show(self, attribute: str, value: str) -> None:
+        """Show something else about the call, as an attribute of the agent's."""
+        self._attributes[attribute] = value
+        self._state_changed.set()
+
+    def again(self) -> None:
+        """Show everything anew: the server may have forgotten it, as one that was started again has."""
+        self._attributes = {**self._known, **self._attributes}
         self._state_changed.set()
 
     def user_text(self, turn_id: int, text: str, *, final: bool) -> None:
@@ -112,6 +124,7 @@ class Wire:
                 self._attributes["lk.agent.state"] = state
             if participant is not None and self._attributes:
                 shown, self._attributes = self._attributes, {}
+                self._known.update(shown)
                 await _within_limit("state", participant.set_attributes(shown))
 
     async def _run_captions(self) -> None:

@@ -20,8 +20,7 @@ from repartee.simulator.audio import Pcm, end_of_speech, noise_floor, read_audio
 
 RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
-QUEUE_MS = 500
-"""A process that also simulates the vendors stalls at times; a microphone that did would make a pause of it."""
+QUEUE_MS = 200
 QUIET_LEVEL = 300.0
 """RMS of a 20 ms frame of 16-bit audio; below it the agent is silent."""
 QUIET_S = 0.9
@@ -73,12 +72,15 @@ class Caller:
 
     Args:
         url: The HTTP server's address; its token endpoint invites. Not needed with an invitation.
+        dead: The microphone gives nothing, not even the noise of the room.
+        channels: Of the microphone; what is said is the same on all.
     """
 
-    def __init__(self, url: str = "") -> None:
+    def __init__(self, url: str = "", *, dead: bool = False, channels: int = 1) -> None:
+        self._dead, self._channels = dead, channels
         self._url = url.rstrip("/")
         self._room = rtc.Room()
-        self._source = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=QUEUE_MS)
+        self._source = rtc.AudioSource(RATE_HZ, channels, queue_size_ms=QUEUE_MS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._began_s = time.monotonic()
         self._utterances: asyncio.Queue[_Utterance] = asyncio.Queue()
@@ -96,6 +98,8 @@ class Caller:
         """Set when the agent has left the room, or the room has ended; not when another came meanwhile."""
         self.closed = asyncio.Event()
         """Set when the connection has ended for good."""
+        self.network: list[str] = []
+        """What the media client told of its connection: "reconnecting", "reconnected", "disconnected"."""
 
     async def join(self, invitation: Invitation | None = None) -> None:
         """Enter the room, by an invitation that is asked for when there is none, and open the microphone.
@@ -103,12 +107,14 @@ class Caller:
         Raises:
             MediaError: The server refuses or does not answer.
         """
-        invited = invitation or await self._invited()
+        invited = invitation or await self.invited()
         self._room.on("track_subscribed", self._subscribed)
         self._room.on("participant_disconnected", lambda *_: self.gone.set())
         self._room.on("participant_connected", lambda *_: self.gone.clear())
         self._room.on("disconnected", lambda *_: self.gone.set())
         self._room.on("disconnected", lambda *_: self.closed.set())
+        for sign in ("reconnecting", "reconnected", "disconnected"):
+            self._room.on(sign, lambda *_, sign=sign: self.network.append(sign))
         self._room.register_text_stream_handler("lk.transcription", self._caption)
         self.room_name = invited.room
         await self._room.connect(invited.server_url, invited.token)
@@ -118,7 +124,12 @@ class Caller:
         await self._room.local_participant.publish_track(track, options)
         self._sending = asyncio.create_task(self._send(), name="microphone")
 
-    async def _invited(self) -> Invitation:
+    async def invited(self) -> Invitation:
+        """Ask for a place in a room.
+
+        Raises:
+            MediaError: The server refuses or does not answer.
+        """
         try:
             async with httpx.AsyncClient(timeout=15) as client:
                 response = await client.post(f"{self._url}/api/token", json={})
@@ -172,6 +183,21 @@ class Caller:
         """Send a typed message."""
         await self._room.local_participant.send_text(text, topic="lk.chat")
 
+    async def ask(self, method: str, payload: str = "") -> str:
+        """Ask the agent by RPC.
+
+        Raises:
+            livekit.rtc.RpcError: The agent refuses, or does not answer.
+        """
+        (agent,) = (
+            identity
+            for identity, person in self._room.remote_participants.items()
+            if person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        )
+        return await self._room.local_participant.perform_rpc(
+            destination_identity=agent, method=method, payload=payload
+        )
+
     async def say(self, pcm: Pcm, speech_end_s: float | None = None) -> float:
         """Say something; return when its speech ended, on the monotonic clock."""
         end = end_of_speech(pcm, RATE_HZ) if speech_end_s is None else int(speech_end_s * RATE_HZ)
@@ -192,6 +218,16 @@ class Caller:
         )
         self._utterances.put_nowait(utterance)
         return utterance
+
+    def agent_attributes(self) -> dict[str, str]:
+        """Return what the agent shows of the call."""
+        agents = (
+            participant
+            for participant in self._room.remote_participants.values()
+            if participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        )
+        agent = next(agents, None)
+        return dict(agent.attributes) if agent is not None else {}
 
     def now_s(self) -> float:
         """Return the time in the recording."""
@@ -257,7 +293,7 @@ class Caller:
 
     async def _send(self) -> None:
         """A microphone never stops: what is said, and a quiet room between."""
-        quiet = noise_floor(RATE_HZ)
+        quiet = noise_floor(RATE_HZ) * (not self._dead)
         at = 0
         while not self._leaving:
             if not self._utterances.empty():
@@ -287,7 +323,8 @@ class Caller:
         return time.monotonic() + self._source.queued_duration
 
     async def _send_frame(self, block: Pcm) -> None:
-        await self._source.capture_frame(rtc.AudioFrame(block.tobytes(), RATE_HZ, 1, FRAME))
+        sound = np.repeat(block, self._channels)
+        await self._source.capture_frame(rtc.AudioFrame(sound.tobytes(), RATE_HZ, self._channels, FRAME))
 
     def _subscribed(self, track: rtc.Track, *_: Any) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:

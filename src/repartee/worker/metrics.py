@@ -73,6 +73,9 @@ class WorkerMetrics:
         known.set_function(lambda: float(registered()))
         self._started = Counter("repartee_calls_started", "Calls begun.", registry=self._registry)
         self._refused = Counter("repartee_calls_refused", "Jobs refused: full.", registry=self._registry)
+        self._handed = Counter(
+            "repartee_calls_handed_over", "Calls that went on with another agent.", registry=self._registry
+        )
         self._ended = Counter("repartee_calls_ended", "Calls over.", ["outcome"], registry=self._registry)
         self._requests = self._counter("repartee_requests", "Requests to providers.", "stage")
         self._failed = self._counter("repartee_requests_failed", "Of those, failed.", "stage")
@@ -94,6 +97,11 @@ class WorkerMetrics:
             "Calls that found the database away or back, the disk for waiting rows full, or rows lost.",
             "what",
         )
+        self._network = self._counter(
+            "repartee_network_events",
+            'Of calls: "caller_lost", "caller_returned", "agent_reconnecting", "quality_poor" and so on.',
+            "what",
+        )
 
     def _counter(self, name: str, help_text: str, label: str) -> Counter:
         return Counter(name, help_text, [label], registry=self._registry)
@@ -105,6 +113,10 @@ class WorkerMetrics:
     def refused(self) -> None:
         """A job was refused, as the worker was full or draining."""
         self._refused.inc()
+
+    def handed_over(self) -> None:
+        """A call lost its agent and went on with another."""
+        self._handed.inc()
 
     def ended(self, outcome: str) -> None:
         """A call is over: "ended", "failed" or "crashed"."""
@@ -126,6 +138,11 @@ class WorkerMetrics:
     def store_trouble(self, what: str) -> None:
         """A call tells of a trouble with the database or its disk (`store.Trouble`)."""
         self._store_troubles.labels(what.removeprefix("store.")).inc()
+
+    def network(self, counts: dict[str, int]) -> None:
+        """A call that is over has told of its network (`session.network.NetworkNotes.counts`)."""
+        for what, number in counts.items():
+            self._network.labels(what).inc(number)
 
     def provider_failures(self, failures: Iterable[tuple[str, str, str, int]]) -> None:
         """A call that is over has told what failed (`session.troubles.Failures`)."""

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from repartee.simulator.providers.bill import Entry
 from repartee.simulator.providers.desk import Desk, FaultError
+from repartee.simulator.providers.prompt_cache import PromptCache, prompt_text, prompt_tokens
 from repartee.simulator.providers.replies import Reply, normalised
 from repartee.simulator.providers.voices import speak
 
@@ -33,6 +34,7 @@ class OpenAIHttp:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._prompts = PromptCache()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -86,12 +88,15 @@ class OpenAIHttp:
         entry = Entry(
             "llm", "openai", str(body.get("model") or "gpt-4.1-mini"), request_id=_request_id(request)
         )
-        entry.tokens_in = sum(len(json.dumps(m)) for m in messages) // 4 + 1
+        prompt = prompt_text(messages, body.get("tools"))
+        entry.tokens_in = prompt_tokens(prompt)
+        entry.tokens_cached = self._prompts.known_tokens(entry.model, prompt)
         entry.said, entry.told = _last(messages, "user"), _last(messages, "assistant")
         entry.text = reply.text or f"{reply.tool}({json.dumps(reply.arguments)})"
         try:
             async with self._desk.booked(entry):
                 cut = await self._desk.wait("llm", normalised(json.dumps(messages[-1])), complete_s)
+                self._prompts.keep(entry.model, prompt)
                 if not body.get("stream"):
                     entry.tokens_out = len(_pieces(reply))
                     entry.outcome = "ok"
@@ -228,9 +233,13 @@ def _whole(body: dict[str, Any], reply: Reply, entry: Entry) -> dict[str, Any]:
     return _head(body, "chat.completion") | {"choices": [choice], "usage": _usage(entry)}
 
 
-def _usage(entry: Entry) -> dict[str, int]:
-    total = entry.tokens_in + entry.tokens_out
-    return {"prompt_tokens": entry.tokens_in, "completion_tokens": entry.tokens_out, "total_tokens": total}
+def _usage(entry: Entry) -> dict[str, Any]:
+    return {
+        "prompt_tokens": entry.tokens_in,
+        "completion_tokens": entry.tokens_out,
+        "total_tokens": entry.tokens_in + entry.tokens_out,
+        "prompt_tokens_details": {"cached_tokens": entry.tokens_cached},
+    }
 
 
 async def _event(response: web.StreamResponse, data: dict[str, Any]) -> None:

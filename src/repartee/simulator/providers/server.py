@@ -13,10 +13,11 @@ from aiohttp.typedefs import Handler
 from repartee.errors import ConfigError
 from repartee.simulator.providers.bill import Bill
 from repartee.simulator.providers.desk import FAULTS, Desk, Fault
-from repartee.simulator.providers.library import Composed, SpeechLibrary
+from repartee.simulator.providers.library import Composed
 from repartee.simulator.providers.openai_http import OpenAIHttp
 from repartee.simulator.providers.openai_realtime import OpenAIRealtime
 from repartee.simulator.providers.profiles import Draws, profile
+from repartee.simulator.providers.recogniser import Recogniser
 from repartee.simulator.providers.replies import Replies, Style
 from repartee.simulator.providers.sockets import VoiceSockets
 
@@ -89,9 +90,11 @@ class Simulator:
         Raises:
             ConfigError: The profile, the recordings or the script cannot be used, or the port is taken.
         """
-        library = SpeechLibrary(config.speech, config.transcripts, config.composed) if config.speech else None
-        replies = Replies(config.script, config.style)
-        desk = Desk(profile(config.profile), Draws(config.seed), Bill(config.bill), replies, library)
+        latency, replies = profile(config.profile), Replies(config.script, config.style)
+        recogniser = None
+        if config.speech:
+            recogniser = await Recogniser.start(config.speech, config.transcripts, config.composed)
+        desk = Desk(latency, Draws(config.seed), Bill(config.bill), replies, recogniser)
         app = web.Application(client_max_size=MAX_UPLOAD_BYTES, middlewares=[_front_door])
         app.add_routes(OpenAIHttp(desk).routes())
         app.add_routes(OpenAIRealtime(desk).routes())
@@ -107,7 +110,7 @@ class Simulator:
             yield Simulator(desk, f"http://127.0.0.1:{runner.addresses[0][1]}")
         finally:
             await runner.cleanup()
-            desk.close()
+            await desk.aclose()
 
 
 @web.middleware
