@@ -114,44 +114,46 @@ With its savings on, a call of {plain["turns"]} turns costs **{1 - saving["usd"]
 """
 
 
-def operating() -> str:
-    """Return what a trace costs."""
-    took = load("tracing")["us_per_turn"]
-    return (
-        f"The marks and spans of a turn take {took['on']:.0f} µs of the call's event loop, {took['off']:.0f} µs without a trace\n"
-        "(`python scripts/measure.py tracing`).\n"
-    )
-
-
 def costs() -> str:
     """Return the figures of the page on costs: the same conversation with nothing and with everything saved."""
     run = load_conversation()
     if run is None:
         return ""
-    lines = ""
+    plain, saving = (run["figures"][system]["conversation"] for system in (PLAIN, SAVING))
+    ungated = spent(run, PLAIN, gated=False)
+    lines = (
+        f"| {NAMES[PLAIN]}, and silence sent as well: reckoned | {per_minute(run, PLAIN, ungated)} | | |\n"
+    )
     for system in (PLAIN, SAVING):
         mine = run["figures"][system]["conversation"]
-        spent = {
-            stage: sum(call[f"usd_{stage}"] for call in run["calls"] if call["system"] == system)
-            for stage in ("stt", "llm", "tts")
-        }
-        minutes = mine["usd"] / mine["usd_per_minute"] if mine.get("usd_per_minute") else None
-        amounts = [mine["usd"], *spent.values()]
-        cells = [f"{amount / minutes:.5f}" if minutes else f"{amount:.5f}" for amount in amounts]
         right = sum(bool(row.get("right")) for row in run["rows"] if row["system"] == system)
-        cells += [shown_value(mine["latency_ms"]), f"{right} of {mine['turns']}"]
-        lines += f"| {NAMES[system]} | {' | '.join(cells)} |\n"
-    plain, saving = (run["figures"][system]["conversation"] for system in (PLAIN, SAVING))
-    per = "USD a minute" if plain.get("usd_per_minute") else "USD a call"
+        told = f"{shown_value(mine['latency_ms'])} | {right} of {mine['turns']}"
+        lines += f"| {NAMES[system]} | {per_minute(run, system, spent(run, system))} | {told} |\n"
     return f"""
 The same {plain["turns"]} turns over WebRTC, simulated vendors (profile *{run["options"]["profile"]}*), {run["machine"]}. The agent has no answers of its
-own; it learns, in this one call. {changed(plain["usd"], saving["usd"])}; answers judged equal in {judged_equal(run)} of {plain["turns"]} turns.
+own; it learns, in this one call. {changed(plain["usd"], saving["usd"])}, and {changed(sum(ungated.values()), saving["usd"])} than without the voice gate too; answers judged
+equal in {judged_equal(run)} of {plain["turns"]} turns.
 
-| | {per} | of it hearing | model | voice | first sound, ms, median / 95 % | answers right |
+| | USD a minute | of it hearing | model | voice | first sound, ms, median / 95 % | answers right |
 |---|---|---|---|---|---|---|
 {lines}
 `{run["command"]}`
 """
+
+
+def spent(run: Figures, system: str, *, gated: bool = True) -> dict[str, float]:
+    """Return USD of a system's calls by stage; not `gated`, with all audio of the calls sent to speech-to-text."""
+    calls = [call for call in run["calls"] if call["system"] == system]
+    found = {stage: sum(call[f"usd_{stage}"] for call in calls) for stage in ("stt", "llm", "tts")}
+    if not gated:
+        found["stt"] *= sum(call["call_s"] for call in calls) / sum(call["audio_sent_s"] for call in calls)
+    return found
+
+
+def per_minute(run: Figures, system: str, amounts: dict[str, float]) -> str:
+    """Return the cells of a cost and its parts, by the minute of the system's calls."""
+    minutes = sum(call["call_s"] for call in run["calls"] if call["system"] == system) / 60
+    return " | ".join(f"{amount / minutes:.5f}" for amount in (sum(amounts.values()), *amounts.values()))
 
 
 def changed(before: float, after: float) -> str:
@@ -168,6 +170,15 @@ def judged_equal(run: Figures) -> int:
     ]
     both = zip(*sides, strict=True)
     return sum(bool(one.get("right") and other.get("right")) for one, other in both)
+
+
+def operating() -> str:
+    """Return what a trace costs."""
+    took = load("tracing")["us_per_turn"]
+    return (
+        f"The marks and spans of a turn take {took['on']:.0f} µs of the call's event loop, {took['off']:.0f} µs without a trace\n"
+        "(`python scripts/measure.py tracing`).\n"
+    )
 
 
 def table(peers: Figures, stops: Figures) -> str:

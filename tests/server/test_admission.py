@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
-from livekit.protocol.agent_dispatch import AgentDispatch, CreateAgentDispatchRequest
+from livekit.protocol.models import Room
+from livekit.protocol.room import CreateRoomRequest
 
 from repartee.errors import ProviderError, StoreError
 from repartee.server.admission import FRESH_S, Admission, DayLimits
@@ -150,7 +151,7 @@ def seats(tmp_path: Path) -> Iterator[Seats]:
 
 
 class Dispatches:
-    """LiveKit's dispatch API; counts who was sent for."""
+    """LiveKit's room API; counts who was sent for."""
 
     def __init__(self) -> None:
         self.rooms: list[str] = []
@@ -158,21 +159,21 @@ class Dispatches:
 
     async def start(self) -> str:
         app = web.Application()
-        app.router.add_post("/twirp/livekit.AgentDispatchService/CreateDispatch", self._dispatch)
+        app.router.add_post("/twirp/livekit.RoomService/CreateRoom", self._create)
         self.runner = web.AppRunner(app, access_log=None)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         return f"ws://127.0.0.1:{self.runner.addresses[0][1]}"
 
-    async def _dispatch(self, request: web.Request) -> web.Response:
-        asked = CreateAgentDispatchRequest()
+    async def _create(self, request: web.Request) -> web.Response:
+        asked = CreateRoomRequest()
         asked.ParseFromString(await request.read())
         if self.status != 200:
             return web.json_response({"code": "unavailable", "msg": "no"}, status=self.status)
-        self.rooms.append(asked.room)
-        return web.Response(
-            body=AgentDispatch(id="AD").SerializeToString(), content_type="application/protobuf"
-        )
+        assert len(asked.agents) == 1
+        self.rooms.append(asked.name)
+        body = Room(name=asked.name).SerializeToString()
+        return web.Response(body=body, content_type="application/protobuf")
 
 
 @pytest.fixture

@@ -31,10 +31,17 @@ def held(number: int, worker: str = "w1", epoch: int = 0) -> Held:
     return Held(f"room-{number}", f"call-{number}", worker, f"agent-{number}-{worker}", epoch)
 
 
-def test_without_a_worker_there_are_no_seats(seats: Seats) -> None:
+def test_when_the_workers_are_gone_there_are_no_seats(seats: Seats) -> None:
+    seats.announce("w1", 3)
+    seats.withdraw("w1")
     full = seats.promise("room-1", 30)
     assert full is not None
     assert (full.seats, full.taken, full.free) == (0, 0, 0)
+
+
+def test_workers_with_a_database_of_their_own_are_left_to_count_for_themselves(seats: Seats) -> None:
+    assert seats.promise("room-1", 30) is None
+    assert seats.seating().taken == 0
 
 
 def test_a_seat_that_was_promised_is_the_one_that_is_taken(seats: Seats) -> None:

@@ -15,6 +15,7 @@ from livekit.protocol import agent as proto
 from livekit.protocol import models, room
 from livekit.protocol.room import RoomParticipantIdentity
 
+from repartee.cli.stopping import Stop
 from repartee.errors import CapacityError, MediaError
 from repartee.session import SessionSpec
 from repartee.session.keeping import keeping
@@ -358,6 +359,8 @@ async def test_the_seat_is_taken_and_given_back(plain_settings: Settings) -> Non
 
 async def test_a_worker_that_drains_lets_its_calls_end(plain_settings: Settings) -> None:
     async with Rig(plain_settings.model_copy(update={"drain_s": 60.0})) as rig:
+        rig.over(await rig.call("AJ_0"))  # it was empty before
+        assert await rig.livekit.job_status() == ("AJ_0", proto.JS_SUCCESS, "")
         call = await rig.call("AJ_1")
         rig.stop.set()
         while (await rig.livekit.next("update_worker")).status != proto.WS_FULL:
@@ -366,6 +369,20 @@ async def test_a_worker_that_drains_lets_its_calls_end(plain_settings: Settings)
         rig.over(call)
         await asyncio.wait_for(rig.running, 10)
         assert rig.pool.closed
+
+
+async def test_who_is_in_a_hurry_does_not_wait_for_calls(plain_settings: Settings) -> None:
+    async with Rig(plain_settings.model_copy(update={"drain_s": 60.0})) as rig:
+        rig.stop = Stop()
+        rig.running.cancel()
+        await asyncio.gather(rig.running, return_exceptions=True)
+        rig.worker.draining = False
+        access = LiveKitAccess(rig.livekit.url, "key", SECRET)
+        rig.running = asyncio.create_task(rig.worker.run(rig.stop, access, None))
+        await rig.call("AJ_1")
+        rig.stop.set()
+        rig.stop.at_once.set()
+        await asyncio.wait_for(rig.running, 10)
 
 
 async def test_what_is_left_at_the_deadline_is_handed_to_another_worker(plain_settings: Settings) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.console import Console
 from repartee.cli import calls as _calls
 from repartee.cli import costs as _costs
 from repartee.cli.environment import read_settings as _settings
+from repartee.cli.stopping import Stop
 from repartee.errors import ConfigError, ReparteeError
 from repartee.settings import Settings
 
@@ -32,12 +32,11 @@ PortOption = Annotated[int | None, typer.Option(help="Port of the page.")]
 
 
 def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run until the work is done; Ctrl+C and SIGTERM set the event it is given."""
+    """Run until the work is done; Ctrl+C and SIGTERM set the event it is given (`stopping.Stop`)."""
 
     async def main() -> None:
-        stop = asyncio.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        stop = Stop()
+        stop.listen()
         await work(stop)
 
     asyncio.run(main())

@@ -251,13 +251,19 @@ async def _ours(
         agent["turn_taking"] = {"min_silence_ms": round(knob * 1000)}
     file = state / "bench.yaml"
     await prepare_agent(file, agent, vendors.model_copy(update={"state_dir": state}))
-    livekit = {
+    async with instance(file, state, _variables(ground, name)) as running:
+        yield _Us(running, name)
+
+
+def _variables(ground: Ground, name: str) -> dict[str, str]:
+    """Return what sends one of ours to the stage. Each has a name of its own: calls go to any worker of a name."""
+    return {
+        **ground.vendors,
         "LIVEKIT_URL": ground.url,
         "LIVEKIT_API_KEY": ground.key,
         "LIVEKIT_API_SECRET": ground.secret,
+        "REPARTEE_AGENT_NAME": name,
     }
-    async with instance(file, state, {**ground.vendors, **livekit}) as running:
-        yield _Us(running, name)
 
 
 async def prepare_agent(file: Path, agent: dict[str, Any], settings: Settings) -> None:

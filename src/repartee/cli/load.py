@@ -157,7 +157,11 @@ def _arrivals(options: LoadOptions, calls: int, items: int, number: int) -> tupl
 
 
 def _says(rng: random.Random, items: int, count: int) -> tuple[int, ...]:
-    return tuple(rng.choices(range(items), k=count))
+    """Every utterance once before any is said again: callers differ in the order only."""
+    said: list[int] = []
+    while len(said) < count:
+        said += rng.sample(range(items), items)
+    return tuple(said[:count])
 
 
 def _utterances(material: Material, count: int) -> tuple[Utterance, ...]:

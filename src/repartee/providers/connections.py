@@ -50,7 +50,7 @@ _pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncHTTPTra
 
 def shared(**kwargs: Any) -> dict[str, Any]:
     """Return a client's arguments with the process's pool, or only its certificates where a proxy is set."""
-    if urllib.request.getproxies():
+    if {"http", "https", "all"} & set(urllib.request.getproxies()):
         return {"verify": tls(), **kwargs}
     try:
         loop = asyncio.get_running_loop()

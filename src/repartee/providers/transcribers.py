@@ -50,6 +50,9 @@ PREROLL_S = 0.4
 PIECE_S = 4.0
 """A piece at least this long is settled by the next long pause."""
 SETTLE_PAUSE_S = 0.25
+LONG_PAUSE_S, LONG_PAUSE_PIECE_S = 0.6, 1.0
+"""A shorter piece is settled by a pause that is long enough to end a thought, or the group of a number: the words
+before it need no second transcription, which would be billed."""
 LIKELY = 0.5
 """End-of-turn probability from which a pause is transcribed at once."""
 SURE_TRIES = 1
@@ -96,11 +99,17 @@ class PieceBuffer:
         if not self._open:
             self._open = True
             return False
-        if self.seconds - silent_s >= PIECE_S and silent_s >= SETTLE_PAUSE_S:
+        if self._settles(self.seconds - silent_s, silent_s):
             self._next(keep_s=min(JOINT_S, silent_s - JOINT_GAP_S))
             self._open, self._voice_at = True, len(self._audio)
             return False
         return True
+
+    @staticmethod
+    def _settles(voice_s: float, silent_s: float) -> bool:
+        if voice_s >= PIECE_S:
+            return silent_s >= SETTLE_PAUSE_S
+        return voice_s >= LONG_PAUSE_PIECE_S and silent_s >= LONG_PAUSE_S
 
     def settle(self, *, speaking: bool = False) -> None:
         """What comes next is another piece; a voice that already sounds again belongs to it."""

@@ -32,7 +32,7 @@ from repartee.providers.frames import OtherVoiceFrame, VoiceLostFrame
 from repartee.session.frames import AsideFrame, KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
-CHUNK_MS = 20
+CHUNK_MS = 40
 FADE_MS = 20
 SILENT_LEVEL = 200
 ATTACK_MS = 5

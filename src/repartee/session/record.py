@@ -103,6 +103,8 @@ class CallRecord:
 
     def usage(self, row: LedgerRow) -> None:
         """A request to a provider was judged."""
+        if self._first and row.usage.turn_id is not None:
+            row = replace(row, usage=replace(row.usage, turn_id=self._first + row.usage.turn_id))
         self._writer.usage(row)
 
     def mark(self, name: str, at_ms: float, values: Mapping[str, Any]) -> None:

@@ -220,7 +220,10 @@ class _Session:
             grace_s=float(agent.limits.reconnect_s),
         )
         self._wire = wire = Wire(
-            lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
+            lambda: transport.client.room.local_participant,
+            lambda: transport.client.caller,
+            # Captions of an agent that takes over are not those of the first, though they are numbered alike.
+            f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
         )
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
         self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))

@@ -20,6 +20,7 @@ from repartee.store.writing import insert_or
 _LOCK = 0x7365_6174  # "seat": the advisory lock of PostgreSQL
 WORKER_GONE_S = 10.0
 """A worker of whom nothing was heard for so long has no seats to give."""
+FORGOTTEN_S = 24 * 3600.0
 CALL_GONE_S = 60.0
 """A call of which nothing was heard for so long has left its seat: nobody has taken it over."""
 
@@ -69,12 +70,10 @@ class Seats:
     def announce(self, worker_id: str, seats: int, *, draining: bool = False) -> None:
         """Say that a worker is there and how many calls it takes in all."""
         with self._store.connection(writes=True) as connection:
-            values = {
-                "worker_id": worker_id,
-                "seats": seats,
-                "draining": draining,
-                "seen_at": _now_s(connection),
-            }
+            now_s = _now_s(connection)
+            long_gone = schema.workers.c.seen_at < now_s - FORGOTTEN_S
+            connection.execute(delete(schema.workers).where(long_gone))
+            values = {"worker_id": worker_id, "seats": seats, "draining": draining, "seen_at": now_s}
             statement = insert_or(connection, schema.workers).values(values)
             connection.execute(
                 statement.on_conflict_do_update(
@@ -84,9 +83,8 @@ class Seats:
             )
 
     def withdraw(self, worker_id: str) -> None:
-        """Say that a worker is gone."""
-        with self._store.connection(writes=True) as connection:
-            connection.execute(delete(schema.workers).where(schema.workers.c.worker_id == worker_id))
+        """Say that a worker is gone. That there was one is remembered: nobody shall wait in vain for it."""
+        self.announce(worker_id, 0, draining=True)
 
     def others(self, worker_id: str) -> int:
         """Return how many other workers take calls."""
@@ -106,13 +104,15 @@ class Seats:
             lease_s: The promise holds for so long, unless a worker takes the call before.
 
         Returns:
-            None when the seat is promised; how the seats are taken when there is none.
+            None when the seat is promised; how the seats are taken when there is none. Where no worker was ever heard
+            of, workers have another database and seats are not counted.
         """
         with self._alone() as connection:
             now_s = _now_s(connection)
             seating = _seating(connection, now_s)
             if not seating.free:
-                return seating
+                known = connection.execute(select(func.count()).select_from(schema.workers)).scalar_one()
+                return seating if known else None
             connection.execute(
                 insert(schema.seats).values(room=room, epoch=0, seen_at=now_s, until=now_s + lease_s)
             )

@@ -43,6 +43,8 @@ MAX_TAKEOVERS = 2
 """A call that has lost so many agents is what kills them."""
 BACKOFF_S = (0.2, 10.0)
 REGISTER_S = 10.0
+TOP_LOAD = 0.69
+"""LiveKit prefers not to send jobs to a worker above 0.7 (`agents.target_load`), however many places it has left."""
 CLOSE_ROOM_S = 5.0
 BY_THE_AGENT = frozenset({"caller_lost", "silent", "max_duration", "hung_up", "budget"})
 """Reasons to end a call after which a caller would be left alone in the room, or come back to an empty one."""
@@ -123,6 +125,7 @@ class Worker:
             MediaError: The server refuses the key.
         """
         self._access, self._speech_url = access, speech_url
+        await self.seating.announce(self.max_calls, draining=False)
         serving = asyncio.create_task(self._serve(), name="worker")
         judging = asyncio.create_task(self._judge(), name="capacity")
         watching = asyncio.create_task(Watchdog(self, access).run(), name="watchdog")
@@ -149,6 +152,7 @@ class Worker:
         """Wait for the calls to end; at the deadline another worker gets them, where there is one."""
         at_once = getattr(stop, "at_once", None)
         drain_s = self._config.settings.drain_s
+        self._empty.clear()
         if self.calls and drain_s:
             log.info("worker.draining", calls=self.calls, at_most_s=drain_s)
             waits = [asyncio.create_task(self._empty.wait())]
@@ -235,7 +239,8 @@ class Worker:
                     call.tell_stop()
 
     async def _answer(self, job: proto.Job) -> None:
-        free = not self.draining and self.calls < self.max_calls
+        # Who has a token has a seat: only the tokens are fewer while processes are late, not the places behind them.
+        free = not self.draining and self.calls < self._config.settings.max_calls
         if free:
             self._accepted.add(job.id)
         else:
@@ -415,11 +420,12 @@ class Worker:
             await asyncio.sleep(STATUS_S)
 
     async def _send_status(self) -> None:
-        full = self.draining or self.calls >= self.max_calls
+        most = self._config.settings.max_calls
+        full = self.draining or self.calls >= most
         await self._send(
             update_worker=proto.UpdateWorkerStatus(
                 status=proto.WS_FULL if full else proto.WS_AVAILABLE,
-                load=min(1.0, self.calls / self.max_calls),
+                load=min(1.0, self.calls / most) * TOP_LOAD,
                 job_count=self.calls,
             )
         )
