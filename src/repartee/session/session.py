@@ -283,7 +283,9 @@ class _Session:
         def heard(reply_id: int, text: str, final: bool) -> None:
             wire.agent_text(reply_id, text, final=final)
             if not final:
-                books.record.sounding(reply_id, text, gate.made(reply_id), self._clock_ms())
+                books.record.sounding(
+                    reply_id, self._clock_ms(), lambda: (gate.heard(reply_id), gate.made(reply_id))
+                )
 
         gate = ReplyGate(
             RoomSink(transport.client, lambda: not self._fence.lost.is_set()),
