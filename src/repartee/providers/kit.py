@@ -105,6 +105,7 @@ class ProviderKit:
         language = Language(self._agent.language)
         if rung.provider == "openai-realtime":
             realtime = MeteredRealtimeSTT(
+                self._transcriber(),
                 api_key=self._openai_key(),
                 base_url=socket_url(self._settings.openai_base_url, "/realtime"),
                 settings=MeteredRealtimeSTT.Settings(model=rung.model, language=language),

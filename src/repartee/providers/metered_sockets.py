@@ -17,8 +17,8 @@ from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 
 from repartee.providers.metering import Meter, Record, about
+from repartee.providers.realtime import FinalizingRealtimeSTT
 from repartee.providers.socket_voice import SocketVoice
-from repartee.providers.transcribers import FinalizingRealtimeSTT
 
 REALTIME_BYTES_PER_S = 48_000
 """24 kHz, 16 bit, mono."""
@@ -124,6 +124,9 @@ class MeteredRealtimeSTT(FinalizingRealtimeSTT):
                     if self._appending is not None:
                         self._awaited.append(self._appending)
                         self._appending = None
+                case "input_audio_buffer.clear" if self._appending is not None:
+                    self._appending.end("cancelled")  # it was heard, and nobody wants its words
+                    self._appending = None
                 case _:
                     pass
         await super()._ws_send(message)
