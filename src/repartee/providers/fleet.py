@@ -1,4 +1,4 @@
-"""What all machines know together about the providers, through Redis: a stream for the journal, sorted sets for places.
+"""What all machines know of the providers together, through Redis: a stream for the journal, sorted sets for places.
 
 No call waits for Redis. What is found out goes to the machine's own journal first, and to the stream from a thread;
 what others found out comes in by another. While Redis is away each machine goes by what it knows itself, and its

@@ -26,3 +26,10 @@ def fixed_texts(agent: Agent) -> tuple[str, ...]:
 def kept_voice(data_dir: Path, agent: Agent, ladder: Ladder) -> VoiceCache:
     """Return where the audio of an agent's voice is kept."""
     return VoiceCache(data_dir / "voices", voice_key(agent, ladder), fixed_texts(agent))
+
+
+def prepared_texts(agent: Agent, ladder: Ladder) -> tuple[str, ...]:
+    """Return what is made ahead for an agent's voice: of one that streams, the lines for when it cannot be asked."""
+    if ladder.tts.provider == "openai":
+        return fixed_texts(agent)
+    return tuple(lines_for(agent.language).values())
