@@ -227,6 +227,23 @@ async def test_a_voice_that_is_lost_in_the_middle_leaves_what_was_heard(
     assert "Is there anything else?" not in said
 
 
+async def test_what_an_interruption_cut_off_is_nobody_s_failure(
+    caller: Bakery, simulator: Simulator, tmp_path: Path
+) -> None:
+    async with caller.models() as call:
+        await call.until(lambda: call.times("reply.finished"))
+        for _ in range(3):
+            audible = call.times("reply.audible")
+            call.hooks.chat(QUESTION)
+            await call.until(lambda before=audible: call.times("reply.audible") > before)  # type: ignore[misc]
+            await call.listen(60)
+        await call.ask("Stop")
+    assert caller.times("reply.cancelled") >= 3
+    assert caller.troubles() == []
+    kinds = {found.kind for found in FileJournal(tmp_path / "providers").unread()}
+    assert kinds <= {"done", "slow"}
+
+
 async def test_what_one_call_finds_out_another_process_knows(
     caller: Bakery, simulator: Simulator, tmp_path: Path
 ) -> None:

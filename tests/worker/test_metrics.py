@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from repartee.providers.health import Health
+from repartee.providers.shared import BreakerKey
 from repartee.session.bill import Bill
 from repartee.telemetry.usage import Usage
 from repartee.worker.metrics import WorkerMetrics
@@ -40,6 +42,22 @@ def test_bills_are_summed_by_stage() -> None:
         assert line in text
 
 
+def test_what_failed_is_counted_and_breakers_are_read_when_asked() -> None:
+    health = Health()
+    metrics = WorkerMetrics(lambda: 0, lambda: True, health.breakers.states)
+    metrics.provider_failures([("openai", "llm", "timeout", 2), ("cartesia", "tts", "cut", 1)])
+    key = BreakerKey("openai", "gpt-4.1-mini", "k", "chat")
+    for _ in range(5):
+        health.breakers.tell(health.breakers.force(key), "failed")
+    text = metrics.text().decode()
+    for line in (
+        'repartee_provider_failures_total{provider="openai",stage="llm",why="timeout"} 2.0',
+        'repartee_provider_failures_total{provider="cartesia",stage="tts",why="cut"} 1.0',
+        'repartee_provider_breaker{model="gpt-4.1-mini",operation="chat",provider="openai"} 2.0',
+    ):
+        assert line in text, text
+
+
 class Pipe:
     def __init__(self, *messages: tuple[str, Any]) -> None:
         self.messages = list(messages)
@@ -52,9 +70,11 @@ def test_a_bill_told_with_the_end_is_kept() -> None:
     child: Any = Child.__new__(Child)
     child.outcome, child.failure, child.bill = None, "", None
     child.pipe = Pipe(
-        ("ended", {"reason": "budget", "bill": bill().summary()}), ("ended", {"reason": "budget"})
+        ("ended", {"reason": "budget", "bill": bill().summary(), "providers": [("openai", "llm", "cut", 1)]}),
+        ("ended", {"reason": "budget"}),
     )
     child._read()
     child._read()
     assert (child.outcome, child.failure) == ("ended", "budget")
     assert child.bill == bill().summary()
+    assert child.providers == [("openai", "llm", "cut", 1)]
