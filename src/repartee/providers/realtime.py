@@ -171,7 +171,7 @@ class FinalizingRealtimeSTT(Reconnecting, OpenAIRealtimeSTTService):
         request, words, sent = self._transcriber.request(), "", False
         try:
             with about(piece_id=piece.piece_id):
-                while (attempt := request.next()) is not None:
+                while (attempt := await request.upcoming()) is not None:
                     async with attempt:
                         if attempt.ok and attempt.index == 0 and not sent:
                             sent = True

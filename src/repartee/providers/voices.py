@@ -89,7 +89,7 @@ class VoiceChain:
         """
         whole = len(text)
         request = self.failover.request(self._budget.deadline(), skip=skip)
-        while (attempt := request.next()) is not None:
+        while (attempt := await request.upcoming()) is not None:
             received = 0
             async with attempt:
                 if attempt.ok:
