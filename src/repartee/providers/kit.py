@@ -223,7 +223,7 @@ class ProviderKit:
     def _small(self, rung: Rung) -> services.SharedClientLLM:
         """Return the small model, which fails early enough for the large one to answer."""
         model = self._model(rung)
-        failover = self._failsafe.failover("llm", [rung], [self._key_id(rung)])
+        failover = self._failsafe.failover("llm", [rung], [self._key_id(rung)], alone=False)
         model.chain = ModelChain(failover, [model], self._failsafe.budget, limit_s=SMALL_FIRST_S)
         return model
 

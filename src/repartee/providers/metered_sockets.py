@@ -84,6 +84,11 @@ class MeteredElevenLabs(MeteredContexts, ElevenLabsTTSService):
             self.sent(context_id, text)
         await super()._send_text(text, context_id)
 
+    async def _close_context(self, context_id: str) -> None:
+        # A reply that others spoke has opened none.
+        if context_id in self._context_init_sent:
+            await super()._close_context(context_id)
+
 
 class MeteredCartesia(MeteredContexts, CartesiaTTSService):
     """Cartesia's socket."""
