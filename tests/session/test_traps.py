@@ -146,6 +146,25 @@ async def test_trap_2_a_lost_connection_gets_time_to_come_back() -> None:
     assert said == ["lost", "returned"]
 
 
+async def test_a_microphone_that_is_closed_is_no_broken_line() -> None:
+    said: list[Any] = []
+    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
+    client._caller = "ann"
+
+    class Participant:
+        identity = "ann"
+        kind = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
+        disconnect_reason = rtc.DisconnectReason.SIGNAL_CLOSE
+
+    ann = cast("rtc.RemoteParticipant", Participant())
+    client.link.cut("no_packets")
+    client._on_track_gone(None, None, ann)
+    client._on_left(ann)
+    assert said == ["lost"], "one break, not two"
+    assert client.link.causes == {"no_packets", "left"}
+    client._mending["no_packets"].cancel()
+
+
 def test_trap_3_little_audio_is_ahead_of_the_ear() -> None:
     params = RoomTransport("ws://x", "t", "r", hooks=hooks(), caller_identity=None)._params
     assert params.audio_out_queue_size_ms <= 200

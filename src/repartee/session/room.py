@@ -133,6 +133,7 @@ class RoomClient(LiveKitTransportClient):
         room.on("reconnected")(self._on_reconnected)
         room.on("connection_quality_changed")(self._on_quality)
         room.on("track_subscription_failed")(self._on_no_track)
+        room.on("track_unsubscribed")(self._on_track_gone)
         room.register_text_stream_handler("lk.chat", self._on_chat)
 
     async def connect(self) -> None:  # type: ignore[override]
@@ -285,6 +286,13 @@ class RoomClient(LiveKitTransportClient):
     def _nobody_came(self) -> None:
         if self._caller is None:
             self._hooks.call_over("no_caller")
+
+    def _on_track_gone(self, _: object, __: object, participant: rtc.RemoteParticipant) -> None:
+        """Their microphone is closed: it has nothing to send. When they are gone, that is told next."""
+        if participant.identity == self._caller:
+            if self._watching is not None:
+                self._watching.cancel()
+            self._mend_soon("no_packets")
 
     # --- the agent's own connection -----------------------------------------------------------------------------
 
