@@ -40,6 +40,9 @@ class LineMonitor:
                     stats = await track.get_stats()
             except TimeoutError:
                 continue  # the media engine is at a loss itself
+            except Exception as error:  # noqa: BLE001 - the SDK raises nothing narrower
+                log.warning("line.no_statistics", error=str(error)[:100])
+                return  # the track is gone; another one is watched anew
             self.report = LineReport.read(stats)
             if self.report.codec is not None and self.report.packets and not codec_told:
                 codec_told = True
