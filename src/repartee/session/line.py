@@ -43,7 +43,7 @@ class LineMonitor:
             except Exception as error:  # noqa: BLE001 - the SDK raises nothing narrower
                 log.warning("line.no_statistics", error=str(error)[:100])
                 return  # the track is gone; another one is watched anew
-            self.report = LineReport.read(stats)
+            before, self.report = self.report.packets, LineReport.read(stats)
             if self.report.codec is not None and self.report.packets and not codec_told:
                 codec_told = True
                 self._on_codec(self.report.codec)
@@ -51,3 +51,6 @@ class LineMonitor:
                 self._link.cut("no_packets", watch.since_ms)
             else:
                 self._link.mended("no_packets")
+                if self.report.packets > before:
+                    # Sound comes: LiveKit's judgement, which is renewed every 5 s, is behind the times.
+                    self._link.mended("quality")

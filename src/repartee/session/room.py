@@ -353,6 +353,7 @@ class RoomClient(LiveKitTransportClient):
         if track.kind != rtc.TrackKind.KIND_AUDIO or self._task_manager is None:
             await super()._async_on_track_subscribed(track, publication, participant)
             return
+        self._on_joined(participant)  # who was there first is told of by their track before anything else
         # Pipecat reads 48 kHz in 10 ms frames and resamples in Python: 60 ms late and twice the frames.
         await self._close_audio_stream(participant.identity)
         self._audio_tracks[participant.identity] = track
