@@ -9,7 +9,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 from livekit import rtc
@@ -198,6 +199,9 @@ async def test_trap_4_the_sdk_gives_16_khz_in_20_ms(monkeypatch: pytest.MonkeyPa
 
     class Participant:
         identity = "ann"
+        kind = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
+        attributes: ClassVar[dict[str, str]] = {}
+        permissions = SimpleNamespace(can_update_metadata=False)
 
     await RoomClient._async_on_track_subscribed(
         client, cast("Any", Track()), cast("Any", None), cast("Any", Participant())
