@@ -189,7 +189,9 @@ def test_what_happens_is_told_shown_marked_and_counted() -> None:
         ("repartee.microphone", "unreadable"),
         ("repartee.microphone", "unreadable"),
     ]
-    assert shown.again_times == 1, "a server that was started again has forgotten it"
+    assert shown.again_times == 2, (
+        "a server that was started again has forgotten it, a caller who is back too"
+    )
     assert network.counts == {
         "quality_excellent": 1,
         "quality_poor": 1,

@@ -52,6 +52,8 @@ class Network:
     def returned(self) -> None:
         """They are back."""
         self._counts["caller_returned"] += 1
+        if self._wire is not None:
+            self._wire.again()
         self._submit(CallerReturned(self._clock_ms()))
 
     def connection(self, what: str) -> None:
