@@ -177,8 +177,8 @@ class RoomClient(LiveKitTransportClient):
                     self._audio_source = rtc.AudioSource(OUT_SAMPLE_RATE_HZ, 1, queue_size_ms=OUT_QUEUE_MS)
                     self._audio_track = rtc.LocalAudioTrack.create_audio_track("voice", self._audio_source)
                     await self.room.local_participant.publish_track(self._audio_track, voice_options())
+                    self._connected = True
                 finally:
-                    self._connected = self._audio_track is not None
                     if not self._connected:
                         await self._rollback_partial_connect()
                 await self._callbacks.on_connected()
