@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -144,6 +145,20 @@ async def test_trap_2_a_lost_connection_gets_time_to_come_back() -> None:
     async with asyncio.timeout(5):
         while len(said) < 2:  # noqa: ASYNC110 - a timer of the client's ends it
             await asyncio.sleep(0.05)
+    assert said == ["lost", "returned"]
+
+
+async def test_livekit_s_judgement_counts_where_no_sound_comes() -> None:
+    said: list[Any] = []
+    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
+    client._caller = "ann"
+    ann = cast("rtc.RemoteParticipant", SimpleNamespace(identity="ann"))
+    client._monitor._grew_ms = time.monotonic() * 1000
+    client._on_quality(ann, rtc.ConnectionQuality.QUALITY_LOST)
+    assert said == [], "it is told seconds late: they are back"
+    client._monitor._grew_ms -= 60_000
+    client._on_quality(ann, rtc.ConnectionQuality.QUALITY_LOST)
+    client._on_quality(ann, rtc.ConnectionQuality.QUALITY_POOR)
     assert said == ["lost", "returned"]
 
 

@@ -13,6 +13,8 @@ from repartee.session.link import Codec, LineReport, Link, PacketWatch
 log = structlog.get_logger()
 LOOK_EVERY_S = 0.5
 STATS_S = 2.0
+FLOWS_MS = 1500.0
+"""Sound that came so short a time ago still comes."""
 
 
 class LineMonitor:
@@ -29,6 +31,12 @@ class LineMonitor:
         self._clock_ms = clock_ms
         self._on_codec = on_codec
         self.report = LineReport()
+        self._grew_ms = -FLOWS_MS
+
+    @property
+    def flows(self) -> bool:
+        """Whether sound came just now."""
+        return self._clock_ms() - self._grew_ms < FLOWS_MS
 
     async def run(self, track: rtc.Track, publication: rtc.RemoteTrackPublication) -> None:
         """Watch one track. The media engine tells nobody; it can only be asked."""
@@ -52,5 +60,5 @@ class LineMonitor:
             else:
                 self._link.mended("no_packets")
                 if self.report.packets > before:
-                    # Sound comes: LiveKit's judgement, which is renewed every 5 s, is behind the times.
+                    self._grew_ms = self._clock_ms()
                     self._link.mended("quality")

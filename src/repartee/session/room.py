@@ -275,7 +275,9 @@ class RoomClient(LiveKitTransportClient):
             return
         self._hooks.quality(_QUALITY.get(quality, "lost"))
         if quality == rtc.ConnectionQuality.QUALITY_LOST:
-            self.link.cut("quality")
+            # It is renewed every 5 s: where sound comes, it is behind the times.
+            if not self._monitor.flows:
+                self.link.cut("quality")
         else:
             self.link.mended("quality")
 
