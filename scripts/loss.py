@@ -53,13 +53,17 @@ def measure(speech: Path, folder: Path, losses: tuple[float, ...] = LOSSES) -> d
 
     Args:
         speech: The recordings.
-        folder: Where what was heard is kept; what is there already is not recorded again.
+        folder: Where what was heard is kept; what is there already is not done again.
         losses: Shares of the packets to lose.
     """
     said, pcm = _script(speech)
     record(speech, folder, losses)
-    rows = [row for loss in losses for row in json.loads(_file(folder, loss).read_text(encoding="utf-8"))]
-    _transcribe(rows, said)
+    rows: list[dict[str, Any]] = []
+    for loss in losses:
+        found = json.loads(_file(folder, loss).read_text(encoding="utf-8"))
+        _transcribe([row for row in found if "word_error" not in row], said)
+        _file(folder, loss).write_text(json.dumps(found), encoding="utf-8")
+        rows += found
     return {
         "speech_s": round(len(pcm) / RATE_HZ, 1),
         "sentences": len(said),
