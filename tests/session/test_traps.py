@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 from livekit import rtc
@@ -148,6 +150,39 @@ async def test_trap_2_a_lost_connection_gets_time_to_come_back() -> None:
     assert said == ["lost", "returned"]
 
 
+async def test_livekit_s_judgement_counts_where_no_sound_comes() -> None:
+    said: list[Any] = []
+    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
+    client._caller = "ann"
+    ann = cast("rtc.RemoteParticipant", SimpleNamespace(identity="ann"))
+    client._monitor._grew_ms = time.monotonic() * 1000
+    client._on_quality(ann, rtc.ConnectionQuality.QUALITY_LOST)
+    assert said == [], "it is told seconds late: they are back"
+    client._monitor._grew_ms -= 60_000
+    client._on_quality(ann, rtc.ConnectionQuality.QUALITY_LOST)
+    client._on_quality(ann, rtc.ConnectionQuality.QUALITY_POOR)
+    assert said == ["lost", "returned"]
+
+
+async def test_a_microphone_that_is_closed_is_no_broken_line() -> None:
+    said: list[Any] = []
+    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
+    client._caller = "ann"
+
+    class Participant:
+        identity = "ann"
+        kind = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
+        disconnect_reason = rtc.DisconnectReason.SIGNAL_CLOSE
+
+    ann = cast("rtc.RemoteParticipant", Participant())
+    client.link.cut("no_packets")
+    client._on_track_gone(None, None, ann)
+    client._on_left(ann)
+    assert said == ["lost"], "one break, not two"
+    assert client.link.causes == {"no_packets", "left"}
+    client._mending["no_packets"].cancel()
+
+
 def test_trap_3_little_audio_is_ahead_of_the_ear() -> None:
     params = RoomTransport("ws://x", "t", "r", hooks=hooks(), caller_identity=None)._params
     assert params.audio_out_queue_size_ms <= 200
@@ -181,6 +216,9 @@ async def test_trap_4_the_sdk_gives_16_khz_in_20_ms(monkeypatch: pytest.MonkeyPa
 
     class Participant:
         identity = "ann"
+        kind = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
+        attributes: ClassVar[dict[str, str]] = {}
+        permissions = SimpleNamespace(can_update_metadata=False)
 
     await RoomClient._async_on_track_subscribed(
         client, cast("Any", Track()), cast("Any", None), cast("Any", Participant())
