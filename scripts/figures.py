@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from repartee.simulator.chaos.report import tables
 from repartee.simulator.report import Point, frontier_plot, shown_value, svg
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,11 @@ def main() -> int:
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
+        *(
+            [(ROOT / "docs" / "reliability.md", tables(load("chaos")))]
+            if (RESULTS / "chaos.json").exists()
+            else []
+        ),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)

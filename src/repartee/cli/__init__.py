@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -119,20 +120,26 @@ def simulate(
     ] = None,
     bill: Annotated[Path | None, typer.Option(help="Write every request and its price here.")] = None,
     script: Annotated[Path | None, typer.Option(help="What the model answers, as YAML.")] = None,
+    faults: Annotated[Path | None, typer.Option(help="What goes wrong, as YAML; see docs/faults.md.")] = None,
 ) -> None:
     """Stand in for OpenAI, ElevenLabs and Cartesia: same wire formats, known latency, every request billed."""
-    from repartee.simulator.providers import Simulator, SimulatorConfig  # noqa: PLC0415
+    from repartee.cli.faults import run_simulator  # noqa: PLC0415
+    from repartee.simulator.providers import SimulatorConfig  # noqa: PLC0415
 
     config = SimulatorConfig(port, profile, seed, speech, bill, script)
+    _run(lambda stop: run_simulator(config, faults, stop, out))
 
-    async def work(stop: asyncio.Event) -> None:
-        async with Simulator.start(config) as simulator:
-            out.print(f"the simulator listens at [bold]{simulator.url}[/bold]; to use it:\n")
-            for name, value in simulator.environment.items():
-                out.print(f"export {name}={value}", soft_wrap=True)
-            await stop.wait()
 
-    _run(work)
+@app.command(name="faults")
+def fault_proxy(
+    plan: Annotated[Path, typer.Argument(help="What goes wrong, as YAML; see docs/faults.md.")],
+    vendor: Annotated[str, typer.Option(help="Where requests are passed on to.")] = "https://api.openai.com",
+    port: Annotated[int, typer.Option(help="Port on loopback.")] = 9200,
+) -> None:
+    """Stand before a vendor and break what is passed on, as a plan says, the same in every run."""
+    from repartee.cli.faults import run_proxy  # noqa: PLC0415
+
+    _run(lambda stop: run_proxy(plan, vendor, port, stop, out))
 
 
 bench_app = typer.Typer(help="Measure calls on their audio, one at a time or many at once.")
@@ -232,6 +239,46 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
     # Ended from outside, it ends what it has started, as with Ctrl+C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asyncio.run(run_load(options, write, html, out, append=append))
+
+
+@app.command()
+def chaos(
+    case: Annotated[list[str] | None, typer.Option(help="Play only these; may be repeated.")] = None,
+    system: Annotated[list[str] | None, typer.Option(help="Call these; repartee when left out.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The short run: a few minutes.")] = False,
+    speech: Annotated[
+        Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Write what came of it to this file.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep what was heard of the agent in this folder.")
+    ] = None,
+) -> None:
+    """Break one thing in each of many calls, and tell what the caller saw, what was lost and how long it took."""
+    from repartee.cli.chaos import ChaosOptions, run_chaos  # noqa: PLC0415
+    from repartee.simulator.chaos.cases import OURS  # noqa: PLC0415
+
+    options = ChaosOptions(
+        cases=tuple(case or ()),
+        systems=tuple(system or (OURS,)),
+        quick=quick,
+        speech=speech or Path("../shared/speech"),
+        keep=keep,
+    )
+    rows: list[dict[str, Any]] = []
+
+    async def work(stop: asyncio.Event) -> None:
+        playing = asyncio.create_task(run_chaos(options, write, out), name="chaos")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        playing.cancel()  # whatever was started or mounted is taken down
+        with contextlib.suppress(asyncio.CancelledError):
+            rows.extend(await playing)
+
+    _run(work)
+    if not rows or any(row["verdict"] == "broken" and row["system"] == OURS for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command()

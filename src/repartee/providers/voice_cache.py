@@ -92,9 +92,15 @@ class VoiceCache:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-                file.write(pcm)
+                whole = Path(file.name)
+                try:
+                    file.write(pcm)
+                    file.flush()
+                except OSError:
+                    whole.unlink()  # a full disk shall not fill up with halves
+                    raise
             # Moved when it is whole: another call may be reading.
-            Path(file.name).replace(self._path(text))
+            whole.replace(self._path(text))
             self._trim()
 
     def _remember(self, text: str, pcm: bytes) -> None:

@@ -42,6 +42,7 @@ KEPT_MARKS = (
     "reply.cancelled",
     "reply.tier",
     "sensitivity",
+    "store.",
     "stt.failed",
     "tool.",
     "voice.",

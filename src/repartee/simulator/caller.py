@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,6 +86,7 @@ class Caller:
         self._utterances: asyncio.Queue[_Utterance] = asyncio.Queue()
         self._said: list[tuple[float, Pcm]] = []
         self._agent: list[tuple[float, Pcm]] = []
+        self._loud_frames: list[tuple[float, float]] = []
         self._agent_loud_s: float | None = None
         self._first_loud_s: float | None = None
         self._sound = asyncio.Event()
@@ -93,7 +95,9 @@ class Caller:
         self._leaving = False
         self.room_name = ""
         self.gone = asyncio.Event()
-        """Set when the agent has left the room, or the room has ended."""
+        """Set when the agent has left the room, or the room has ended; not when another came meanwhile."""
+        self.closed = asyncio.Event()
+        """Set when the connection has ended for good."""
         self.network: list[str] = []
         """What the media client told of its connection: "reconnecting", "reconnected", "disconnected"."""
 
@@ -106,7 +110,9 @@ class Caller:
         invited = invitation or await self.invited()
         self._room.on("track_subscribed", self._subscribed)
         self._room.on("participant_disconnected", lambda *_: self.gone.set())
+        self._room.on("participant_connected", lambda *_: self.gone.clear())
         self._room.on("disconnected", lambda *_: self.gone.set())
+        self._room.on("disconnected", lambda *_: self.closed.set())
         for sign in ("reconnecting", "reconnected", "disconnected"):
             self._room.on(sign, lambda *_, sign=sign: self.network.append(sign))
         self._room.register_text_stream_handler("lk.transcription", self._caption)
@@ -231,6 +237,16 @@ class Caller:
         """Return what the captions of a side show, one text per turn or reply."""
         return list(self._captions[side].values())
 
+    def loud_s(self, since_s: float) -> float:
+        """Return for how long the agent has been heard since a time of the recording."""
+        since_s += self._began_s
+        newest = takewhile(lambda frame: frame[0] > since_s, reversed(self._loud_frames))
+        return sum(seconds for _, seconds in newest)
+
+    async def send_data(self, payload: bytes, topic: str) -> None:
+        """Send a packet of data to everybody in the room, reliably."""
+        await self._room.local_participant.publish_data(payload, reliable=True, topic=topic)
+
     async def wait_for_sound(self, limit_s: float) -> bool:
         """Wait until the agent is heard from now on; return whether it was."""
         self._sound.clear()
@@ -327,6 +343,7 @@ class Caller:
         now_s = time.monotonic()
         self._agent.append((now_s, pcm))
         if np.sqrt((pcm.astype(np.float64) ** 2).mean()) > QUIET_LEVEL:
+            self._loud_frames.append((now_s, len(pcm) / RATE_HZ))
             self._agent_loud_s = now_s
             if self._first_loud_s is None:
                 self._first_loud_s = now_s - len(pcm) / RATE_HZ

@@ -4,7 +4,7 @@ from repartee.store.reading import CallSummary, CostLine, Selection
 from repartee.store.rows import CallEnd, CallerFact, CallRow, EventRow, LedgerRow, Row, TurnRow
 from repartee.store.seats import Held, Seating, Seats
 from repartee.store.store import Store
-from repartee.store.writer import CallWriter
+from repartee.store.writer import CallWriter, OnTrouble, Trouble
 
 __all__ = [
     "CallEnd",
@@ -16,10 +16,12 @@ __all__ = [
     "EventRow",
     "Held",
     "LedgerRow",
+    "OnTrouble",
     "Row",
     "Seating",
     "Seats",
     "Selection",
     "Store",
+    "Trouble",
     "TurnRow",
 ]

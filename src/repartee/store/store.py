@@ -26,7 +26,7 @@ from repartee.store.migrating import migrate
 from repartee.store.reading import CallSummary, CostLine, GroupBy, Selection
 from repartee.store.rows import CallerFact, EventRow, LedgerRow, Record, Row, TurnRow, clean, kind_of
 from repartee.store.schema import caller_facts, calls, usage
-from repartee.store.writer import CallWriter
+from repartee.store.writer import CallWriter, OnTrouble
 from repartee.store.writing import write, write_facts
 
 log = structlog.get_logger()
@@ -79,9 +79,14 @@ class Store:
 
     # --- writing ----------------------------------------------------------------------------------------------
 
-    def writer(self, call_id: str) -> CallWriter:
-        """Return what takes a call's rows from the event loop."""
-        return CallWriter(call_id, self.write_records, self._spool_folder())
+    def writer(self, call_id: str, on_trouble: OnTrouble | None = None) -> CallWriter:
+        """Return what takes a call's rows from the event loop.
+
+        Args:
+            call_id: The call.
+            on_trouble: Told on the writer's thread when the database is away or back, or the disk fails.
+        """
+        return CallWriter(call_id, self.write_records, self._spool_folder(), on_trouble=on_trouble)
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write rows now, in one transaction."""

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
+import structlog
+
+log = structlog.get_logger()
 Values = Mapping[str, str | float | int | bool]
 Mark = dict[str, str | float | int | bool]
 Listener = Callable[[str, float, Values], None]
@@ -29,8 +32,8 @@ class Timeline:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = path.open("a", encoding="utf-8", buffering=1)
-            except OSError:
-                self._file = None
+            except OSError as error:
+                self._failed(path.stem, error)
 
     def mark(self, name: str, at_ms: float | None = None, **values: str | float | bool) -> None:
         """Record that something happened now, or at a time observed elsewhere on the same clock."""
@@ -42,8 +45,13 @@ class Timeline:
         entry: Mark = {"at_ms": round(at_ms, 1), "name": name, **values}
         try:
             self._file.write(json.dumps(entry) + "\n")
-        except OSError:
-            self._file = None
+        except OSError as error:
+            self._failed(Path(self._file.name).stem, error)
+
+    def _failed(self, call_id: str, error: OSError) -> None:
+        """Keep no file from now on; what is called with each mark goes on."""
+        self._file = None
+        log.error("timeline.failed", call_id=call_id, error=error.strerror or str(error))
 
     def close(self) -> None:
         """Close the file."""

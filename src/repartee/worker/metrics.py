@@ -92,6 +92,11 @@ class WorkerMetrics:
             "what",
         )
 
+        self._store_troubles = self._counter(
+            "repartee_store_troubles",
+            "Calls that found the database away or back, the disk for waiting rows full, or rows lost.",
+            "what",
+        )
         self._network = self._counter(
             "repartee_network_events",
             'Of calls: "caller_lost", "caller_returned", "agent_reconnecting", "quality_poor" and so on.',
@@ -130,8 +135,12 @@ class WorkerMetrics:
             self._seconds.labels(what).inc(bill[f"{what}_s"])
         self._seconds.labels("sent").inc(bill["audio_sent_s"])
 
+    def store_trouble(self, what: str) -> None:
+        """A call tells of a trouble with the database or its disk (`store.Trouble`)."""
+        self._store_troubles.labels(what.removeprefix("store.")).inc()
+
     def network(self, counts: dict[str, int]) -> None:
-        """A call that is over has told of its network (`session.network.NetworkNotes.counts`)."""
+        """A call that is over has told of its network (`session.network.Network.counts`)."""
         for what, number in counts.items():
             self._network.labels(what).inc(number)
 

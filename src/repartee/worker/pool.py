@@ -80,9 +80,17 @@ class Child:
         process: It.
         pipe: Our end.
         on_over: Told of each call that is over, or lost with the process.
+        on_trouble: Told of a trouble that harms the operator, not the call.
     """
 
-    def __init__(self, process: BaseProcess, pipe: Connection, on_over: Callable[[Call], None]) -> None:
+    def __init__(
+        self,
+        process: BaseProcess,
+        pipe: Connection,
+        on_over: Callable[[Call], None],
+        on_trouble: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._on_trouble = on_trouble
         self.process = process
         self.pipe = pipe
         self._on_over = on_over
@@ -131,6 +139,8 @@ class Child:
         call = self.calls.get(call_id)
         if name == "ready" and not self.ready.done():
             self.ready.set_result(None)
+        elif name == "trouble":
+            self._on_trouble(str(data.get("what", "")))
         elif name == "beat":
             self.late_ms = [*self.late_ms[-20:], float(data["late_ms"])]
         elif call is None:
@@ -179,9 +189,17 @@ class Pool:
         settings: How many processes, how many calls to each; handed to the sessions.
         agent_path: The agent file.
         on_over: Called when a call is over or its process is gone.
+        on_trouble: Called when a call tells of a trouble with the database or the disk.
     """
 
-    def __init__(self, settings: Settings, agent_path: Path, on_over: Callable[[Call], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        agent_path: Path,
+        on_over: Callable[[Call], None],
+        on_trouble: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._on_trouble = on_trouble
         self._settings = settings
         self._agent_path = agent_path
         self._on_over = on_over
@@ -229,7 +247,7 @@ class Pool:
         # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
         await asyncio.to_thread(process.start)
         theirs.close()
-        child = Child(process, ours, self._over)
+        child = Child(process, ours, self._over, self._on_trouble)
         self._children.append(child)
         watcher = asyncio.create_task(self._watch(child), name=f"watch {process.pid}")
         self._tasks.add(watcher)

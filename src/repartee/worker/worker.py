@@ -69,7 +69,7 @@ class Worker:
 
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
-        self._pool = Pool(config.settings, config.agent_path, self._call_over)
+        self._pool = Pool(config.settings, config.agent_path, self._call_over, self._store_trouble)
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._jobs: dict[str, str] = {}
         self._accepted: set[str] = set()
@@ -324,6 +324,9 @@ class Worker:
             del self._jobs[job_id]
             error = "" if good else call.failure or f"the session process ended with {call.exit_code}"
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
+
+    def _store_trouble(self, what: str) -> None:
+        self.metrics.store_trouble(what)
 
     async def _close_room(self, room: str) -> None:
         """Tell whoever is left that the call is over."""

@@ -54,6 +54,17 @@ class SimulatorConfig:
     style: Style = "long"
 
 
+def vendors_at(url: str) -> dict[str, str]:
+    """Return the variables that send every vendor's requests to the simulator, or to what stands before it."""
+    socket = url.replace("http://", "ws://")
+    return {
+        "OPENAI_BASE_URL": f"{url}/v1",
+        "OPENAI_API_KEY": "simulated",
+        "ELEVENLABS_BASE_URL": socket,
+        "CARTESIA_BASE_URL": socket,
+    }
+
+
 class Simulator:
     """A running simulator.
 
@@ -69,13 +80,7 @@ class Simulator:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that send every vendor's requests here."""
-        socket = self.url.replace("http://", "ws://")
-        return {
-            "OPENAI_BASE_URL": f"{self.url}/v1",
-            "OPENAI_API_KEY": "simulated",
-            "ELEVENLABS_BASE_URL": socket,
-            "CARTESIA_BASE_URL": socket,
-        }
+        return vendors_at(self.url)
 
     @staticmethod
     @asynccontextmanager
