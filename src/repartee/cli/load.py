@@ -32,6 +32,7 @@ from repartee.simulator.material import RATE_HZ as SAY_HZ
 from repartee.simulator.material import Material
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.savings import simulated
+from repartee.store import Seats, Store
 
 Mode = Literal["steady", "churn", "overload", "kill"]
 SETTLE_S = 3.0
@@ -110,14 +111,14 @@ async def _load(
                 arrivals = _arrivals(options, calls, len(utterances), number)
                 plan = Plan(running.url, arrivals, utterances, options.seed + number)
                 if before is None:
-                    before = await asyncio.to_thread(left_over, running.process.pid)
+                    before = await asyncio.to_thread(_left, running)
                 async with Sampler(trees, options.spy) as sampler:
                     with out.status(f"{options.mode}: {calls} calls"):
                         holding = asyncio.create_task(gather_crowd(plan), name="crowd")
                         killed = await _kill(running.process.pid) if options.mode == "kill" else None
                         rows = await holding
                 await asyncio.sleep(SETTLE_S)
-                after = await asyncio.to_thread(left_over, running.process.pid)
+                after = await asyncio.to_thread(_left, running)
                 step = {
                     "mode": options.mode,
                     "calls": calls,
@@ -128,6 +129,15 @@ async def _load(
                 }
                 _print(step, out)
                 yield step
+
+
+def _left(running: Instance) -> dict[str, Any]:
+    """Return what the server's processes hold, and how many seats are taken."""
+    store = Store.open(f"sqlite:///{running.state_dir / 'repartee.db'}")
+    try:
+        return {**left_over(running.process.pid), "seats": Seats(store).seating().taken}
+    finally:
+        store.close()
 
 
 async def _kill(pid: int) -> float:
