@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -362,9 +363,10 @@ class Caller:
     async def _read(self, reader: rtc.TextStreamReader, side: str) -> None:
         segment = (reader.info.attributes or {}).get("lk.segment_id", reader.info.stream_id)
         text = ""
-        async for part in reader:
-            text += part
-            self._captions[side][segment] = text
+        with contextlib.suppress(rtc.StreamError):  # whose words these are left in the middle of them
+            async for part in reader:
+                text += part
+                self._captions[side][segment] = text
 
     def _text(self, side: str, skip: int = 0) -> str:
         return " ".join(list(self._captions[side].values())[skip:]).strip()
