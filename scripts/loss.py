@@ -12,7 +12,6 @@ import json
 import secrets
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,24 +48,22 @@ WAYS = (
 )
 
 
-def measure(speech: Path, losses: tuple[float, ...] = LOSSES) -> dict[str, Any]:
-    """Hold the calls and transcribe them."""
-    from repartee.simulator.netns import caller_network, why_not  # noqa: PLC0415
+def measure(speech: Path, folder: Path, losses: tuple[float, ...] = LOSSES) -> dict[str, Any]:
+    """Hold the calls and transcribe them.
 
-    if reason := why_not():
-        raise SystemExit(f"loss: {reason}")
+    Args:
+        speech: The recordings.
+        folder: Where what was heard is kept; what is there already is not done again.
+        losses: Shares of the packets to lose.
+    """
     said, pcm = _script(speech)
+    record(speech, folder, losses)
     rows: list[dict[str, Any]] = []
-    with (
-        caller_network() as network,
-        tempfile.TemporaryDirectory() as folder,
-        _server(network, Path(folder)) as media,
-    ):
-        for loss in losses:
-            network.lose(loss)
-            rows += _hold(network, media, Path(folder), pcm, loss)
-            network.clear()
-        _transcribe(rows, said)
+    for loss in losses:
+        found = json.loads(_file(folder, loss).read_text(encoding="utf-8"))
+        _transcribe([row for row in found if "word_error" not in row], said)
+        _file(folder, loss).write_text(json.dumps(found), encoding="utf-8")
+        rows += found
     return {
         "speech_s": round(len(pcm) / RATE_HZ, 1),
         "sentences": len(said),
@@ -74,6 +71,27 @@ def measure(speech: Path, losses: tuple[float, ...] = LOSSES) -> dict[str, Any]:
         "ways": [asdict(way) for way in WAYS],
         "rows": rows,
     }
+
+
+def record(speech: Path, folder: Path, losses: tuple[float, ...]) -> None:
+    """Hold the calls, and keep what was heard."""
+    from repartee.simulator.netns import caller_network, why_not  # noqa: PLC0415
+
+    missing = [loss for loss in losses if not _file(folder, loss).is_file()]
+    if not missing:
+        return
+    if reason := why_not():
+        raise SystemExit(f"loss: {reason}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with caller_network() as network, _server(network, folder) as media:
+        for loss in missing:
+            network.lose(loss)
+            rows = _hold(network, media, folder, _script(speech)[1], loss)
+            _file(folder, loss).write_text(json.dumps(rows), encoding="utf-8")
+
+
+def _file(folder: Path, loss: float) -> Path:
+    return folder / f"rows-{loss}.json"
 
 
 def _script(speech: Path) -> tuple[list[tuple[str, float, float]], np.ndarray]:
@@ -302,5 +320,8 @@ class _Call:
         }
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1] == "record":
+    # Only the calls, for a machine that has to be quiet meanwhile: `loss.py record SPEECH FOLDER LOSS...`
+    record(Path(sys.argv[2]), Path(sys.argv[3]), tuple(float(share) for share in sys.argv[4:]))
+elif __name__ == "__main__":
     asyncio.run(_end(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))

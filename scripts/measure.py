@@ -96,20 +96,12 @@ def tracing() -> dict[str, Any]:
 
 def loss() -> dict[str, Any]:
     """Hold calls over a network that loses packets."""
-    from loss import LOSSES, measure  # noqa: PLC0415
+    from loss import measure  # noqa: PLC0415
 
-    shares = os.environ.get("REPARTEE_LOSSES")
-    if not shares:
-        return measure(SPEECH, LOSSES)
-    # Some of it anew; the rest stays.
-    file = RESULTS / "loss.json"
-    result = measure(SPEECH, tuple(float(share) for share in shares.split()))
-    old = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
-    again = {row["loss"] for row in result["rows"]}
-    result["rows"] = sorted(
-        [*(row for row in old if row["loss"] not in again), *result["rows"]], key=lambda row: row["loss"]
-    )
-    return result
+    if kept := os.environ.get("REPARTEE_LOSS_FOLDER"):
+        return measure(SPEECH, Path(kept))
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(SPEECH, Path(folder))
 
 
 def pieces() -> dict[str, Any]:

@@ -99,6 +99,22 @@ async def test_a_reply_whose_end_was_lost_is_taken_back_and_said_again() -> None
     assert [entry["content"] for entry in call.history.entries] == ["When are you open?", HOURS]
 
 
+async def test_what_is_said_again_was_heard_before_whoever_interrupts_it() -> None:
+    async with Call(Ask(HOURS), Ask("Yes."), policies=NOW) as call:
+        await answering(call)
+        await hear(call, len(FIRST) * MS_PER_LETTER + 1200)
+        call.happen(CallerLost(call.now_ms, call.now_ms + 200))
+        await call.until(lambda: call.bridge._conversation.presence.away == "away")
+        heard = call.gate.heard(1)
+        assert heard.startswith(f"{FIRST} On Saturday")
+        call.happen(CallerReturned(call.now_ms + 1000))
+        await call.until(lambda: call.bridge._conversation.presence.away == "here")
+        await hear(call, 200)
+        said(call, "Is there parking?", segment=2)
+        await call.until(lambda: len(call.model.asked) == 2)
+    assert str(call.model.asked[1][1]["content"]) == f"{heard}…"
+
+
 async def test_a_long_absence_is_explained_before_going_on() -> None:
     async with Call(Ask(HOURS), policies=NOW) as call:
         call.kept_audio = lambda _: np.full(RATE, 5000, np.int16).tobytes()

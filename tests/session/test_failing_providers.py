@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from repartee.agent import load_agent
+from repartee.providers import choose_ladder
+from repartee.providers.prepared_voice import prepare_voice
 from repartee.providers.shared import FileJournal
 from repartee.session import session
+from repartee.session.fixed_texts import prepared_texts
 from repartee.session.lines import lines_for
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.desk import Fault
@@ -39,6 +43,10 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 class Bakery(Caller):
     """A caller of an agent whose vendors fail."""
+
+    async def __aenter__(self) -> Bakery:
+        await super().__aenter__()
+        return self
 
     def models(self, llm: str = ONE_MODEL, tts: str = OPENAI_VOICE) -> Bakery:
         self.spec.agent_path.write_text(AGENT.format(llm=llm, tts=tts), encoding="utf-8")
@@ -161,6 +169,10 @@ async def test_a_voice_that_fails_is_followed_by_another_that_says_the_rest(
         simulator.desk.faults.append(Fault("tts", kind, 1))
         await call.ask(QUESTION)
         await call.ask("And a cake?")
+        for _ in range(3):
+            if kind == "rate_limit" or len(call.marked("provider.switched")) > 1:
+                break
+            await call.ask("And a roll?")  # its socket was not back yet
     store = stored(caller)
     turns = store.turns("call-1")
     store.close()
@@ -176,6 +188,60 @@ async def test_a_voice_that_fails_is_followed_by_another_that_says_the_rest(
     assert switched[0] == then
     if kind != "rate_limit":  # that asks to be left alone for a second
         assert switched == [then, first]
+
+
+@pytest.mark.parametrize(
+    "voice", ["cartesia:sonic-3", "elevenlabs:eleven_flash_v2_5", "openai:gpt-4o-mini-tts"]
+)
+async def test_without_any_voice_the_line_that_was_made_ahead_is_heard(
+    caller: Bakery, simulator: Simulator, voice: str
+) -> None:
+    caller.models(tts=f"['{voice}']")
+    agent = load_agent(caller.spec.agent_path)
+    ladder = await choose_ladder(caller.settings, agent)
+    await prepare_voice(caller.settings, agent, ladder, prepared_texts(agent, ladder))
+    async with caller as call:
+        await call.until(lambda: call.times("reply.finished"))
+        simulator.desk.faults.append(Fault("tts", "error", 99))
+        await call.ask(QUESTION)
+    assert heard(caller) == LINES["trouble"]
+    assert ("tts", "error") in caller.troubles()
+
+
+@pytest.mark.parametrize("voice", ["cartesia:sonic-3", "openai:gpt-4o-mini-tts"])
+async def test_a_voice_that_is_lost_in_the_middle_leaves_what_was_heard(
+    caller: Bakery, simulator: Simulator, voice: str
+) -> None:
+    caller.models(tts=f"['{voice}']")
+    agent = load_agent(caller.spec.agent_path)
+    ladder = await choose_ladder(caller.settings, agent)
+    await prepare_voice(caller.settings, agent, ladder, prepared_texts(agent, ladder))
+    async with caller as call:
+        await call.until(lambda: call.times("reply.finished"))
+        simulator.desk.faults += [Fault("tts", "cut", 1), Fault("tts", "error", 99)]
+        await call.ask(QUESTION)
+    said = heard(caller)
+    assert said.endswith(LINES["trouble"])
+    before = said.removesuffix(LINES["trouble"]).strip(" …")
+    assert before, "what was heard was heard"
+    assert "Is there anything else?" not in said
+
+
+async def test_what_an_interruption_cut_off_is_nobody_s_failure(
+    caller: Bakery, simulator: Simulator, tmp_path: Path
+) -> None:
+    async with caller.models() as call:
+        await call.until(lambda: call.times("reply.finished"))
+        for _ in range(3):
+            audible = call.times("reply.audible")
+            call.hooks.chat(QUESTION)
+            await call.until(lambda before=audible: call.times("reply.audible") > before)  # type: ignore[misc]
+            await call.listen(60)
+        await call.ask("Stop")
+    assert caller.times("reply.cancelled") >= 3
+    assert caller.troubles() == []
+    kinds = {found.kind for found in FileJournal(tmp_path / "providers").unread()}
+    assert kinds <= {"done", "slow"}
 
 
 async def test_what_one_call_finds_out_another_process_knows(

@@ -10,11 +10,13 @@ import pytest
 from livekit import rtc
 from livekit.rtc._proto import stats_pb2
 
+from repartee.events import CallerLost, CallerReturned, CallerUnheard, Event
 from repartee.session import line as line_module
 from repartee.session.line import LineMonitor
 from repartee.session.link import STALL_MS, Codec, LineReport, Link, PacketWatch
 from repartee.session.microphone import UNHEARD_MS, MicrophoneWatch
-from repartee.session.network import NetworkNotes
+from repartee.session.network import Network
+from repartee.session.wire import Wire
 
 
 class Clock:
@@ -141,28 +143,64 @@ def test_one_that_is_muted_where_everybody_sees_it_is_no_trouble() -> None:
     assert watch.hear(ZEROS, 30_000 + UNHEARD_MS) == "silent"
 
 
-def test_what_happens_is_marked_when_it_changes_and_counted() -> None:
+class Shown:
+    def __init__(self) -> None:
+        self.attributes: list[tuple[str, str]] = []
+        self.again_times = 0
+
+    def show(self, attribute: str, value: str) -> None:
+        self.attributes.append((attribute, value))
+
+    def again(self) -> None:
+        self.again_times += 1
+
+
+def test_what_happens_is_told_shown_marked_and_counted() -> None:
+    clock, shown = Clock(), Shown()
     marks: list[tuple[str, dict[str, Any]]] = []
+    events: list[Event] = []
 
     def mark(name: str, at_ms: float | None = None, **values: Any) -> None:
         marks.append((name, values))
 
-    notes = NetworkNotes(mark)
+    network = Network(mark, clock)
+    network.connect(events.append, cast("Wire", shown))
+    clock.now_ms = 7000
     for quality in ("excellent", "poor", "poor", "lost"):
-        notes.quality(quality)
-    notes.connection("reconnecting")
-    notes.codec(Codec("audio/pcmu", 8000, 1))
-    notes.codec(None)
-    assert [values["quality"] for name, values in marks if name == "network.quality"] == [
-        "excellent",
-        "poor",
-        "lost",
+        network.quality(quality)
+    network.lost(5000)
+    network.connection("reconnecting")
+    network.connection("reconnected")
+    network.returned()
+    network.codec(Codec("audio/pcmu", 8000, 1))
+    network.microphone("silent")
+    network.codec(Codec("audio/ac3", 48_000, 6))
+    network.codec(None)
+    assert events == [
+        CallerLost(7000, 5000),
+        CallerReturned(7000),
+        *[CallerUnheard(7000)] * 3,
     ]
-    assert notes.counts == {
+    assert shown.attributes == [
+        ("repartee.network", "excellent"),
+        ("repartee.network", "poor"),
+        ("repartee.network", "lost"),
+        ("repartee.microphone", "silent"),
+        ("repartee.microphone", "unreadable"),
+        ("repartee.microphone", "unreadable"),
+    ]
+    assert shown.again_times == 2, (
+        "a server that was started again has forgotten it, a caller who is back too"
+    )
+    assert network.counts == {
         "quality_excellent": 1,
         "quality_poor": 1,
         "quality_lost": 1,
+        "caller_lost": 1,
+        "caller_returned": 1,
         "agent_reconnecting": 1,
-        "unreadable": 1,
+        "agent_reconnected": 1,
+        "silent_microphone": 1,
+        "unreadable": 2,
     }
     assert ("network.codec", {"mime": "audio/pcmu", "rate_hz": 8000, "channels": 1, "usual": True}) in marks

@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from repartee.providers.health import Health
+from repartee.providers.shared import BreakerKey
 from repartee.session import SessionSpec
 from repartee.session.bill import Bill
 from repartee.telemetry.usage import Usage
@@ -42,6 +44,22 @@ def test_bills_are_summed_by_stage() -> None:
         assert line in text
 
 
+def test_what_failed_is_counted_and_breakers_are_read_when_asked() -> None:
+    health = Health()
+    metrics = WorkerMetrics(lambda: 0, lambda: True, health.breakers.states)
+    metrics.provider_failures([("openai", "llm", "timeout", 2), ("cartesia", "tts", "cut", 1)])
+    key = BreakerKey("openai", "gpt-4.1-mini", "k", "chat")
+    for _ in range(5):
+        health.breakers.tell(health.breakers.force(key), "failed")
+    text = metrics.text().decode()
+    for line in (
+        'repartee_provider_failures_total{provider="openai",stage="llm",why="timeout"} 2.0',
+        'repartee_provider_failures_total{provider="cartesia",stage="tts",why="cut"} 1.0',
+        'repartee_provider_breaker{model="gpt-4.1-mini",operation="chat",provider="openai"} 2.0',
+    ):
+        assert line in text, text
+
+
 class Pipe:
     def __init__(self, *messages: tuple[str, str, Any]) -> None:
         self.messages = list(messages)
@@ -56,7 +74,12 @@ def test_a_bill_told_with_the_end_is_kept() -> None:
     over: list[Call] = []
     child.calls, child._on_over = {"c": call}, over.append
     child.pipe = Pipe(
-        ("ended", "c", {"reason": "budget", "bill": bill().summary()}), ("ended", "c", {"reason": "budget"})
+        (
+            "ended",
+            "c",
+            {"reason": "budget", "bill": bill().summary(), "providers": [("openai", "llm", "cut", 1)]},
+        ),
+        ("ended", "c", {"reason": "budget"}),
     )
     child._read()
     assert not over, "the process may have rows to write"
@@ -64,6 +87,7 @@ def test_a_bill_told_with_the_end_is_kept() -> None:
     assert over == [call]
     assert (call.outcome, call.failure) == ("ended", "budget")
     assert call.bill == bill().summary()
+    assert call.providers == [("openai", "llm", "cut", 1)]
 
 
 def test_a_call_s_trouble_with_the_database_is_counted_while_it_lasts() -> None:

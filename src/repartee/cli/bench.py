@@ -27,7 +27,7 @@ from repartee.cli.livekit import own_livekit
 from repartee.errors import ConfigError
 from repartee.providers import choose_ladder
 from repartee.providers.prepared_voice import prepare_voice
-from repartee.session.fixed_texts import fixed_texts
+from repartee.session.fixed_texts import prepared_texts
 from repartee.settings import Settings
 from repartee.simulator.caller import Invitation
 from repartee.simulator.figures import summary
@@ -277,7 +277,7 @@ async def _prepare_voice(settings: Settings, file: Path) -> None:
     agent = await asyncio.to_thread(load_agent, file)
     if agent.cache.prepare_voice:
         ladder = await choose_ladder(settings, agent)
-        await prepare_voice(settings, agent, ladder, fixed_texts(agent))
+        await prepare_voice(settings, agent, ladder, prepared_texts(agent, ladder))
 
 
 def _composed(items: list[Item]) -> tuple[Composed, ...]:

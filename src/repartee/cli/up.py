@@ -22,7 +22,7 @@ from repartee.providers.prepared_voice import preparing_voice
 from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
 from repartee.session.budget import today_reader
-from repartee.session.fixed_texts import fixed_texts
+from repartee.session.fixed_texts import prepared_texts
 from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
 from repartee.store import Seats
@@ -68,7 +68,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                     )
                 jobs.append(await _register(warm, access, speech_url, stop))
                 bill = await stack.enter_async_context(bill_of_no_call(kept, agent.name))
-                texts = fixed_texts(agent)
+                texts = prepared_texts(agent, ladder)
                 await stack.enter_async_context(preparing_voice(settings, agent, ladder, texts, bill))
             if http and not stop.is_set():
                 site = _site(access, agent, ladder)

@@ -107,7 +107,7 @@ class ModelChain:
         answer = _Answer(context)
         answer.passed.text = said
         request = self._failover.request(self._deadline())
-        while (attempt := request.next()) is not None:
+        while (attempt := await request.upcoming()) is not None:
             before = len(answer.passed.text)
             async with attempt:
                 if attempt.ok:

@@ -6,6 +6,8 @@ the first choice whose breaker lets it, so a choice that has healed is taken aga
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -180,9 +182,27 @@ class Request:
     failover: Failover
     deadline: Deadline
     failed: list[tuple[int, Why]] = field(default_factory=list)
+    free_at_s: dict[int, float] = field(default_factory=dict)
+    """When rungs that had too many requests may be asked again, by their own word; once each."""
 
-    def next(self) -> Attempt | None:
-        """Return the next attempt; None when the answer cannot be made in time."""
+    async def upcoming(self) -> Attempt | None:
+        """Return the next attempt; where only a rung is left that asked for a moment, after that moment."""
+        attempt = self.next(quiet=True)
+        if attempt is None and (index := self._free_in_time()) is not None:
+            await asyncio.sleep(max(0.0, self.free_at_s[index] - self.failover.clock_s()))
+            self.free_at_s[index] = math.inf
+            self.failed = [(other, why) for other, why in self.failed if other != index]
+        return attempt or self.next()
+
+    def _free_in_time(self) -> int | None:
+        over_s = self.failover.clock_s() + self.deadline.remaining()
+        for index, at_s in self.free_at_s.items():
+            if at_s + self.failover.choices[index].least_s < over_s:
+                return index
+        return None
+
+    def next(self, *, quiet: bool = False) -> Attempt | None:
+        """Return the next attempt; None when the answer cannot be made in time, which is told unless `quiet`."""
         failover = self.failover
         available = [failover.breakers.available(choice.key) for choice in failover.choices]
         while (
@@ -195,7 +215,8 @@ class Request:
             if ticket is not None:
                 return Attempt(self, step.index, choice, step.first_s, ticket)
             available[step.index] = False  # another call is finding out
-        failover.watch.exhausted(failover.stage)
+        if not quiet:
+            failover.watch.exhausted(failover.stage)
         return None
 
     def error(self) -> ProviderError:
@@ -293,6 +314,9 @@ class Attempt:
         kinds: dict[Why, Kind] = {"limited": "limited", "refused": "refused", "busy": "given_up"}
         self._tell(kinds.get(failure.why, "failed"), failure.retry_after_s)
         self._request.failed.append((self.index, failure.why))
+        if failure.why == "limited" and failure.retry_after_s is not None:
+            free_at_s = self._request.failover.clock_s() + failure.retry_after_s
+            self._request.free_at_s.setdefault(self.index, free_at_s)
         self._request.failover.watch.failed(self._request.failover.stage, self.choice.key, failure.why)
 
     def _tell(self, kind: Kind, retry_after_s: float | None = None) -> None:

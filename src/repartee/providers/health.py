@@ -69,9 +69,14 @@ def open_health(state_dir: Path, redis_url: str | None = None) -> Health:
         state_dir: The machine's data folder.
         redis_url: As in REPARTEE_REDIS_URL; None shares nothing with other machines.
     """
-    del redis_url
     folder = state_dir.absolute() / FOLDER
-    return Health(FileJournal(folder), FileSlots(folder))
+    journal = FileJournal(folder)
+    if redis_url is None:
+        return Health(journal, FileSlots(folder))
+    from repartee.providers.fleet import RedisFleet  # noqa: PLC0415 - only where there is a fleet
+
+    fleet = RedisFleet(redis_url, journal, journal.machine)
+    return Health(fleet, FileSlots(folder), fleet)
 
 
 def key_id(key: SecretStr | None) -> str:

@@ -55,7 +55,7 @@ class Transcriber:
             ProviderError: Nobody answers in time.
         """
         request, answer = self.request(), None
-        while (attempt := request.next()) is not None:
+        while (attempt := await request.upcoming()) is not None:
             async with attempt:
                 if attempt.ok:
                     answer = await self.ask(attempt, wav)

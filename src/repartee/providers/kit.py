@@ -18,7 +18,6 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.transcriptions.language import Language
-from pydantic import SecretStr
 
 from repartee.agent import Agent, ToolContext
 from repartee.errors import ConfigError
@@ -40,10 +39,11 @@ from repartee.providers.metering import Meter
 from repartee.providers.patience import SMALL_FIRST_S, Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.tool_calls import register, schema_of
+from repartee.providers.vendor_voices import VENDOR_VOICES, secret, voice_for
 from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
-from repartee.providers.voices import CartesiaVoice, ElevenLabsVoice, OpenAIVoice, Voice, VoiceChain
+from repartee.providers.voices import Voice, VoiceChain
 from repartee.settings import Settings
-from repartee.urls import http_url, socket_url
+from repartee.urls import socket_url
 
 log = structlog.get_logger()
 CONNECT_S, READ_S = 2.0, 10.0
@@ -105,6 +105,7 @@ class ProviderKit:
         language = Language(self._agent.language)
         if rung.provider == "openai-realtime":
             realtime = MeteredRealtimeSTT(
+                self._transcriber(),
                 api_key=self._openai_key(),
                 base_url=socket_url(self._settings.openai_base_url, "/realtime"),
                 settings=MeteredRealtimeSTT.Settings(model=rung.model, language=language),
@@ -125,7 +126,7 @@ class ProviderKit:
         rung, voice, settings = self._ladder.tts, self._agent.voice, self._settings
         if rung.provider == "elevenlabs":
             elevenlabs = MeteredElevenLabs(
-                api_key=_secret(settings.elevenlabs_api_key),
+                api_key=secret(settings.elevenlabs_api_key),
                 url=socket_url(settings.elevenlabs_base_url),
                 sample_rate=VOICE_RATE_HZ,
                 settings=services.ElevenLabsTTSService.Settings(
@@ -136,7 +137,7 @@ class ProviderKit:
             return elevenlabs
         if rung.provider == "cartesia":
             cartesia = MeteredCartesia(
-                api_key=_secret(settings.cartesia_api_key),
+                api_key=secret(settings.cartesia_api_key),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
                 sample_rate=VOICE_RATE_HZ,
                 settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
@@ -224,7 +225,7 @@ class ProviderKit:
     def _small(self, rung: Rung) -> services.SharedClientLLM:
         """Return the small model, which fails early enough for the large one to answer."""
         model = self._model(rung)
-        failover = self._failsafe.failover("llm", [rung], [self._key_id(rung)])
+        failover = self._failsafe.failover("llm", [rung], [self._key_id(rung)], alone=False)
         model.chain = ModelChain(failover, [model], self._failsafe.budget, limit_s=SMALL_FIRST_S)
         return model
 
@@ -271,28 +272,9 @@ class ProviderKit:
         return Transcriber(failover, recognisers, self._failsafe.budget, language)
 
     def _voice(self, rung: Rung) -> Voice:
-        voice, settings = self._agent.voice, self._settings
-        match rung.provider:
-            case "elevenlabs":
-                return ElevenLabsVoice(
-                    self._voice_client(rung.provider),
-                    http_url(settings.elevenlabs_base_url),
-                    _secret(settings.elevenlabs_api_key),
-                    rung.model,
-                    voice.elevenlabs,
-                    min(1.2, max(0.7, voice.speed)),
-                )
-            case "cartesia":
-                return CartesiaVoice(
-                    self._voice_client(rung.provider),
-                    http_url(settings.cartesia_base_url),
-                    _secret(settings.cartesia_api_key),
-                    rung.model,
-                    voice.cartesia,
-                )
-            case provider:
-                name = voice.on_device if provider == "on-device" else voice.openai
-                return OpenAIVoice(self._client(provider), rung.model, name, voice.speed)
+        own_format = rung.provider in VENDOR_VOICES
+        client = self._voice_client(rung.provider) if own_format else self._client(rung.provider)
+        return voice_for(rung, self._agent, self._settings, client)
 
     def _voice_client(self, provider: str) -> httpx2.AsyncClient:
         if provider not in self._voice_clients:
@@ -382,12 +364,7 @@ class ProviderKit:
         return Brevity(self._shorter, "max_completion_tokens" if provider == "openai" else "max_tokens")
 
     def _openai_key(self) -> str:
-        return _secret(self._settings.openai_api_key)
-
-
-def _secret(key: SecretStr | None) -> str:
-    assert key is not None  # noqa: S101 - the ladder checked
-    return key.get_secret_value()
+        return secret(self._settings.openai_api_key)
 
 
 async def _touch(client: AsyncOpenAI) -> None:

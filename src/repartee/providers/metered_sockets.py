@@ -17,8 +17,8 @@ from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 
 from repartee.providers.metering import Meter, Record, about
+from repartee.providers.realtime import FinalizingRealtimeSTT
 from repartee.providers.socket_voice import SocketVoice
-from repartee.providers.transcribers import FinalizingRealtimeSTT
 
 REALTIME_BYTES_PER_S = 48_000
 """24 kHz, 16 bit, mono."""
@@ -84,6 +84,11 @@ class MeteredElevenLabs(MeteredContexts, ElevenLabsTTSService):
             self.sent(context_id, text)
         await super()._send_text(text, context_id)
 
+    async def _close_context(self, context_id: str) -> None:
+        # A reply that others spoke has opened none.
+        if context_id in self._context_init_sent:
+            await super()._close_context(context_id)
+
 
 class MeteredCartesia(MeteredContexts, CartesiaTTSService):
     """Cartesia's socket."""
@@ -124,6 +129,9 @@ class MeteredRealtimeSTT(FinalizingRealtimeSTT):
                     if self._appending is not None:
                         self._awaited.append(self._appending)
                         self._appending = None
+                case "input_audio_buffer.clear" if self._appending is not None:
+                    self._appending.end("cancelled")  # it was heard, and nobody wants its words
+                    self._appending = None
                 case _:
                     pass
         await super()._ws_send(message)

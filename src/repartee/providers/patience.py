@@ -39,7 +39,7 @@ class _Times:
 _TIMES: dict[StageName, dict[str, _Times]] = {
     "stt": {"on-device": _Times(3.0, 3.0, 0.5), "": _Times(1.8, 1.8)},
     "llm": {"local": _Times(5.0, 4.0, 0.5), "": _Times(2.5, 2.0)},
-    "tts": {"on-device": _Times(3.0, 2.0), "openai": _Times(2.0, 1.5), "": _Times(1.5, 1.2)},
+    "tts": {"on-device": _Times(3.0, 2.0), "openai": _Times(2.0, 2.0), "": _Times(1.5, 1.8)},
 }
 
 
@@ -71,14 +71,17 @@ class Failsafe:
     watch: Watch = field(default_factory=Watch)
     cut_line: str = ""
 
-    def failover(self, stage: StageName, rungs: Sequence[Rung], key_ids: Sequence[str]) -> Failover:
-        """Return the failover of a stage."""
+    def failover(
+        self, stage: StageName, rungs: Sequence[Rung], key_ids: Sequence[str], *, alone: bool = True
+    ) -> Failover:
+        """Return the failover of a stage; one that is not alone has others behind it when nothing is left in it."""
         health = self.health
+        watch = self.watch if alone else Watch(self.watch.switched, self.watch.failed)
         return Failover(
             stage,
             choices(stage, rungs, key_ids),
             health.breakers,
             health.limits,
-            watch=self.watch,
+            watch=watch,
             clock_s=health.clock_s,
         )

@@ -13,7 +13,6 @@ from openai.types.chat import ChatCompletionChunk
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
-    ErrorFrame,
     Frame,
     InterruptionFrame,
     TTSAudioRawFrame,
@@ -32,9 +31,10 @@ from repartee.providers.ladder import Rung
 from repartee.providers.metering import about, current
 from repartee.providers.patience import Failsafe
 from repartee.providers.socket_voice import ForReplies
+from repartee.providers.vendor_voices import OpenAIVoice
 from repartee.providers.voice_cache import VoiceCache
 from repartee.providers.voices import CHUNK_BYTES as TTS_CHUNK_BYTES
-from repartee.providers.voices import OpenAIVoice, VoiceChain, VoiceLostError
+from repartee.providers.voices import VoiceChain, VoiceLostError
 
 MAX_AHEAD = 2
 """Clauses asked for before the voice has come to them."""
@@ -94,7 +94,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
 
     Closes: the first 0.5 s of audio held back (`chunk_size`); voices limited to a built-in list; errors other than
     a bad request escaping the generator; a clause asked for only when the one before has come whole; a voice given
-    up for the whole of a call after three silent texts.
+    up for the whole of a call after three silent texts; a silent text told as an error of whatever is said now.
 
     Args:
         client: The client every call of this process shares.
@@ -114,7 +114,6 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
             api_key=client.api_key,
             base_url=str(client.base_url),
             http_client=client._client,  # noqa: SLF001
-            max_consecutive_zero_audio_contexts=0,
             **kwargs,
         )
         self._client = client
@@ -177,9 +176,8 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         whole = bytearray()
         try:
             while (item := await stream.queue.get()) is not None:
-                if isinstance(item, ErrorFrame):
+                if isinstance(item, VoiceLostFrame):
                     self._lost = self.reply_id
-                    yield VoiceLostFrame(spoken=stream.spoken)
                     yield item
                     return
                 await self.stop_ttfb_metrics()
@@ -203,6 +201,9 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
     def _kept(self, text: str) -> bool:
         return self._cache is not None and self._cache.get(text) is not None
 
+    async def _record_context_audio_outcome(self, context_id: str, received_audio: bool) -> None:
+        """Nothing: a text without audio has been told, with the reply it belongs to."""
+
     async def _fetch(self, text: str, stream: _Stream) -> None:
         try:
             async for sound in self._chain.speak(text):
@@ -210,18 +211,15 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
                 stream.queue.put_nowait(sound.pcm)
             stream.queue.put_nowait(None)
         except VoiceLostError as error:
-            stream.spoken = error.spoken
-            stream.queue.put_nowait(ErrorFrame(error=f"{self}: {error}", exception=error))
+            stream.queue.put_nowait(VoiceLostFrame(spoken=error.spoken))
 
 
 @dataclass
 class _Stream:
     """A text's audio on its way. Bounded by the text: one clause."""
 
-    queue: asyncio.Queue[bytes | ErrorFrame | None] = field(default_factory=asyncio.Queue)
+    queue: asyncio.Queue[bytes | VoiceLostFrame | None] = field(default_factory=asyncio.Queue)
     task: asyncio.Task[None] | None = None
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     own: bool = True
     """All of it is of the first voice: another's must not be kept for it."""
-    spoken: int = 0
-    """Characters that were spoken when the voice was lost."""

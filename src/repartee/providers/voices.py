@@ -11,10 +11,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import httpx2
-from openai import AsyncOpenAI
+from typing import Protocol
 
 from repartee.errors import ProviderError, ProviderErrorKind
 from repartee.providers.deadline import TurnBudget
@@ -26,7 +23,6 @@ from repartee.providers.voice_cache import VOICE_RATE_HZ
 CHUNK_BYTES = 1920
 """40 ms at 24 kHz."""
 BYTES_PER_S = VOICE_RATE_HZ * 2
-CARTESIA_VERSION = "2025-04-16"
 LETTERS_PER_S = 15.0
 """Usual pace of English voices, until a voice's own is known."""
 PACE_MEMORY = 0.3
@@ -44,86 +40,6 @@ class Voice(Protocol):
 
     def speak(self, text: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Return the chunks of a text's audio."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAIVoice:
-    """OpenAI's voice, and any server that speaks its wire format."""
-
-    client: AsyncOpenAI
-    model: str
-    voice: str
-    speed: float = 1.0
-    instructions: str = ""
-
-    @asynccontextmanager
-    async def speak(self, text: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Ask for a text's audio."""
-        more: dict[str, Any] = {"instructions": self.instructions} if self.instructions else {}
-        async with self.client.audio.speech.with_streaming_response.create(
-            input=text, model=self.model, voice=self.voice, response_format="pcm", speed=self.speed, **more
-        ) as response:
-            yield response.iter_bytes(CHUNK_BYTES)
-
-
-@dataclass(frozen=True, slots=True)
-class ElevenLabsVoice:
-    """ElevenLabs' streaming request."""
-
-    client: httpx2.AsyncClient
-    url: str
-    key: str
-    model: str
-    voice: str
-    speed: float = 1.0
-
-    @asynccontextmanager
-    async def speak(self, text: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Ask for a text's audio."""
-        async with self.client.stream(
-            "POST",
-            f"{self.url}/v1/text-to-speech/{self.voice}/stream",
-            params={"output_format": f"pcm_{VOICE_RATE_HZ}"},
-            headers={"xi-api-key": self.key},
-            json={"text": text, "model_id": self.model, "voice_settings": {"speed": self.speed}},
-        ) as response:
-            await _raise_for_status(response)
-            yield response.aiter_bytes(CHUNK_BYTES)
-
-
-@dataclass(frozen=True, slots=True)
-class CartesiaVoice:
-    """Cartesia's bytes request."""
-
-    client: httpx2.AsyncClient
-    url: str
-    key: str
-    model: str
-    voice: str
-
-    @asynccontextmanager
-    async def speak(self, text: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Ask for a text's audio."""
-        raw = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": VOICE_RATE_HZ}
-        async with self.client.stream(
-            "POST",
-            f"{self.url}/tts/bytes",
-            headers={"X-API-Key": self.key, "Cartesia-Version": CARTESIA_VERSION},
-            json={
-                "transcript": text,
-                "model_id": self.model,
-                "voice": {"mode": "id", "id": self.voice},
-                "output_format": raw,
-            },
-        ) as response:
-            await _raise_for_status(response)
-            yield response.aiter_bytes(CHUNK_BYTES)
-
-
-async def _raise_for_status(response: httpx2.Response) -> None:
-    if response.is_error:
-        await response.aread()  # what it says of quotas decides what becomes of the key
-        response.raise_for_status()
 
 
 class VoiceLostError(ProviderError):
@@ -173,7 +89,7 @@ class VoiceChain:
         """
         whole = len(text)
         request = self.failover.request(self._budget.deadline(), skip=skip)
-        while (attempt := request.next()) is not None:
+        while (attempt := await request.upcoming()) is not None:
             received = 0
             async with attempt:
                 if attempt.ok:

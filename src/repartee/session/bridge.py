@@ -188,8 +188,9 @@ class Bridge(FrameProcessor):
                 self.submit(WordsGuessed(self._clock_ms(), frame.text))
                 self._show_user(frame.text)
             case ErrorFrame() if direction is FrameDirection.UPSTREAM:
-                self._provider_failed(frame)
-                await self.push_frame(frame, direction)
+                self._provider_failed(
+                    frame
+                )  # and no further: before us are ears, which would take it for theirs
             case _:
                 await self.push_frame(frame, direction)
 

@@ -29,3 +29,10 @@ def kept_voice(data_dir: Path, agent: Agent, ladder: Ladder) -> VoiceCache | Non
     if not agent.cache.voice:
         return None
     return VoiceCache(data_dir / "voices", voice_key(agent, ladder), fixed_texts(agent))
+
+
+def prepared_texts(agent: Agent, ladder: Ladder) -> tuple[str, ...]:
+    """Return what is made ahead for an agent's voice: of one that streams, the lines for when it cannot be asked."""
+    if ladder.tts.provider == "openai":
+        return fixed_texts(agent)
+    return tuple(lines_for(agent.language).values())

@@ -282,6 +282,8 @@ class ReplyGate(FrameProcessor):
                 reply.begin_sentence(frame.text)
             case VoiceLostFrame():
                 reply.lose(frame.spoken)
+                if not reply.arrived:
+                    self._submit(ReplyFailed(self._clock_ms(), reply.reply_id))
             case OtherVoiceFrame():
                 reply.other_voice = True
             case _:

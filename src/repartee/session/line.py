@@ -13,6 +13,8 @@ from repartee.session.link import Codec, LineReport, Link, PacketWatch
 log = structlog.get_logger()
 LOOK_EVERY_S = 0.5
 STATS_S = 2.0
+FLOWS_MS = 1500.0
+"""Sound that came so short a time ago still comes."""
 
 
 class LineMonitor:
@@ -29,6 +31,12 @@ class LineMonitor:
         self._clock_ms = clock_ms
         self._on_codec = on_codec
         self.report = LineReport()
+        self._grew_ms = -FLOWS_MS
+
+    @property
+    def flows(self) -> bool:
+        """Whether sound came just now."""
+        return self._clock_ms() - self._grew_ms < FLOWS_MS
 
     async def run(self, track: rtc.Track, publication: rtc.RemoteTrackPublication) -> None:
         """Watch one track. The media engine tells nobody; it can only be asked."""
@@ -40,7 +48,10 @@ class LineMonitor:
                     stats = await track.get_stats()
             except TimeoutError:
                 continue  # the media engine is at a loss itself
-            self.report = LineReport.read(stats)
+            except Exception as error:  # noqa: BLE001 - the SDK raises nothing narrower
+                log.warning("line.no_statistics", error=str(error)[:100])
+                return  # the track is gone; another one is watched anew
+            before, self.report = self.report.packets, LineReport.read(stats)
             if self.report.codec is not None and self.report.packets and not codec_told:
                 codec_told = True
                 self._on_codec(self.report.codec)
@@ -48,3 +59,6 @@ class LineMonitor:
                 self._link.cut("no_packets", watch.since_ms)
             else:
                 self._link.mended("no_packets")
+                if self.report.packets > before:
+                    self._grew_ms = self._clock_ms()
+                    self._link.mended("quality")

@@ -182,13 +182,19 @@ class CallRecord:
         if turn is not None and text and turn.heard_text.endswith(text):
             self._keep(replace(turn, heard_text=turn.heard_text.removesuffix(text).strip()))
 
-    def sounding(self, reply_id: int, heard: str, made: str, at_ms: float) -> None:
-        """A reply is heard: write down how far, now and then, so that another agent could say the rest."""
+    def sounding(self, reply_id: int, at_ms: float, so_far: Callable[[], tuple[str, str]]) -> None:
+        """A reply is heard: write down how far, now and then, so that another agent could say the rest.
+
+        Args:
+            reply_id: Which one.
+            at_ms: Now.
+            so_far: Returns what was heard of it, and all that was given to the voice.
+        """
         turn_id = self._reply_turns.get(reply_id)
         if turn_id is None or self._forgotten or at_ms - self._written_ms < SOUNDING_MS:
             return
         self._written_ms = at_ms
-        turn = self._turn(turn_id)
+        turn, (heard, made) = self._turn(turn_id), so_far()
         # Not kept here: the reply's end writes it anew, and this only stands where there was no end.
         self._writer.turn(
             replace(

@@ -135,6 +135,7 @@ class RoomClient(LiveKitTransportClient):
         room.on("reconnected")(self._on_reconnected)
         room.on("connection_quality_changed")(self._on_quality)
         room.on("track_subscription_failed")(self._on_no_track)
+        room.on("track_unsubscribed")(self._on_track_gone)
         room.register_text_stream_handler("lk.chat", self._on_chat)
 
     async def connect(self) -> None:  # type: ignore[override]
@@ -178,8 +179,8 @@ class RoomClient(LiveKitTransportClient):
                     self._audio_source = rtc.AudioSource(OUT_SAMPLE_RATE_HZ, 1, queue_size_ms=OUT_QUEUE_MS)
                     self._audio_track = rtc.LocalAudioTrack.create_audio_track("voice", self._audio_source)
                     await self.room.local_participant.publish_track(self._audio_track, voice_options())
+                    self._connected = True
                 finally:
-                    self._connected = self._audio_track is not None
                     if not self._connected:
                         await self._rollback_partial_connect()
                 await self._callbacks.on_connected()
@@ -276,7 +277,9 @@ class RoomClient(LiveKitTransportClient):
             return
         self._hooks.quality(_QUALITY.get(quality, "lost"))
         if quality == rtc.ConnectionQuality.QUALITY_LOST:
-            self.link.cut("quality")
+            # It is renewed every 5 s: where sound comes, it is behind the times.
+            if not self._monitor.flows:
+                self.link.cut("quality")
         else:
             self.link.mended("quality")
 
@@ -287,6 +290,13 @@ class RoomClient(LiveKitTransportClient):
     def _nobody_came(self) -> None:
         if self._caller is None:
             self._hooks.call_over("no_caller")
+
+    def _on_track_gone(self, _: object, __: object, participant: rtc.RemoteParticipant) -> None:
+        """Their microphone is closed: it has nothing to send. When they are gone, that is told next."""
+        if participant.identity == self._caller:
+            if self._watching is not None:
+                self._watching.cancel()
+            self._mend_soon("no_packets")
 
     # --- the agent's own connection -----------------------------------------------------------------------------
 
@@ -347,6 +357,7 @@ class RoomClient(LiveKitTransportClient):
         if track.kind != rtc.TrackKind.KIND_AUDIO or self._task_manager is None:
             await super()._async_on_track_subscribed(track, publication, participant)
             return
+        self._on_joined(participant)  # who was there first is told of by their track before anything else
         # Pipecat reads 48 kHz in 10 ms frames and resamples in Python: 60 ms late and twice the frames.
         await self._close_audio_stream(participant.identity)
         self._audio_tracks[participant.identity] = track

@@ -23,9 +23,6 @@ from repartee.events import (
     BudgetSpent,
     CallEnded,
     CallerJoined,
-    CallerLost,
-    CallerReturned,
-    CallerUnheard,
     EndReason,
     TextTyped,
 )
@@ -52,10 +49,9 @@ from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_for
-from repartee.session.link import Codec
 from repartee.session.listening import voice_model
-from repartee.session.microphone import Microphone, MicrophoneWatch
-from repartee.session.network import NetworkNotes
+from repartee.session.microphone import MicrophoneWatch
+from repartee.session.network import Network
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.remembering import Remembering
@@ -138,7 +134,7 @@ class _Session:
         self._agent: Agent = agent_of(spec.agent_path)
         self._started_s = time.monotonic() - (self._resume.elapsed_ms / 1000 if self._resume else 0.0)
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
-        self._network = NetworkNotes(self._timeline.mark)
+        self._network = Network(self._timeline.mark, self._clock_ms)
         self._books = Books(
             spec,
             self._agent,
@@ -219,12 +215,13 @@ class _Session:
             clock_ms=self._clock_ms,
             grace_s=float(agent.limits.reconnect_s),
         )
-        self._wire = wire = Wire(
+        wire = Wire(
             lambda: transport.client.room.local_participant,
             lambda: transport.client.caller,
             # Captions of an agent that takes over are not those of the first, though they are numbered alike.
             f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
         )
+        self._network.connect(self._bridge.submit, wire)
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
         self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
         self._agenda.toolbox.holds = self._fence.holds
@@ -283,7 +280,9 @@ class _Session:
         def heard(reply_id: int, text: str, final: bool) -> None:
             wire.agent_text(reply_id, text, final=final)
             if not final:
-                books.record.sounding(reply_id, text, gate.made(reply_id), self._clock_ms())
+                books.record.sounding(
+                    reply_id, self._clock_ms(), lambda: (gate.heard(reply_id), gate.made(reply_id))
+                )
 
         gate = ReplyGate(
             RoomSink(transport.client, lambda: not self._fence.lost.is_set()),
@@ -303,7 +302,7 @@ class _Session:
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
             microphone=MicrophoneWatch(lambda: transport.client.caller_muted),
-            on_microphone=self._microphone,
+            on_microphone=self._network.microphone,
         )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
@@ -379,50 +378,21 @@ class _Session:
         return self._ended.result() if self._ended.done() else ("stopped" if self._stop.is_set() else "error")
 
     def _hooks(self) -> RoomHooks:
-        submit, now = self._bridge.submit, self._clock_ms
+        submit, now, line = self._bridge.submit, self._clock_ms, self._network
         return RoomHooks(
             caller_ready=self._caller_ready,
             call_over=lambda reason: submit(CallEnded(now(), reason)),
             chat=lambda text: submit(TextTyped(now(), text)),
-            network=self._connection,
-            lost=self._lost,
-            returned=self._returned,
-            quality=self._quality,
-            codec=self._codec,
+            network=line.connection,
+            lost=line.lost,
+            returned=line.returned,
+            quality=line.quality,
+            codec=line.codec,
             sensitivity=self._set_sensitivity,
             identified=self._identified,
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
-
-    def _lost(self, since_ms: float) -> None:
-        self._network.count("caller_lost")
-        self._bridge.submit(CallerLost(self._clock_ms(), since_ms))
-
-    def _returned(self) -> None:
-        self._network.count("caller_returned")
-        self._bridge.submit(CallerReturned(self._clock_ms()))
-
-    def _connection(self, what: str) -> None:
-        self._network.connection(what)
-        if what == "reconnected":
-            self._wire.again()
-
-    def _quality(self, quality: str) -> None:
-        self._network.quality(quality)
-        self._wire.show("repartee.network", quality)
-
-    def _microphone(self, microphone: Microphone) -> None:
-        self._timeline.mark("caller.microphone", state=microphone)
-        self._wire.show("repartee.microphone", microphone)
-        if microphone == "silent":
-            self._bridge.submit(CallerUnheard(self._clock_ms()))
-
-    def _codec(self, codec: Codec | None) -> None:
-        self._network.codec(codec)
-        if codec is None or not codec.usual:
-            self._wire.show("repartee.microphone", "unreadable")
-            self._bridge.submit(CallerUnheard(self._clock_ms()))
 
     async def _hear(self, pcm: bytes, identity: str) -> None:
         await self._ears.hear(pcm, identity)

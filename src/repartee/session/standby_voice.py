@@ -16,7 +16,6 @@ from pipecat.frames.frames import (
     CancelFrame,
     ControlFrame,
     EndFrame,
-    ErrorFrame,
     Frame,
     InterruptionFrame,
     SystemFrame,
@@ -299,7 +298,6 @@ class StandbyVoice(FrameProcessor):
         except VoiceLostError as error:
             now.lost = True
             await self.push_frame(VoiceLostFrame(spoken=error.spoken))
-            await self.push_error_frame(ErrorFrame(error=f"{self}: {error}", exception=error))
             return
         for word in words.until(float("inf"), received_s):
             await self.push_frame(word)

@@ -65,6 +65,7 @@ class Wire:
         self._agent_writer: rtc.TextStreamWriter | None = None
         self._agent_reply: int | None = None
         self._agent_sent = ""
+        self._agent_anew = False
         self._state: AgentState = "initializing"
         self._shown: AgentState = "initializing"
         self._state_changed = asyncio.Event()
@@ -89,7 +90,10 @@ class Wire:
         self._state_changed.set()
 
     def again(self) -> None:
-        """Show everything anew: the server may have forgotten it, as one that was started again has."""
+        """Show everything anew: a server that was started again has forgotten it, and who comes back does not have
+        the beginning of the caption that is being written.
+        """
+        self._agent_anew = True
         self._attributes = {**self._known, **self._attributes}
         self._state_changed.set()
 
@@ -158,7 +162,10 @@ class Wire:
     async def _publish_agent(self, participant: rtc.LocalParticipant, caption: _AgentText) -> None:
         if self._agent_reply != caption.reply_id:
             await self._close_agent()
-            self._agent_reply, self._agent_sent = caption.reply_id, ""
+            self._agent_reply, self._agent_sent, self._agent_anew = caption.reply_id, "", False
+        if self._agent_anew:
+            await self._close_agent()
+            self._agent_sent, self._agent_anew = "", False
         delta = caption.text[len(self._agent_sent) :] if caption.text.startswith(self._agent_sent) else ""
         if delta:
             if self._agent_writer is None:

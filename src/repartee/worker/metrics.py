@@ -140,7 +140,7 @@ class WorkerMetrics:
         self._store_troubles.labels(what.removeprefix("store.")).inc()
 
     def network(self, counts: dict[str, int]) -> None:
-        """A call that is over has told of its network (`session.network.NetworkNotes.counts`)."""
+        """A call that is over has told of its network (`session.network.Network.counts`)."""
         for what, number in counts.items():
             self._network.labels(what).inc(number)
 
