@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from repartee.agent import load_agent
 from repartee.providers import choose_ladder
 from repartee.providers.prepared_voice import prepare_voice
 from repartee.providers.shared import FileJournal
-from repartee.session import session
+from repartee.session import bridge, session
 from repartee.session.fixed_texts import prepared_texts
 from repartee.session.lines import lines_for
 from repartee.simulator.providers import Simulator, SimulatorConfig
@@ -143,6 +144,22 @@ async def test_no_model_at_all_ends_in_a_line(caller: Bakery, simulator: Simulat
         simulator.desk.faults.append(Fault("llm", "error", 9))
         await call.ask(QUESTION)
     assert heard(caller) == LINES["trouble"]
+
+
+async def test_models_that_never_answer_end_in_a_line_before_the_turn_s_time_is_over(
+    caller: Bakery, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "REPLY_S", 2.0)
+    async with caller.models(llm=TWO_MODELS) as call:
+        await call.until(lambda: call.times("reply.finished"))
+        simulator.desk.faults.append(Fault("llm", "stall", 99))
+        began_s = time.monotonic()
+        call.hooks.chat(QUESTION)
+        await call.until(lambda: call.times("line"))
+        assert time.monotonic() - began_s < 4.0, "the vendor would have said something after ten seconds"
+        await call.until(lambda: call.times("reply.finished") > 1)
+    assert heard(caller) == LINES["trouble"]
+    assert {why for _, why in caller.troubles()} == {"timeout"}
 
 
 async def test_a_model_that_stalls_is_left_for_one_that_answers(

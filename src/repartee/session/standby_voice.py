@@ -31,7 +31,7 @@ from repartee.providers.failover import Attempt
 from repartee.providers.failures import Failure, Why
 from repartee.providers.frames import OtherVoiceFrame, VoiceLostFrame
 from repartee.providers.socket_voice import SocketVoice
-from repartee.providers.voices import VoiceChain, VoiceLostError
+from repartee.providers.voices import VoiceChain, VoiceLostError, behind
 from repartee.session.frames import ReplyEndFrame
 
 BYTES_PER_SAMPLE = 2
@@ -291,6 +291,8 @@ class StandbyVoice(FrameProcessor):
         try:
             async for sound in self._chain.speak(text, skip=now.skip):
                 rate = self._voice.sample_rate
+                if sound.index > len(now.skip):
+                    now.skip = behind(sound.index)
                 await self.push_frame(TTSAudioRawFrame(sound.pcm, rate, 1))
                 received_s += len(sound.pcm) / BYTES_PER_SAMPLE / rate
                 for word in words.until(received_s * self._chain.pace(sound.index), received_s):
