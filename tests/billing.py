@@ -109,11 +109,10 @@ class Account:
                     return off <= prompt_tokens_off and 0 <= self.in_flight <= TOKENS_IN_FLIGHT
                 return off == self.in_flight == 0
             case "tts":
-                off = _sum(self.ours, "characters") - sum(e.characters for e in charged)
+                unheard = _sum(self.ours, "characters") - sum(e.characters for e in charged)
                 # A text may be sent into a socket that is gone, which only the answer that does not come tells.
-                return off == 0 or (
-                    off > 0 and any(e.outcome == "cancelled" for e in charged) and self.socket
-                )
+                gone = self.socket and any(entry.outcome == "cancelled" for entry in charged)
+                return unheard == 0 or (gone and unheard > 0)
             case _:
                 return abs(_seconds(charged) - _sum(self.ours, "audio_s")) < SECONDS_OFF
 
