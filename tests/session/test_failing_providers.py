@@ -207,6 +207,27 @@ async def test_a_voice_that_fails_is_followed_by_another_that_says_the_rest(
         assert switched == [then, first]
 
 
+@pytest.mark.parametrize("voice", ["cartesia:sonic-3", "elevenlabs:eleven_flash_v2_5"])
+async def test_the_voice_that_stands_by_can_be_interrupted(
+    caller: Bakery, simulator: Simulator, voice: str
+) -> None:
+    async with caller.models(tts=f"['{voice}', 'openai:tts-1']") as call:
+        await call.until(lambda: call.times("reply.finished"))
+        audible = call.times("reply.audible")
+        simulator.desk.faults.append(Fault("tts", "error", 1))
+        call.hooks.chat(QUESTION)
+        await call.until(lambda: call.times("reply.audible") > audible)
+        await call.listen(300)
+        await call.ask("Stop")
+    store = stored(caller)
+    turns = store.turns("call-1")
+    store.close()
+    assert caller.troubles() == [("tts", "error")]
+    assert "Is there anything else?" not in turns[1].heard_text
+    assert "you said: stop" in turns[2].heard_text.lower()
+    assert turns[2].heard_text.count("You said") == 1, "nothing of the reply before is left"
+
+
 @pytest.mark.parametrize(
     "voice", ["cartesia:sonic-3", "elevenlabs:eleven_flash_v2_5", "openai:gpt-4o-mini-tts"]
 )
