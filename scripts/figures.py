@@ -32,6 +32,7 @@ def main() -> int:
     for path, figures in (
         (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "README.md", readme()),
+        (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
     ):
         text = path.read_text(encoding="utf-8")
@@ -53,17 +54,13 @@ def load(name: str) -> Figures:
 
 
 def frontier() -> list[Point]:
-    """Return the points of the frontier: every system as it comes, and those that were swept."""
+    """Return the points of the frontier: every system at several endpointing delays, of one run."""
     points = []
-    for run in [
-        load("peers-fixed-300-350-250"),
-        *(load(p.stem) for p in sorted(RESULTS.glob("sweep-*.json"))),
-    ]:
-        knob = run["options"]["knob"]
-        for system, figures in run["figures"].items():
-            setting = f"{knob:g} s" if knob else ("tuned" if system.endswith("-tuned") else "default")
-            cut_ins = figures["pauses"]["cut_in_turns"]["share"]
-            points.append(Point(system, setting, cut_ins, figures["latency"]["latency_ms"]["p50"]))
+    for name, figures in load("sweep")["figures"].items():
+        system, _, knob = name.partition("@")
+        setting = f"{knob} s" if knob else ("tuned" if system.endswith("-tuned") else "default")
+        cut_ins = figures["pauses"]["cut_in_turns"]["share"]
+        points.append(Point(system, setting, cut_ins, figures["latency"]["latency_ms"]["p50"]))
     return points
 
 
@@ -83,6 +80,15 @@ first audio; median / 95th percentile:
 `make bench-peers`, {peers["machine"]}. [How it is measured](docs/measuring.md), [what it does and how to tune
 it](docs/tuning-turn-taking.md); every turn is in [benchmarks/results](benchmarks/results).
 """
+
+
+def operating() -> str:
+    """Return what a trace costs."""
+    took = load("tracing")["us_per_turn"]
+    return (
+        f"The marks and spans of a turn take {took['on']:.0f} µs of the call's event loop, {took['off']:.0f} µs without a trace\n"
+        "(`python scripts/measure.py tracing`).\n"
+    )
 
 
 def table(peers: Figures, stops: Figures) -> str:

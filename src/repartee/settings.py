@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
+    #: Where traces go (OTLP over HTTP); its other standard variables are read by OpenTelemetry itself.
+    otel_endpoint: str | None = Field(default=None, validation_alias="otel_exporter_otlp_endpoint")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="repartee_log_level"
     )

@@ -22,7 +22,6 @@ from repartee.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # it prints local variables, and with them keys
     help="Self-hosted real-time voice agents.",
 )
@@ -147,11 +146,12 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     peers: Annotated[
         bool, typer.Option("--peers", help="Call the peers too; `make bench-peers` first.")
     ] = False,
-    system: Annotated[list[str] | None, typer.Option(help="Call only these.")] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="Call only these; NAME@SECONDS sets an endpointing delay.")
+    ] = None,
     profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
     items: Annotated[int | None, typer.Option(help="So many of each suite; all when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Of orders, latencies and moments.")] = 1,
-    knob: Annotated[float, typer.Option(help="Endpointing delay in seconds; 0 leaves what is usual.")] = 0.0,
     stt: Annotated[str, typer.Option(help="Our speech-to-text.")] = "openai:gpt-4o-mini-transcribe",
     speech: Annotated[
         Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
@@ -175,7 +175,6 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
         profile=profile,
         items=items,
         seed=seed,
-        knob=knob,
         stt=stt,
         warm_up=warm_up,
         speech=speech or Path("../shared/speech"),
@@ -202,6 +201,32 @@ def schema() -> None:
     from repartee.agent import agent_json_schema  # noqa: PLC0415
 
     sys.stdout.write(json.dumps(agent_json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def doctor(
+    agent: AgentOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look for what would keep a call from working; each finding comes with its fix."""
+    from repartee.cli.doctor import doctor as run_doctor  # noqa: PLC0415
+
+    if not asyncio.run(run_doctor(_settings(agent=agent), out, as_json=as_json)):
+        sys.exit(1)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet, or is empty.")],
+    name: Annotated[
+        str | None, typer.Option(help="What callers see; the folder's name when left out.")
+    ] = None,
+) -> None:
+    """Begin an agent of your own: its file, a tool, tests for both."""
+    from repartee.cli.init import init as run_init  # noqa: PLC0415
+
+    for line in run_init(folder, name):
+        out.print(line, soft_wrap=True)
 
 
 @app.command()

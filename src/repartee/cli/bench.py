@@ -38,7 +38,7 @@ from repartee.simulator.providers.library import RATE_HZ as RECOGNISE_HZ
 from repartee.simulator.providers.library import Composed
 from repartee.simulator.savings import simulated
 from repartee.simulator.stage import Row, call_row, hold, rows, settle
-from repartee.simulator.systems import PEERS, Ground, System, peer
+from repartee.simulator.systems import PEERS, Ground, System, knob_of, peer
 
 TRANSCRIPTS = Path("benchmarks/transcripts.json")
 PROGRAMS = Path("benchmarks/peers")
@@ -75,11 +75,10 @@ class BenchOptions:
 
     Attributes:
         suites: Which suites.
-        systems: Whom to call.
+        systems: Whom to call; `NAME@SECONDS` is the system with that endpointing delay.
         profile: The vendors' latency.
         items: So many of each suite; None takes all.
         seed: Of orders, latencies and moments.
-        knob: The systems' endpointing delay in seconds; 0 leaves what is usual.
         stt: Our speech-to-text; peers use the HTTP one.
         speech: Folder of the recordings.
         warm_up: Turns of a first call to each system that is not counted.
@@ -91,7 +90,6 @@ class BenchOptions:
     profile: str = "fixed:300/350/250"
     items: int | None = None
     seed: int = 1
-    knob: float = 0.0
     stt: str = "openai:gpt-4o-mini-transcribe"
     speech: Path = Path("../shared/speech")
     warm_up: int = 12
@@ -225,12 +223,12 @@ async def _stage(
         ground = Ground(access.url, access.key, access.secret, simulator.environment)
         systems: list[System] = []
         for name in options.systems:
-            if name in VARIANTS:
+            if knob_of(name)[0] in VARIANTS:
                 ours = _ours(options, ground, folder, name, simulated(settings, simulator))
                 system: System = await stack.enter_async_context(ours)
             else:
                 environments = settings.cache_dir / "peers"
-                system = peer(name, ground, environments, PROGRAMS, options.knob)
+                system = peer(name, ground, environments, PROGRAMS)
             stack.push_async_callback(system.stop)
             systems.append(system)
         yield simulator, systems
@@ -240,10 +238,11 @@ async def _stage(
 async def _ours(
     options: BenchOptions, ground: Ground, folder: Path, name: str, vendors: Settings
 ) -> AsyncIterator[_Us]:
-    agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}} | VARIANTS[name]
+    variant, knob = knob_of(name)
+    agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}} | VARIANTS[variant]
     state = folder / name
-    if options.knob:
-        agent["turn_taking"] = {"min_silence_ms": round(options.knob * 1000)}
+    if knob:
+        agent["turn_taking"] = {"min_silence_ms": round(knob * 1000)}
     file = state / "bench.yaml"
     await asyncio.to_thread(_write_agent, file, agent)
     await _prepare_voice(vendors.model_copy(update={"state_dir": state}), file)
@@ -338,13 +337,12 @@ def _command(options: BenchOptions) -> str:
         *(f"--suite {suite}" for suite in options.suites),
         f"--profile {options.profile}",
     ]
-    if set(PEERS) <= set(options.systems):
+    if options.systems == (OURS, *PEERS):
         parts += ["--peers"]
     elif options.systems != (OURS,):
         parts += [f"--system {name}" for name in options.systems]
     parts += [f"--items {options.items}"] if options.items else []
     parts += [f"--warm-up {options.warm_up}"] if options.warm_up != BenchOptions().warm_up else []
-    parts += [f"--knob {options.knob}"] if options.knob else []
     parts += [f"--stt {options.stt}"] if options.stt != BenchOptions().stt else []
     return " ".join([*parts, f"--seed {options.seed}"])
 

@@ -18,6 +18,7 @@ from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
 from repartee.store import CallRow
 from repartee.telemetry.timeline import Timeline
+from repartee.telemetry.tracing import call_trace
 
 log = structlog.get_logger()
 CLOSE_S = 5.0
@@ -65,7 +66,10 @@ class Books:
             mark=timeline.mark,
             on_spent=self.budget.spent,
         )
-        timeline.on_mark = self.record.mark
+        timeline.listeners.append(self.record.mark)
+        self._trace = call_trace(settings.otel_endpoint, spec.call_id, agent.name, spec.room, clock_ms)
+        if self._trace is not None:
+            timeline.listeners.append(self._trace.mark)
 
     async def aclose(self, reason: EndReason) -> None:
         """Judge what is left, write the end, and wait a bounded time for the database."""
@@ -73,6 +77,10 @@ class Books:
         self.ledger.close(self._clock_ms())
         bill = self.ledger.bill
         self.record.end(reason, bill.call_s, bill.speech_s)
+        if self._trace is not None:
+            self._trace.end(reason, self._clock_ms(), bill.summary())
+            if not await asyncio.to_thread(self._trace.flush):
+                log.warning("trace.not_sent")
         if not await asyncio.to_thread(self._writer.close, CLOSE_S):
             log.warning("store.behind", lost=self._writer.lost)
 

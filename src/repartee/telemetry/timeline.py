@@ -9,6 +9,7 @@ from typing import IO
 
 Values = Mapping[str, str | float | int | bool]
 Mark = dict[str, str | float | int | bool]
+Listener = Callable[[str, float, Values], None]
 
 
 class Timeline:
@@ -21,7 +22,7 @@ class Timeline:
 
     def __init__(self, path: Path | None, clock_ms: Callable[[], float]) -> None:
         self._clock_ms = clock_ms
-        self.on_mark: Callable[[str, float, Values], None] | None = None
+        self.listeners: list[Listener] = []
         """Called with each mark: its name, when, and what is told with it. Must not wait."""
         self._file: IO[str] | None = None
         if path is not None:
@@ -34,8 +35,8 @@ class Timeline:
     def mark(self, name: str, at_ms: float | None = None, **values: str | float | bool) -> None:
         """Record that something happened now, or at a time observed elsewhere on the same clock."""
         at_ms = self._clock_ms() if at_ms is None else at_ms
-        if self.on_mark is not None:
-            self.on_mark(name, at_ms, values)
+        for listener in self.listeners:
+            listener(name, at_ms, values)
         if self._file is None:
             return
         entry: Mark = {"at_ms": round(at_ms, 1), "name": name, **values}
