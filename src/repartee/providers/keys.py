@@ -66,7 +66,7 @@ async def check_keys(settings: Settings, ladder: Ladder) -> None:
         await asyncio.gather(*needed, *spare)
 
 
-async def _warn(client: httpx.AsyncClient, question: _Question) -> None:
+async def _warn(client: httpx.AsyncClient, question: Question) -> None:
     """Ask a vendor that only stands by: a wrong key is told, and no reason not to start."""
     try:
         await _ask(client, question)
