@@ -164,3 +164,12 @@ def test_words_that_were_not_kept_are_missed() -> None:
 
 def test_the_window_of_a_turn_ends_with_the_next() -> None:
     assert heard_of(whole(), turns()[1]).outcome == "silence"
+
+
+def test_an_answer_that_goes_on_after_an_apology() -> None:
+    head = "Yes, room 297 at noon,"
+    sound = whole(at_12_7=head, at_14_7=SORRY, at_17_7="room 864 at noon, room 135 at noon.")
+    verdict = judge(sound, turns(texts=[SORRY]), 12.7 + length_s(head))
+    assert verdict.broken == ()
+    assert verdict.recovery_s == pytest.approx(14.7 - 12.7 - length_s(head), abs=0.1)
+    assert seen(verdict).startswith("answered, with an apology")

@@ -279,6 +279,8 @@ async def _conduct(options: ChaosOptions, case: Case, stage: _Stage, items: Mapp
     if options.keep is not None:
         await asyncio.to_thread(_keep, options.keep, case, stage.system.name, played)
     notes = dict(scene.notes)
+    notes["asked"] = [f"{entry.said} ({entry.outcome})" for entry in bill.entries if entry.stage == "llm"]
+    notes["said"] = played.turns[1].texts
     if stage.store_url is not None:
         notes |= await asyncio.to_thread(_kept, stage, case, played, items)
     turns = (played.turns[0], played.turns[1], played.turns[2] if len(played.turns) > 2 else None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +28,8 @@ QUIET_LEVEL = 300.0
 QUIET_S = 0.9
 NEIGHBOURS = 100
 """Frames of 20 ms whose lateness is compared."""
+BREAK_S = 1.0
+"""Frames that come so long after the last were not late: there were none."""
 ANSWER_S = 20.0
 GREETING_S = 15.0
 SPEECH_LIMIT_S = 60.0
@@ -85,7 +89,8 @@ class Caller:
         self._began_s = time.monotonic()
         self._utterances: asyncio.Queue[_Utterance] = asyncio.Queue()
         self._said: list[tuple[float, Pcm]] = []
-        self._agent: list[tuple[float, Pcm]] = []
+        self._agent: list[list[tuple[float, Pcm]]] = []
+        """What was heard, for each track on its own: an agent that takes over has another."""
         self._loud_frames: list[tuple[float, float]] = []
         self._agent_loud_s: float | None = None
         self._first_loud_s: float | None = None
@@ -332,16 +337,18 @@ class Caller:
 
     async def _listen(self, track: rtc.Track) -> None:
         stream = rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=20)
+        heard: list[tuple[float, Pcm]] = []
+        self._agent.append(heard)
         try:
             async for event in stream:
-                self._hear(np.frombuffer(event.frame.data, dtype=np.int16).copy())
+                self._hear(np.frombuffer(event.frame.data, dtype=np.int16).copy(), heard)
         finally:
             # Left open, its native thread calls into an interpreter that has ended.
             await stream.aclose()
 
-    def _hear(self, pcm: Pcm) -> None:
+    def _hear(self, pcm: Pcm, heard: list[tuple[float, Pcm]]) -> None:
         now_s = time.monotonic()
-        self._agent.append((now_s, pcm))
+        heard.append((now_s, pcm))
         if np.sqrt((pcm.astype(np.float64) ** 2).mean()) > QUIET_LEVEL:
             self._loud_frames.append((now_s, len(pcm) / RATE_HZ))
             self._agent_loud_s = now_s
@@ -356,9 +363,10 @@ class Caller:
     async def _read(self, reader: rtc.TextStreamReader, side: str) -> None:
         segment = (reader.info.attributes or {}).get("lk.segment_id", reader.info.stream_id)
         text = ""
-        async for part in reader:
-            text += part
-            self._captions[side][segment] = text
+        with contextlib.suppress(rtc.StreamError):  # whose words these are left in the middle of them
+            async for part in reader:
+                text += part
+                self._captions[side][segment] = text
 
     def _text(self, side: str, skip: int = 0) -> str:
         return " ".join(list(self._captions[side].values())[skip:]).strip()
@@ -368,33 +376,44 @@ class Caller:
 
         A frame's place is told by the earliest of its neighbours: the network can only make frames late.
         """
-        if not self._agent:
-            return np.zeros(0, np.int16)
-        arrived = np.array([at for at, _ in self._agent]) - self._began_s
-        lengths = np.array([len(pcm) for _, pcm in self._agent]) / RATE_HZ
-        sounded = np.cumsum(lengths) - lengths
-        late = arrived - lengths - sounded
-        early = np.array([late[max(0, i - NEIGHBOURS) : i + NEIGHBOURS].min() for i in range(len(late))])
-        out = np.zeros(int((arrived.max() + 1.0) * RATE_HZ), np.int16)
-        for place, (_, pcm) in zip(sounded + early, self._agent, strict=True):
-            at = max(0, int(place * RATE_HZ))
-            out[at : at + len(pcm)] = pcm[: max(0, len(out) - at)]
-        return out
+        out = np.zeros(int((self._ended_s() - self._began_s + 1.0) * RATE_HZ), np.int32)
+        for frames in filter(None, self._agent):
+            for place_s, pcm in _placed(frames, self._began_s):
+                at = max(0, int(place_s * RATE_HZ))
+                out[at : at + len(pcm)] += pcm[: max(0, len(out) - at)]
+        return out.clip(-32768, 32767).astype(np.int16)
+
+    def _ended_s(self) -> float:
+        said = [at_s + len(pcm) / RATE_HZ for at_s, pcm in self._said]
+        return max([self._began_s, *said, *(frames[-1][0] for frames in self._agent if frames)])
 
     def record(self, path: Path) -> None:
         """Write both sides: the caller left, the agent right."""
-        end_s = max([s + len(p) / RATE_HZ for s, p in [*self._said, *self._agent]], default=self._began_s)
-        stereo = np.zeros((int((end_s - self._began_s + 0.1) * RATE_HZ), 2), np.int16)
-        for channel, parts in ((0, self._said), (1, self._agent)):
-            next_at = 0
-            for at_s, pcm in parts:
-                # Frames follow each other without gaps; only a real pause moves the place of the next one.
-                wanted = int((at_s - self._began_s) * RATE_HZ) - (len(pcm) if channel else 0)
-                at = next_at if abs(wanted - next_at) < RATE_HZ * 0.1 else max(0, wanted)
-                piece = pcm[: max(0, len(stereo) - at)]
-                stereo[at : at + len(piece), channel] = piece
-                next_at = at + len(pcm)
+        heard = self.heard()
+        stereo = np.zeros((len(heard), 2), np.int16)
+        stereo[:, 1] = heard
+        next_at = 0
+        for at_s, pcm in self._said:
+            # What is said follows without gaps; only a real pause moves the place of the next.
+            wanted = int((at_s - self._began_s) * RATE_HZ)
+            at = next_at if abs(wanted - next_at) < RATE_HZ * 0.1 else max(0, wanted)
+            piece = pcm[: max(0, len(stereo) - at)]
+            stereo[at : at + len(piece), 0] = piece
+            next_at = at + len(pcm)
         sf.write(path, stereo, RATE_HZ)
+
+
+def _placed(frames: list[tuple[float, Pcm]], began_s: float) -> Iterator[tuple[float, Pcm]]:
+    """Yield a track's frames with their places in seconds; where none came for long, the place begins anew."""
+    times = np.array([at for at, _ in frames]) - began_s
+    breaks = [0, *(np.flatnonzero(np.diff(times) > BREAK_S) + 1).tolist(), len(frames)]
+    for start, end in pairwise(breaks):
+        part = frames[start:end]
+        lengths = np.array([len(pcm) for _, pcm in part]) / RATE_HZ
+        sounded = np.cumsum(lengths) - lengths
+        late = times[start:end] - lengths - sounded
+        early = np.array([late[max(0, i - NEIGHBOURS) : i + NEIGHBOURS].min() for i in range(len(late))])
+        yield from zip((sounded + early).tolist(), (pcm for _, pcm in part), strict=True)
 
 
 async def call(url: str, audio: list[Path], record: Path | None) -> CallReport:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from repartee.simulator import meter
 
-LEAST_SILENCE_S = 0.6
+LEAST_SILENCE_S = 0.3
 """Shorter is a pause of the voice."""
 LATER_S = 2.0
 """A later turn that takes so much longer than the first has not recovered."""
@@ -59,6 +59,7 @@ class Heard:
         first_s: From the end of speech to the first sound.
         silent_s: In all, from the end of speech to the last sound.
         last_s: When the last sound ended, in the recording.
+        apology: Whether something was said for an apology.
     """
 
     outcome: Outcome
@@ -70,6 +71,7 @@ class Heard:
     first_s: float | None
     silent_s: float | None
     last_s: float | None
+    apology: bool = False
 
 
 def heard_of(tape: meter.Sound, turn: Turn, *, over: bool = False) -> Heard:
@@ -101,6 +103,7 @@ def heard_of(tape: meter.Sound, turn: Turn, *, over: bool = False) -> Heard:
         first_s=round(spans[0].start_s - turn.end_s, 2) if spans else None,
         silent_s=round(_silence(spans, turn.end_s), 2) if spans else None,
         last_s=round(spans[-1].end_s, 2) if spans else None,
+        apology=apology,
     )
 
 
@@ -121,7 +124,7 @@ def recovery_s(tape: meter.Sound, struck_s: float, turn: Turn) -> float | None:
     pauses = [(a.end_s, b.start_s) for a, b in pairwise(edges) if b.start_s - a.end_s >= LEAST_SILENCE_S]
     over = [end_s for _, end_s in pauses if end_s > since_s]
     if over:
-        return round(over[-1] - struck_s, 2)
+        return round(over[0] - struck_s, 2)
     return 0.0
 
 
@@ -214,7 +217,8 @@ def seen(verdict: Verdict) -> str:
     match during.outcome:
         case "answered":
             late = verdict.added_silence_s or 0.0
-            return "answered" if late < LEAST_SILENCE_S else f"answered, {late:.1f} s late"
+            sorry = ", with an apology" if during.apology else ""
+            return f"answered{sorry}" if late < LEAST_SILENCE_S else f"answered{sorry}, {late:.1f} s late"
         case "apology":
             some = f"{during.heard} of {parts} parts, then " if during.heard else ""
             return f"{some}an apology" + (
