@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from repartee.agent import load_agent
 from repartee.providers import choose_ladder
 from repartee.providers.prepared_voice import prepare_voice
 from repartee.providers.shared import FileJournal
-from repartee.session import session
+from repartee.session import bridge, session
 from repartee.session.fixed_texts import prepared_texts
 from repartee.session.lines import lines_for
 from repartee.simulator.providers import Simulator, SimulatorConfig
@@ -145,6 +146,22 @@ async def test_no_model_at_all_ends_in_a_line(caller: Bakery, simulator: Simulat
     assert heard(caller) == LINES["trouble"]
 
 
+async def test_models_that_never_answer_end_in_a_line_before_the_turn_s_time_is_over(
+    caller: Bakery, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "REPLY_S", 2.0)
+    async with caller.models(llm=TWO_MODELS) as call:
+        await call.until(lambda: call.times("reply.finished"))
+        simulator.desk.faults.append(Fault("llm", "stall", 99))
+        began_s = time.monotonic()
+        call.hooks.chat(QUESTION)
+        await call.until(lambda: call.times("line"))
+        assert time.monotonic() - began_s < 4.0, "the vendor would have said something after ten seconds"
+        await call.until(lambda: call.times("reply.finished") > 1)
+    assert heard(caller) == LINES["trouble"]
+    assert {why for _, why in caller.troubles()} == {"timeout"}
+
+
 async def test_a_model_that_stalls_is_left_for_one_that_answers(
     caller: Bakery, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +205,27 @@ async def test_a_voice_that_fails_is_followed_by_another_that_says_the_rest(
     assert switched[0] == then
     if kind != "rate_limit":  # that asks to be left alone for a second
         assert switched == [then, first]
+
+
+@pytest.mark.parametrize("voice", ["cartesia:sonic-3", "elevenlabs:eleven_flash_v2_5"])
+async def test_the_voice_that_stands_by_can_be_interrupted(
+    caller: Bakery, simulator: Simulator, voice: str
+) -> None:
+    async with caller.models(tts=f"['{voice}', 'openai:tts-1']") as call:
+        await call.until(lambda: call.times("reply.finished"))
+        audible = call.times("reply.audible")
+        simulator.desk.faults.append(Fault("tts", "error", 1))
+        call.hooks.chat(QUESTION)
+        await call.until(lambda: call.times("reply.audible") > audible)
+        await call.listen(300)
+        await call.ask("Stop")
+    store = stored(caller)
+    turns = store.turns("call-1")
+    store.close()
+    assert caller.troubles() == [("tts", "error")]
+    assert "Is there anything else?" not in turns[1].heard_text
+    assert "you said: stop" in turns[2].heard_text.lower()
+    assert turns[2].heard_text.count("You said") == 1, "nothing of the reply before is left"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -235,6 +236,8 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
         settings=tuple((n, v) for n, _, v in (item.partition("=") for item in setting or ())),
         spy=spy,
     )
+    # Ended from outside, it ends what it has started, as with Ctrl+C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     asyncio.run(run_load(options, write, html, out, append=append))
 
 

@@ -24,7 +24,7 @@ from rich.console import Console
 from repartee.agent import load_agent
 from repartee.cli.instance import Instance, free_ports, instance
 from repartee.cli.livekit import own_livekit
-from repartee.errors import ConfigError
+from repartee.errors import ConfigError, MediaError
 from repartee.providers import choose_ladder
 from repartee.providers.prepared_voice import prepare_voice
 from repartee.session.fixed_texts import prepared_texts
@@ -112,7 +112,10 @@ class _Us:
 
     async def invite(self) -> Invitation:
         async with httpx.AsyncClient(timeout=15) as client:
-            answer = (await client.post(f"{self.running.url}/api/token", json={})).json()
+            response = await client.post(f"{self.running.url}/api/token", json={})
+        answer = response.json()
+        if response.status_code != httpx.codes.OK:
+            raise MediaError(f"the server refused the call: {answer.get('message', response.status_code)}")
         return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
 
     async def hang_up(self) -> None:

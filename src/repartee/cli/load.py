@@ -11,7 +11,7 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from repartee.simulator.material import RATE_HZ as SAY_HZ
 from repartee.simulator.material import Material
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.savings import simulated
+from repartee.store import Seats, Store
 
 Mode = Literal["steady", "churn", "overload", "kill"]
 SETTLE_S = 3.0
@@ -83,19 +84,25 @@ async def run_load(
     """
     material = await asyncio.to_thread(Material, options.speech, TRANSCRIPTS, options.seed)
     utterances = await asyncio.to_thread(_utterances, material, options.items)
-    report = {
+    report: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
         "options": _as_written(options),
-        "steps": await _load(options, utterances, out),
+        "steps": [],
     }
-    return await asyncio.to_thread(_write, report, write, html, append)
+    earlier = await asyncio.to_thread(_steps_of, write) if append else []
+    async with contextlib.aclosing(_load(options, utterances, out)) as steps:
+        async for step in steps:
+            report["steps"] = [*earlier, *report["steps"][len(earlier) :], step]
+            # After each: a run that is cut short keeps what it has found.
+            await asyncio.to_thread(_write, report, write, html)
+    return report
 
 
 async def _load(
     options: LoadOptions, utterances: tuple[Utterance, ...], out: Console
-) -> list[dict[str, Any]]:
-    steps: list[dict[str, Any]] = []
+) -> AsyncGenerator[dict[str, Any]]:
+    """Yield the figures of one step after another."""
     with tempfile.TemporaryDirectory(prefix="repartee-load-") as temporary:
         async with _server(options, Path(temporary)) as (running, livekit):
             trees = {"repartee": running.process.pid, "livekit": livekit, "simulator": os.getpid()}
@@ -104,14 +111,14 @@ async def _load(
                 arrivals = _arrivals(options, calls, len(utterances), number)
                 plan = Plan(running.url, arrivals, utterances, options.seed + number)
                 if before is None:
-                    before = await asyncio.to_thread(left_over, running.process.pid)
+                    before = await asyncio.to_thread(_left, running)
                 async with Sampler(trees, options.spy) as sampler:
                     with out.status(f"{options.mode}: {calls} calls"):
                         holding = asyncio.create_task(gather_crowd(plan), name="crowd")
                         killed = await _kill(running.process.pid) if options.mode == "kill" else None
                         rows = await holding
                 await asyncio.sleep(SETTLE_S)
-                after = await asyncio.to_thread(left_over, running.process.pid)
+                after = await asyncio.to_thread(_left, running)
                 step = {
                     "mode": options.mode,
                     "calls": calls,
@@ -120,9 +127,17 @@ async def _load(
                     **({} if killed is None else {"recovery": recovery(rows, killed)}),
                     "rows": rows,
                 }
-                steps.append(step)
                 _print(step, out)
-    return steps
+                yield step
+
+
+def _left(running: Instance) -> dict[str, Any]:
+    """Return what the server's processes hold, and how many seats are taken."""
+    store = Store.open(f"sqlite:///{running.state_dir / 'repartee.db'}")
+    try:
+        return {**left_over(running.process.pid), "seats": Seats(store).seating().taken}
+    finally:
+        store.close()
 
 
 async def _kill(pid: int) -> float:
@@ -216,11 +231,14 @@ def _as_written(options: LoadOptions) -> dict[str, Any]:
     return {name: value for name, value in written.items() if name not in {"speech", "spy"}}
 
 
-def _write(report: dict[str, Any], write: Path | None, html: Path | None, append: bool) -> dict[str, Any]:
-    """Write the report; what is appended to keeps its steps."""
-    if write is not None and append and write.is_file():
-        earlier = json.loads(write.read_text(encoding="utf-8"))
-        report = {**report, "steps": [*earlier["steps"], *report["steps"]]}
+def _steps_of(file: Path | None) -> list[dict[str, Any]]:
+    """Return the steps that an earlier run has written."""
+    if file is None or not file.is_file():
+        return []
+    return list(json.loads(file.read_text(encoding="utf-8"))["steps"])
+
+
+def _write(report: dict[str, Any], write: Path | None, html: Path | None) -> None:
     if write is not None:
         write.parent.mkdir(parents=True, exist_ok=True)
         write.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -229,7 +247,6 @@ def _write(report: dict[str, Any], write: Path | None, html: Path | None, append
 
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(page(report), encoding="utf-8")
-    return report
 
 
 def _print(step: dict[str, Any], out: Console) -> None:

@@ -153,16 +153,18 @@ class Failover:
         self.clock_s = clock_s
         self.index = 0
         """The rung that answered last."""
+        self._switched_at_s = -math.inf
 
     def request(self, deadline: Deadline, *, skip: Sequence[tuple[int, Why]] = ()) -> Request:
         """Begin one answer; `skip` names rungs that have failed for it already."""
         return Request(self, deadline, list(skip))
 
-    def answered(self, index: int, why: Why | None) -> None:
-        """Take note of the rung that answers."""
-        before, self.index = self.index, index
-        if before == index:
+    def answered(self, index: int, why: Why | None, asked_at_s: float) -> None:
+        """Take note of the rung that answers; one that was asked before the last switch says nothing of now."""
+        if index == self.index or asked_at_s < self._switched_at_s:
             return
+        before, self.index = self.index, index
+        self._switched_at_s = self.clock_s()
         switched = Switched(
             self.stage, self.choices[before].key, self.choices[index].key, why if index > before else None
         )
@@ -265,7 +267,7 @@ class Attempt:
             failover = self._request.failover
             self._got_first_s = failover.clock_s() - self._began_s
             why = self._request.failed[-1][1] if self._request.failed else None
-            failover.answered(self.index, why or "open")
+            failover.answered(self.index, why or "open", self._began_s)
 
     async def __aenter__(self) -> Attempt:
         """Take a place; finding none is a failure that `ok` tells."""

@@ -34,7 +34,7 @@ from repartee.providers.socket_voice import ForReplies
 from repartee.providers.vendor_voices import OpenAIVoice
 from repartee.providers.voice_cache import VoiceCache
 from repartee.providers.voices import CHUNK_BYTES as TTS_CHUNK_BYTES
-from repartee.providers.voices import VoiceChain, VoiceLostError
+from repartee.providers.voices import VoiceChain, VoiceLostError, behind
 
 MAX_AHEAD = 2
 """Clauses asked for before the voice has come to them."""
@@ -121,6 +121,8 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         self._chain = chain or self._alone(client)
         self._lost: int | None = None
         """The reply whose voice was lost: what is left of it is not spoken."""
+        self._other: tuple[int | None, int] = (None, 0)
+        """A reply, and which of the voices it has come to: it stays with it."""
         self._ahead: dict[str, _Stream] = {}
         self.on_clause: Callable[[str, bool], None] | None = None
         """Called with each text as its audio is wanted, and whether it came from the cache."""
@@ -149,7 +151,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
             self.on_spoken(self.reply_id, text, request)
 
     def _begin(self, text: str, reply_id: int | None, name: str) -> _Stream:
-        stream = _Stream()
+        stream = _Stream(reply_id)
         with about(reply_id=reply_id, name=stream.name):
             stream.task = self.create_task(self._fetch(text, stream), f"{self}::{name}")
         return stream
@@ -206,7 +208,10 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
 
     async def _fetch(self, text: str, stream: _Stream) -> None:
         try:
-            async for sound in self._chain.speak(text):
+            skip = behind(self._other[1]) if self._other[0] == stream.reply_id else []
+            async for sound in self._chain.speak(text, skip):
+                if sound.index:
+                    self._other = (stream.reply_id, sound.index)
                 stream.own = stream.own and sound.index == 0
                 stream.queue.put_nowait(sound.pcm)
             stream.queue.put_nowait(None)
@@ -218,6 +223,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
 class _Stream:
     """A text's audio on its way. Bounded by the text: one clause."""
 
+    reply_id: int | None
     queue: asyncio.Queue[bytes | VoiceLostFrame | None] = field(default_factory=asyncio.Queue)
     task: asyncio.Task[None] | None = None
     name: str = field(default_factory=lambda: uuid.uuid4().hex)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from pipecat.frames.frames import AggregatedTextFrame, Frame
+from pipecat.frames.frames import AggregatedTextFrame, CancelFrame, EndFrame, Frame, InterruptionFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import WebsocketTTSService
 
@@ -33,6 +33,9 @@ class Guard(Protocol):
     async def failed(self, failure: Failure) -> None:
         """Something went wrong."""
 
+    async def interrupted(self) -> None:
+        """What is being said is cut off."""
+
 
 class ForReplies(FrameProcessor):
     """Mixed into a service: knows which reply the frames that come now belong to."""
@@ -52,6 +55,12 @@ class SocketVoice(ForReplies, Reconnecting, WebsocketTTSService):
     guard: Guard | None = None
     _relieved: frozenset[str] = frozenset()
     """Contexts that ended before they had been spoken."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Besides speaking: an interruption is told before anything of the next reply comes."""
+        if isinstance(frame, (InterruptionFrame, EndFrame, CancelFrame)) and self.guard is not None:
+            await self.guard.interrupted()
+        await super().process_frame(frame, direction)
 
     async def dropped(self, failure: Failure) -> None:
         """Tell the guard."""

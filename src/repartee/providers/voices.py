@@ -154,6 +154,11 @@ class VoiceChain:
             await speaking.__aexit__(None, None, None)
 
 
+def behind(index: int) -> list[tuple[int, Why]]:
+    """Return what to skip so that a reply stays with the voice it has come to."""
+    return [(better, "open") for better in range(index)]
+
+
 def unspoken(text: str, spoken_s: float, letters_per_s: float) -> str:
     """Return what of a text was not spoken; the word that was cut is spoken again whole."""
     letters = spoken_s * letters_per_s

@@ -31,7 +31,7 @@ from repartee.providers.failover import Attempt
 from repartee.providers.failures import Failure, Why
 from repartee.providers.frames import OtherVoiceFrame, VoiceLostFrame
 from repartee.providers.socket_voice import SocketVoice
-from repartee.providers.voices import VoiceChain, VoiceLostError
+from repartee.providers.voices import VoiceChain, VoiceLostError, behind
 from repartee.session.frames import ReplyEndFrame
 
 BYTES_PER_SAMPLE = 2
@@ -102,7 +102,7 @@ class StandbyVoice(FrameProcessor):
         self._chain = chain
         self._voice = voice
         self._now: _Watched | None = None
-        self._waiting: asyncio.Queue[Frame | str] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[_Watched, Frame | str]] = asyncio.Queue()
         self._speaking: asyncio.Task[None] | None = None
         self._failing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -131,6 +131,11 @@ class StandbyVoice(FrameProcessor):
         now.failing = failure
         self._disarm()
         await self._voice.relieve(RelievedFrame(reply_id=now.reply_id))
+
+    async def interrupted(self) -> None:
+        """What was being said is said no more; told before anything of the next reply is."""
+        await self._end(done=False)
+        self._now = None
 
     async def _begin(self, reply_id: int | None) -> _Watched:
         await self._end(done=True)
@@ -190,7 +195,7 @@ class StandbyVoice(FrameProcessor):
         """Watch what comes of the voice; say the rest where it failed; pass everything else on, in order."""
         await super().process_frame(frame, direction)
         if isinstance(frame, (InterruptionFrame, EndFrame, CancelFrame)):
-            await self._stop()
+            await self._be_silent()
         if isinstance(frame, SystemFrame) or direction is FrameDirection.UPSTREAM:
             await self.push_frame(frame, direction)
             return
@@ -222,7 +227,7 @@ class StandbyVoice(FrameProcessor):
                 if now.attempt is not None and now.owed:
                     # Its stream ended, and not all of it has come.
                     await self._take_over(now, now.failing or Failure("error"))
-                    self._put(frame)
+                    self._put(now, frame)
                     return
                 await self._end(done=True)
             case _:
@@ -241,10 +246,10 @@ class StandbyVoice(FrameProcessor):
                 return  # told already, when its voice was relieved
             case AggregatedTextFrame():
                 now.announced.add(frame.id)
-                self._put(frame)
-                self._put(frame.text)
+                self._put(now, frame)
+                self._put(now, frame.text)
             case _:
-                self._put(frame)
+                self._put(now, frame)
 
     # --- in the voice's place ---------------------------------------------------------------------------------
 
@@ -262,22 +267,21 @@ class StandbyVoice(FrameProcessor):
             if frame.id not in now.announced:
                 now.announced.add(frame.id)
                 frame.will_be_spoken = True
-                self._put(frame)
+                self._put(now, frame)
             if rest:
-                self._put(rest)
+                self._put(now, rest)
 
-    def _put(self, item: Frame | str) -> None:
-        self._waiting.put_nowait(item)
+    def _put(self, now: _Watched, item: Frame | str) -> None:
+        self._waiting.put_nowait((now, item))
         if self._speaking is None or self._speaking.done():
             self._speaking = self.create_task(self._speak_waiting(), "StandbyVoice::speak")
 
     async def _speak_waiting(self) -> None:
         while True:
-            item = await self._waiting.get()
-            now = self._now
+            now, item = await self._waiting.get()
             if not isinstance(item, str):
                 await self.push_frame(item)
-            elif now is not None and not now.lost:
+            elif not now.lost:
                 await self._say(now, item)
 
     async def _say(self, now: _Watched, text: str) -> None:
@@ -291,6 +295,8 @@ class StandbyVoice(FrameProcessor):
         try:
             async for sound in self._chain.speak(text, skip=now.skip):
                 rate = self._voice.sample_rate
+                if sound.index > len(now.skip):
+                    now.skip = behind(sound.index)
                 await self.push_frame(TTSAudioRawFrame(sound.pcm, rate, 1))
                 received_s += len(sound.pcm) / BYTES_PER_SAMPLE / rate
                 for word in words.until(received_s * self._chain.pace(sound.index), received_s):
@@ -302,18 +308,17 @@ class StandbyVoice(FrameProcessor):
         for word in words.until(float("inf"), received_s):
             await self.push_frame(word)
 
-    async def _stop(self) -> None:
-        await self._end(done=False)
-        self._now = None
+    async def _be_silent(self) -> None:
         for task in (self._speaking, self._failing):
-            if task is not None and not task.done() and task is not asyncio.current_task():
+            if task is not None and not task.done():
                 await self.cancel_task(task)
         self._speaking = self._failing = None
         self._waiting = asyncio.Queue()
 
     async def cleanup(self) -> None:
         """Stop speaking."""
-        await self._stop()
+        await self._end(done=False)
+        await self._be_silent()
         await super().cleanup()
 
 

@@ -27,7 +27,7 @@ from repartee.worker.child import child_main
 log = structlog.get_logger()
 READY_S = 60.0
 STOP_S = 12.0
-SILENT_S = 5.0
+SILENT_S = 6.0
 """A process whose loop has not turned for this long hangs, and looks alive to LiveKit."""
 WATCH_S = 0.5
 RESTART_S = 1.0
