@@ -94,7 +94,7 @@ def test_a_turn_has_its_words_what_was_heard_and_how_long_it_took() -> None:
         "Until six.",
     )
     assert (turn.started_at_ms, turn.ended_at_ms, turn.latency_ms) == (2000, 3000, 500)
-    assert turn.timings == {"reply.started": 3100, "reply.audible": 3500}
+    assert turn.timings == {"speech.paused": 3100, "reply.started": 3100, "reply.audible": 3500}
 
 
 def test_a_voice_over_the_agent_that_takes_no_floor_leaves_the_turn_as_it_was() -> None:

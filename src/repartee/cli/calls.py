@@ -98,6 +98,7 @@ def purge(
     days = read_settings(keep_days=keep_days).keep_days
     with opened_store() as store:
         changed = store.purge(datetime.now(UTC) - timedelta(days=days))
+        _erase_recordings(store)
     out.print(f"older than {days} days: {count(changed, 'row')} erased")
 
 
@@ -112,6 +113,7 @@ def forget(
         if not yes:
             typer.confirm(f"Erase {known} about '{caller}' and what was said in {said}?", abort=True)
         changed = store.forget_caller(caller)
+        _erase_recordings(store)
     out.print(f"forgot '{caller}': {count(changed, 'row')} erased", markup=False, soft_wrap=True)
     recent = datetime.now(UTC) - timedelta(days=1)
     if any(summary.call.ended_at is None and summary.call.started_at > recent for summary in theirs):
@@ -135,6 +137,19 @@ def export(
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
     out.print(f"wrote {file}", markup=False, soft_wrap=True)
+
+
+def _erase_recordings(store: Store) -> None:
+    """Delete the recordings on this machine whose calls' words are gone."""
+    from repartee.session.recording import erase_recordings  # noqa: PLC0415 - it loads the audio libraries
+
+    folder = read_settings().recordings_dir
+    try:
+        files = erase_recordings(folder, store.words_kept)
+    except OSError as error:
+        raise ConfigError(f"a recording in {folder} cannot be deleted: {error.strerror}") from error
+    if files:
+        out.print(f"{count(files, 'recording')} deleted")
 
 
 # --- finding --------------------------------------------------------------------------------------------------

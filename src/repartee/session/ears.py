@@ -54,6 +54,7 @@ class Ears(FrameProcessor):
         executor: Where the model runs.
         is_caller: Says whether a participant identity is the caller.
         on_stt_failed: Called when speech-to-text reports an error: a transcript that will not come.
+        on_audio: Called with the caller's audio as it comes.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Ears(FrameProcessor):
         executor: ThreadPoolExecutor,
         is_caller: Callable[[str], bool],
         on_stt_failed: Callable[[str], None],
+        on_audio: Callable[[bytes], None] | None = None,
     ) -> None:
         super().__init__(name="Ears")
         self._submit = submit
@@ -73,6 +75,7 @@ class Ears(FrameProcessor):
         self._executor = executor
         self._is_caller = is_caller
         self._on_stt_failed = on_stt_failed
+        self._on_audio = on_audio
         silero = SileroVADAnalyzer(sample_rate=SAMPLE_RATE_HZ)
         silero.set_sample_rate(SAMPLE_RATE_HZ)
         # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio,
@@ -108,6 +111,8 @@ class Ears(FrameProcessor):
 
     async def _hear(self, frame: InputAudioRawFrame) -> None:
         self._last_audio_ms = self._clock_ms()
+        if self._on_audio is not None:
+            self._on_audio(frame.audio)
         self._remember(frame.audio)
         match self._voice.hear(frame.audio):
             case "started":

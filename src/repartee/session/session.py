@@ -40,6 +40,7 @@ from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_for
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
+from repartee.session.recording import RecordedSink, Recorder
 from repartee.session.remembering import Remembering
 from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
 from repartee.session.scoring import turn_scorer
@@ -115,6 +116,8 @@ class _Session:
             self._clock_ms,
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
         )
+        recording = settings.recordings_dir / f"{spec.call_id}.flac"
+        self._recorder = Recorder(recording, self._clock_ms) if self._agent.record else None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
@@ -130,6 +133,8 @@ class _Session:
             reason = await self._take()
         finally:
             await self._books.aclose(reason)
+            if self._recorder is not None:
+                await asyncio.to_thread(self._recorder.close)
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
         self._on_event(
@@ -220,8 +225,9 @@ class _Session:
             self._agenda.toolbox.acts,
             history.fit,
         )
+        sink, recorder = RoomSink(transport.client), self._recorder
         gate = ReplyGate(
-            RoomSink(transport.client),
+            RecordedSink(sink, recorder) if recorder is not None else sink,
             bridge.submit,
             self._clock_ms,
             lambda reply_id, text, final: wire.agent_text(reply_id, text, final=final),
@@ -237,6 +243,7 @@ class _Session:
             executor=self._executor,
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
+            on_audio=recorder.caller if recorder is not None else None,
         )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
@@ -256,6 +263,7 @@ class _Session:
             books.ledger,
             books.record,
         )
+        self._agenda.toolbox.on_ran = books.record.tool
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)
         middle = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
@@ -326,6 +334,8 @@ class _Session:
 
     async def _forget(self, payload: str) -> str:
         self._books.record.forget()
+        if self._recorder is not None:
+            self._recorder.discard()
         return await self._callers.forget(payload)
 
     def _set_sensitivity(self, sensitivity: Sensitivity) -> None:

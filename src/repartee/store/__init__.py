@@ -2,17 +2,21 @@
 
 from repartee.store.reading import CallSummary, CostLine, Selection
 from repartee.store.rows import CallEnd, CallerFact, CallRow, EventRow, LedgerRow, Row, TurnRow
+from repartee.store.search import CallQuery, DayStats, FoundCall
 from repartee.store.store import Store
 from repartee.store.writer import CallWriter
 
 __all__ = [
     "CallEnd",
+    "CallQuery",
     "CallRow",
     "CallSummary",
     "CallWriter",
     "CallerFact",
     "CostLine",
+    "DayStats",
     "EventRow",
+    "FoundCall",
     "LedgerRow",
     "Row",
     "Selection",

@@ -1,0 +1,124 @@
+"""Make the pictures of docs/call-page.md: real calls over WebRTC, with simulated vendors, then their pages in Chromium.
+
+`python scripts/pictures.py`: everything, into docs/images. `--calls FOLDER` makes the calls only and leaves their
+database and recordings there; `--show FOLDER` takes pictures of what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.async_api import Page, async_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+SPEECH = Path(os.environ.get("REPARTEE_SPEECH", ROOT.parent / "shared" / "speech"))
+IMAGES = ROOT / "docs" / "images"
+AGENT = ROOT / "scripts" / "call_page" / "agent.yaml"
+ANSWERS = ROOT / "scripts" / "call_page" / "answers.yaml"
+FIRST = ("turn_000", "turn_003", "turn_005", "turn_006", "turn_009", "turn_011", "turn_013", "turn_014")
+SECOND = ("turn_009", "turn_012")
+INTERRUPTED = "turn_003"
+SHOWN_MS = 15_000
+KEYS = {"CARTESIA_API_KEY": "simulated"}
+
+
+async def make_calls(state: Path) -> None:
+    """Hold the calls."""
+    from repartee.cli.instance import instance  # noqa: PLC0415
+    from repartee.simulator.providers import Simulator, SimulatorConfig  # noqa: PLC0415
+
+    config = SimulatorConfig(profile="fast", speech=SPEECH, script=ANSWERS)
+    async with (
+        Simulator.start(config) as simulator,
+        instance(AGENT, state, simulator.environment | KEYS) as running,
+    ):
+        for turns in (FIRST, SECOND):
+            await hold(running.url, turns)
+
+
+async def hold(url: str, turns: tuple[str, ...]) -> None:
+    """Hold one call; one answer is interrupted by the turn after it."""
+    from repartee.simulator.audio import read_audio  # noqa: PLC0415
+    from repartee.simulator.caller import RATE_HZ, Caller  # noqa: PLC0415
+
+    caller = Caller(url)
+    try:
+        await caller.join()
+        await caller.wait_for_answer(20)
+        for turn in turns:
+            await caller.say(read_audio(SPEECH / "aiewf" / f"{turn}.flac", RATE_HZ))
+            if turn == INTERRUPTED:
+                await caller.wait_for_sound(20)
+                await caller.wait_until(caller.now_s() + 2.5)
+            else:
+                await caller.wait_for_answer(20)
+    finally:
+        await caller.leave()
+
+
+async def take(state: Path, images: Path) -> None:
+    """Take the pictures of what a folder holds."""
+    from repartee.cli.instance import instance  # noqa: PLC0415
+    from repartee.simulator.providers import Simulator, SimulatorConfig  # noqa: PLC0415
+    from repartee.store import CallQuery, Store  # noqa: PLC0415
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    store = Store.open(f"sqlite:///{state / 'repartee.db'}")
+    longest = max(store.find(CallQuery()), key=lambda found: found.turns).call.call_id
+    store.close()
+    async with (
+        Simulator.start(SimulatorConfig(profile="fast", speech=SPEECH)) as simulator,
+        instance(AGENT, state, simulator.environment | KEYS) as running,
+        async_playwright() as playwright,
+    ):
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for name, width, height, scheme in (
+            ("", 1280, 900, "light"),
+            ("-dark", 1280, 900, "dark"),
+            ("-phone", 390, 844, "light"),
+        ):
+            page = await browser.new_page(
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,  # type: ignore[arg-type]
+                device_scale_factor=1.5,
+            )
+            await shoot(page, f"{running.url}/calls", "calls-ready", images / f"calls{name}.png")
+            await shoot(
+                page, f"{running.url}/calls/{longest}#turn-1", "call-ready", images / f"call-page{name}.png"
+            )
+            await page.close()
+        await browser.close()
+
+
+async def shoot(page: Page, url: str, ready: str, file: Path) -> None:
+    """Take one picture."""
+    await page.goto(url)
+    await page.get_by_test_id(ready).wait_for(timeout=SHOWN_MS)
+    await page.evaluate("document.fonts.ready")
+    await page.wait_for_load_state("networkidle")
+    await page.screenshot(path=file)
+    await page.screenshot(path=file.with_name(f"{file.stem}-full.png"), full_page=True)
+
+
+async def main() -> int:
+    """Run what is asked for."""
+    asked = sys.argv[1:]
+    if asked[:1] == ["--calls"]:
+        await make_calls(Path(asked[1]))
+    elif asked[:1] == ["--show"]:
+        await take(Path(asked[1]), Path(asked[2]) if len(asked) > 2 else IMAGES)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            await make_calls(Path(folder))
+            await take(Path(folder), IMAGES)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
