@@ -341,11 +341,11 @@ def _ask_calls(url: str, folder: Path, number: int, asked: dict[str, str]) -> di
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415
 
     import httpx  # noqa: PLC0415
+    from tests.store.many import fill  # noqa: PLC0415
 
     from repartee.server import Site, create_app  # noqa: PLC0415
     from repartee.settings import Settings  # noqa: PLC0415
     from repartee.store import CallQuery, Store  # noqa: PLC0415
-    from tests.store.many import fill  # noqa: PLC0415
 
     store = Store.open(url, spool=folder / "spool")
     fill(store, number)

@@ -1,4 +1,4 @@
-"""Make the pictures of docs/call-page.md: real calls over WebRTC, with simulated vendors, then their pages in Chromium.
+"""Make the pictures of docs/call-page.md: real calls over WebRTC, simulated vendors, their pages in Chromium.
 
 `python scripts/pictures.py`: everything, into docs/images. `--calls FOLDER` makes the calls only and leaves their
 database and recordings there; `--show FOLDER` takes pictures of what is there.
@@ -38,8 +38,9 @@ async def make_calls(state: Path) -> None:
         Simulator.start(config) as simulator,
         instance(AGENT, state, simulator.environment | KEYS) as running,
     ):
-        for turns in (FIRST, SECOND):
+        for number, turns in enumerate((FIRST, SECOND), 1):
             await hold(running.url, turns)
+            await until_over(state, number)
 
 
 async def hold(url: str, turns: tuple[str, ...]) -> None:
@@ -60,6 +61,17 @@ async def hold(url: str, turns: tuple[str, ...]) -> None:
                 await caller.wait_for_answer(20)
     finally:
         await caller.leave()
+
+
+async def until_over(state: Path, number: int) -> None:
+    """Wait until so many calls have ended: the server must not be stopped before the last one's end is written."""
+    from repartee.store import CallQuery, Store  # noqa: PLC0415
+
+    store = Store.open(f"sqlite:///{state / 'repartee.db'}")
+    async with asyncio.timeout(20):
+        while await asyncio.to_thread(store.count, CallQuery(state="ended")) < number:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.2)
+    store.close()
 
 
 async def take(state: Path, images: Path) -> None:

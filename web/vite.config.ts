@@ -13,8 +13,9 @@ export default defineConfig({
       output: {
         codeSplitting: {
           groups: [
-            { name: 'livekit', test: /node_modules[\\/](livekit-client|@livekit)[\\/]/ },
-            { name: 'react', test: /node_modules[\\/](react|react-dom|scheduler)[\\/]/ },
+            // First, as a group takes what its modules import along: the pages of calls need no media client.
+            { name: 'react', test: /node_modules[\\/](react|react-dom|scheduler)[\\/]/, priority: 2 },
+            { name: 'livekit', test: /node_modules[\\/](livekit-client|@livekit)[\\/]/, priority: 1 },
           ],
         },
       },

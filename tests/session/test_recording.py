@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from repartee.session.recording import PART, RATE_HZ, RecordedSink, Recorder, erase_recordings
+from repartee.session.recording import PART, PEAKS, RATE_HZ, RecordedSink, Recorder, erase_recordings
 from tests.session.rig import Loudspeaker
 
 CALLER_RATE_HZ = 16_000
@@ -52,6 +52,11 @@ def test_both_sides_are_where_they_were_said(tmp_path: Path) -> None:
     assert heard(file, 1, 3050, 3950)
     assert not heard(file, 1, 100, 2950)
     assert not heard(file, 1, 4050, 4900)
+    shape = np.frombuffer(file.with_name(file.name + PEAKS).read_bytes(), np.uint8).reshape(-1, 2)
+    assert abs(len(shape) * 20 - 5000) <= 40
+    assert shape[60:90, 0].min() > 50
+    assert shape[160:190, 1].min() > 50
+    assert shape[110:150].max() < 5
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 

@@ -13,11 +13,13 @@ from repartee.store import Store, schema
 
 AGENTS = ("Riverside Clinic", "Conference desk", "Parcel service")
 REASONS = ("caller_left",) * 8 + ("hung_up", "max_duration")
-WORDS = (
-    "appointment tuesday morning parcel address invoice delivery doctor prescription session track workshop ticket "
-    "refund please could when where number name street open closed price cancel move book repeat thanks monday "
-    "friday afternoon street insurance card parking elevator language interpreter vegan lunch breakfast badge"
-).split()
+_SPOKEN = (
+    "appointment tuesday morning parcel address invoice delivery doctor prescription session track "
+    "workshop ticket refund please could when where number name street open closed price cancel move book "
+    "repeat thanks monday friday afternoon street insurance card parking elevator language interpreter "
+    "vegan lunch breakfast badge "
+)
+WORDS = _SPOKEN.split()
 RARE = "xylophone"
 STAGES = (("stt", "gpt-4o-mini-transcribe", 1_100), ("llm", "gpt-4.1-mini", 900), ("tts", "sonic-3.6", 4_200))
 
@@ -46,9 +48,7 @@ def _call(
         rare = [RARE] if turn == 1 and number % 1000 == 7 else []
         turns.append(_turn(chance, call_id, turn, at_ms, wait, rare))
         for stage, model, price in STAGES:
-            usage.append(
-                _usage(chance, f"{call_id}-{turn}-{stage}", call_id, agent, began, turn, stage, model, price)
-            )
+            usage.append(_usage(chance, call_id, agent, began, turn, (stage, model, price)))
         at_ms += 3_000 + wait + chance.random() * 6_000
     call = {
         "call_id": call_id,
@@ -84,18 +84,16 @@ def _turn(chance: random.Random, call_id: str, turn: int, at_ms: float, wait: fl
 
 def _usage(
     chance: random.Random,
-    request_id: str,
     call_id: str,
     agent: str,
     began: datetime,
     turn: int,
-    stage: str,
-    model: str,
-    price: int,
+    asked: tuple[str, str, int],
 ) -> Any:
+    stage, model, price = asked
     at = began + timedelta(seconds=turn * 10)
     return {
-        "request_id": request_id,
+        "request_id": f"{call_id}-{turn}-{stage}",
         "call_id": call_id,
         "turn_id": turn,
         "agent": agent,

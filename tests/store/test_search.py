@@ -145,6 +145,6 @@ def test_percentiles_and_cost_by_day_and_agent(store: Store) -> None:
     assert len(store.stats(CallQuery(since=START + timedelta(hours=15)))) == 1
 
 
-def test_the_reasons_of_ends_are_listed(store: Store) -> None:
+def test_the_agents_and_the_reasons_of_ends_are_listed(store: Store) -> None:
     fill(store)
-    assert store.reasons() == ["agent ended", "caller left"]
+    assert store.choices() == (["front-desk", "sales"], ["agent ended", "caller left"])

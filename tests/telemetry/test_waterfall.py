@@ -31,8 +31,7 @@ def test_a_turn_that_waited_for_model_and_voice() -> None:
     assert owners(Waited(1000.0, 1705.0, MARKS, model=model, voice=voice, stt="openai:t")) == [
         ("noticed", "endpointing", 60.0),
         ("transcribed", "speech-to-text", 50.0),
-        ("asked", "us", 2.0),
-        ("asked", "us", 3.0),
+        ("asked", "us", 5.0),
         ("thought", "model", 345.0),
         ("clause", "model", 40.0),
         ("spoken", "voice", 200.0),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,6 +28,8 @@ LIVE_EVERY_S = 1.0
 LIVE_LIMIT_S = 4 * 3600.0
 MAX_WATCHERS = 32
 MAX_DAYS = 366
+STATS_FRESH_S = 15.0
+MAX_STATS = 64
 PAGE = 50
 PEAKS = 4000
 _ID = re.compile(r"^[\w-]{1,64}$")
@@ -50,6 +54,8 @@ class _Calls:
         self._store = store
         self._recordings = recordings
         self._watchers = 0
+        self._stats: OrderedDict[CallQuery, tuple[float, dict[str, Any]]] = OrderedDict()
+        """The newest charts by what they are of, and until when they are told again; all turns are read for them."""
 
     def router(self, door: Callable[[Request], None]) -> APIRouter:
         router = APIRouter(prefix="/api", dependencies=[Depends(door)])
@@ -91,7 +97,7 @@ class _Calls:
             }
             if before is None:  # with the first page only: they are the same for all others
                 shown["total"] = self._store.count(query)
-                shown["agents"], shown["reasons"] = self._store.agents(), self._store.reasons()
+                shown["agents"], shown["reasons"] = self._store.choices()
             return shown
 
         return _fresh(await _read(read))
@@ -100,8 +106,16 @@ class _Calls:
         """Calls, waits and cost by day and agent; the last thirty days unless asked for others."""
         since = since or (until or datetime.now(UTC).date()) - timedelta(days=29)
         first, last = _days(since, until)
-        days = await _read(lambda: self._store.stats(CallQuery(agent, first, last)))
-        return _fresh({"since": since.isoformat(), "days": [_day(day) for day in days]})
+        query = CallQuery(agent, first, last)
+        until_s, shown = self._stats.pop(query, (0.0, {}))
+        if time.monotonic() >= until_s:
+            days = await _read(lambda: self._store.stats(query))
+            until_s = time.monotonic() + STATS_FRESH_S
+            shown = {"since": since.isoformat(), "days": [_day(day) for day in days]}
+        self._stats[query] = (until_s, shown)
+        while len(self._stats) > MAX_STATS:
+            self._stats.popitem(last=False)
+        return _fresh(shown)
 
     # --- one --------------------------------------------------------------------------------------------------
 
@@ -210,7 +224,7 @@ async def _read(work: Callable[[], _T]) -> _T:
 async def _sound(work: Callable[[], _T]) -> _T:
     try:
         return await asyncio.to_thread(work)
-    except sf.LibsndfileError as error:
+    except (OSError, ValueError, sf.LibsndfileError) as error:
         raise HTTPException(404, "the recording of this call cannot be read") from error
 
 

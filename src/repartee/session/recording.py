@@ -35,6 +35,9 @@ CLOSE_S = 5.0
 UNKNOWN_S = 24 * 3600.0
 """The recording of a call that the database does not know is kept for so long."""
 PART = ".part"
+PEAKS = ".peaks"
+"""Beside the file, its shape: for each 20 ms the loudest moment of both sides, 0 to 255 each."""
+PEAK_SAMPLES = RATE_HZ // 50
 
 Pcm: TypeAlias = npt.NDArray[np.int16]
 
@@ -54,6 +57,8 @@ class Recorder:
         self._queue: queue.Queue[tuple[float, Callable[[], None]] | None] = queue.Queue(QUEUE_SIZE)
         self._caller, self._agent = _Channel(CALLER_RATE_HZ), _Channel(RATE_HZ)
         self._written = 0
+        self._peaks = bytearray()
+        self._rest = np.zeros((0, 2), np.int16)
         self._discarded = False
         self.lost = 0
         """Frames that were not recorded, because the disk was too slow or full."""
@@ -110,6 +115,9 @@ class Recorder:
             if self._discarded or not self._written:
                 self._part.unlink()
             else:
+                peaks = self._path.with_name(self._path.name + PEAKS)
+                peaks.touch(mode=0o600)
+                peaks.write_bytes(self._peaks)
                 self._part.replace(self._path)
         except (OSError, sf.LibsndfileError) as error:
             log.warning("recording.failed", error=type(error).__name__)
@@ -118,8 +126,17 @@ class Recorder:
     def _write(self, file: sf.SoundFile, until_ms: float) -> None:
         samples = int(until_ms * RATE_HZ / 1000) - self._written
         if samples > 0 and not self._discarded:
-            file.write(np.stack((self._caller.take(samples), self._agent.take(samples)), axis=1))
+            sound = np.stack((self._caller.take(samples), self._agent.take(samples)), axis=1)
+            file.write(sound)
             self._written += samples
+            self._shape(sound)
+
+    def _shape(self, sound: Pcm) -> None:
+        sound = np.concatenate((self._rest, sound))
+        whole = len(sound) // PEAK_SAMPLES * PEAK_SAMPLES
+        self._rest = sound[whole:]
+        loud = np.abs(sound[:whole].astype(np.int32)).reshape(-1, PEAK_SAMPLES, 2).max(axis=1)
+        self._peaks += np.minimum(loud >> 7, 255).astype(np.uint8).tobytes()
 
     def _discard_queue(self) -> None:
         while self._queue.get() is not None:

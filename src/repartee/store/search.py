@@ -151,6 +151,11 @@ def count(connection: Connection, query: CallQuery, now: datetime) -> int:
     return int(connection.execute(counted).scalar_one())
 
 
+def agents(connection: Connection) -> list[str]:
+    """Return the agents that have taken calls."""
+    return sorted(name for name in connection.execute(select(calls.c.agent).distinct()).scalars() if name)
+
+
 def reasons(connection: Connection) -> list[str]:
     """Return the reasons for which calls have ended."""
     return sorted(name for name in connection.execute(select(calls.c.reason).distinct()).scalars() if name)

@@ -167,10 +167,10 @@ class Store:
         with self._connection() as connection:
             return search.count(connection, query, datetime.now(UTC))
 
-    def reasons(self) -> list[str]:
-        """Return why calls have ended."""
+    def choices(self) -> tuple[list[str], list[str]]:
+        """Return the agents that have taken calls, and why calls have ended."""
         with self._connection() as connection:
-            return search.reasons(connection)
+            return search.agents(connection), search.reasons(connection)
 
     def stats(self, query: CallQuery) -> list[DayStats]:
         """Return days by agent, the oldest first; of a query its agent, `since` and `until` count."""

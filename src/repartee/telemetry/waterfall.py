@@ -8,7 +8,7 @@ and the voice work already, and being quicker there would have gained nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 Owner: TypeAlias = Literal["endpointing", "speech-to-text", "model", "tools", "voice", "network", "us"]
@@ -159,9 +159,14 @@ class _Cut:
         if moment_ms is None:
             return
         moment_ms = min(moment_ms, self._end_ms)
-        if moment_ms > self.at_ms:
+        if moment_ms <= self.at_ms:
+            return
+        last = self.parts[-1] if self.parts else None
+        if last is not None and (last.key, last.owner, last.by) == (key, owner, by):
+            self.parts[-1] = replace(last, ms=round(moment_ms - last.began_ms, 1))
+        else:
             self.parts.append(Part(key, owner, round(self.at_ms, 1), round(moment_ms - self.at_ms, 1), by))
-            self.at_ms = moment_ms
+        self.at_ms = moment_ms
 
 
 def by_owner(found: Sequence[Part]) -> dict[Owner, float]:

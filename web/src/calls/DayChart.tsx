@@ -30,7 +30,9 @@ export function DayChart({ title, days, series, say }: Props) {
   return (
     <figure className="chart">
       <figcaption>
-        <span className="chart-title">{title}</span>
+        <span className="chart-title">
+          {title} <span className="soft">up to {say(top)}</span>
+        </span>
         <span className="chart-told" aria-hidden="true">
           {series.map(({ name, values }, index) => (
             <span key={name} data-series={index}>
@@ -81,9 +83,6 @@ export function DayChart({ title, days, series, say }: Props) {
               )),
         )}
       </svg>
-      <span className="chart-top soft" aria-hidden="true">
-        {say(top)}
-      </span>
       <Table title={title} days={days} series={series} say={say} />
     </figure>
   );

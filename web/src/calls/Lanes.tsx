@@ -21,8 +21,6 @@ export function Lanes({ data, lengthMs, atMs, onSeek }: Props) {
     <>
       {/* The turns below say the same and lead to the same places by keyboard. */}
       <div className="lanes" data-testid="lanes" onClick={seek} aria-hidden="true">
-        <span className="lane-name">Caller</span>
-        <span className="lane-name lane-agent">Agent</span>
         {data.speech.map(([from, to]) => (
           <i key={from} className="span span-caller" style={{ left: left(from), width: width(from, to) }} />
         ))}

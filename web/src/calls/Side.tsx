@@ -55,8 +55,7 @@ function Bill({ data }: { data: CallPageData }) {
           <thead className="visually-hidden">
             <tr>
               <th scope="col">For</th>
-              <th scope="col">Cost</th>
-              <th scope="col">Of it unheard</th>
+              <th scope="col">Cost, and of it unheard</th>
             </tr>
           </thead>
           <tbody>
@@ -67,16 +66,22 @@ function Bill({ data }: { data: CallPageData }) {
                   <span className="part-by soft">{stage.model}</span>
                   <span className="part-by soft">{quantities(stage.quantities)}</span>
                 </th>
-                <td className="number">{cost(stage)}</td>
-                <td className="number soft">{Number(stage.wasted_usd) > 0 ? `${usd(stage.wasted_usd)} unheard` : ''}</td>
+                <td className="number">
+                  {cost(stage)}
+                  <span className="part-by soft">
+                    {Number(stage.wasted_usd) > 0 && `${usd(stage.wasted_usd)} unheard`}
+                  </span>
+                </td>
               </tr>
             ))}
           </tbody>
           <tfoot>
             <tr>
               <th scope="row">Together</th>
-              <td className="number">{cost(bill)}</td>
-              <td className="number soft">{share(bill.wasted_usd, bill.cost_usd)} unheard</td>
+              <td className="number">
+                {cost(bill)}
+                <span className="part-by soft">{share(bill.wasted_usd, bill.cost_usd)} unheard</span>
+              </td>
             </tr>
           </tfoot>
         </table>

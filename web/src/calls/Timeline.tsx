@@ -33,7 +33,13 @@ export function Timeline({ data, atMs, onPlayer, onToggle, onTime, onSeek }: Pro
       <div className="timeline-bar">
         {data.recorded && (
           <>
-            <button className="play" type="button" onClick={onToggle} data-testid="play" aria-label={playing ? 'Pause' : 'Play'}>
+            <button
+              className="play"
+              type="button"
+              onClick={onToggle}
+              data-testid="play"
+              aria-label={playing ? 'Pause' : 'Play'}
+            >
               <svg viewBox="0 0 24 24" aria-hidden="true">
                 {playing ? <path d="M7 5h3.5v14H7zM13.5 5H17v14h-3.5z" /> : <path d="M8 5v14l11-7z" />}
               </svg>
@@ -53,20 +59,32 @@ export function Timeline({ data, atMs, onPlayer, onToggle, onTime, onSeek }: Pro
         </span>
         <Choice label="Zoom" values={ZOOMS} chosen={zoom} say={(value) => `${value}×`} onChoose={setZoom} />
       </div>
-      <div className="timeline-scroll">
-        <div className="timeline-inner" style={{ width: `${zoom * 100}%` }}>
+      <div className="timeline-body" data-recorded={data.recorded}>
+        <div className="timeline-names soft" aria-hidden="true">
           {data.recorded && (
-            <Wave
-              id={data.call.id}
-              lengthMs={lengthMs}
-              speed={speed}
-              zoom={zoom}
-              onPlayer={onPlayer}
-              onTime={onTime}
-              onPlaying={setPlaying}
-            />
+            <>
+              <span className="wave-name">Caller</span>
+              <span className="wave-name">Agent</span>
+            </>
           )}
-          <Lanes data={data} lengthMs={lengthMs} atMs={atMs} onSeek={onSeek} />
+          <span className="lane-name">{data.recorded ? 'Speech' : 'Caller'}</span>
+          <span className="lane-name">{data.recorded ? 'Replies' : 'Agent'}</span>
+        </div>
+        <div className="timeline-scroll">
+          <div className="timeline-inner" style={{ width: `${zoom * 100}%` }}>
+            {data.recorded && (
+              <Wave
+                id={data.call.id}
+                lengthMs={lengthMs}
+                speed={speed}
+                zoom={zoom}
+                onPlayer={onPlayer}
+                onTime={onTime}
+                onPlaying={setPlaying}
+              />
+            )}
+            <Lanes data={data} lengthMs={lengthMs} atMs={atMs} onSeek={onSeek} />
+          </div>
         </div>
       </div>
       {!data.recorded && data.call.state !== 'live' && (

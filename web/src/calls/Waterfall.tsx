@@ -8,6 +8,14 @@ interface Props {
   open: boolean;
 }
 
+const SMALL_MS = 80;
+const SMALL_SHARE = 0.1;
+
+/** Nobody is told to change what takes no time. */
+function matters(part: Part, totalMs: number): boolean {
+  return part.ms >= Math.max(SMALL_MS, totalMs * SMALL_SHARE);
+}
+
 /** The wait for an answer as parts that follow each other; under it what each is, and what would make it shorter. */
 export function Waterfall({ turn, slowestMs, open }: Props) {
   const { parts, latency_ms } = turn;
@@ -46,7 +54,7 @@ export function Waterfall({ turn, slowestMs, open }: Props) {
               </th>
               <td>{OWNER_NAMES[part.owner]}</td>
               <td className="number">{wait(part.ms)}</td>
-              <td className="part-advice">{part.advice}</td>
+              <td className="part-advice">{matters(part, total) && part.advice}</td>
             </tr>
           ))}
         </tbody>

@@ -3,6 +3,7 @@ import { ConnectionState } from 'livekit-client';
 import type { Problem } from '../call/problems';
 import type { Caption } from '../captions/captions';
 import { useAgentPresence } from '../hooks/useAgentPresence';
+import { useCallId } from '../hooks/useCallId';
 import { useElapsed } from '../hooks/useElapsed';
 import { Captions } from './Captions';
 import { Dock } from './Dock';
@@ -17,10 +18,12 @@ interface Props {
   onSay: (text: string) => Promise<void>;
   onEnd: () => void;
   onProblem: (problem: Problem) => void;
+  onCallId: (id: string) => void;
 }
 
-export function CallView({ agentName, startedAtMs, withMicrophone, captions, onSay, onEnd, onProblem }: Props) {
+export function CallView({ agentName, startedAtMs, withMicrophone, captions, onSay, onEnd, onProblem, onCallId }: Props) {
   useAgentPresence(onProblem);
+  useCallId(onCallId);
   const connection = useConnectionState();
   const elapsedMs = useElapsed(startedAtMs);
   const reconnecting =
