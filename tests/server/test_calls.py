@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
 import pytest
 import soundfile as sf
+from fastapi import Request
 from pipecat.evals.scenario import EvalScenarioFile
 from pydantic import SecretStr
 
@@ -297,11 +298,12 @@ async def test_a_live_call_is_told_as_it_grows_until_it_ends(
         async def is_disconnected(self) -> bool:
             return False
 
-    stream = (await routes.live(CALL, Page())).body_iterator  # type: ignore[arg-type]
+    answer = await routes.live(CALL, cast("Request", Page()))
+    stream = cast("AsyncIterator[str]", answer.body_iterator)
 
     async def told() -> dict[str, Any]:
         async with asyncio.timeout(5):
-            text = str(await anext(stream))  # type: ignore[arg-type]
+            text = await anext(stream)
         name, data = text.removesuffix("\n\n").split("\n")
         return {"event": name.removeprefix("event: "), **json.loads(data.removeprefix("data: "))}
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,12 @@ import soundfile as sf
 import soxr
 import structlog
 
-from repartee.session.gate import AudioSink
-from repartee.session.voice import SAMPLE_RATE_HZ as CALLER_RATE_HZ
+if TYPE_CHECKING:
+    from repartee.session.gate import AudioSink
 
 log = structlog.get_logger()
 RATE_HZ = 24_000
+CALLER_RATE_HZ = 16_000
 HORIZON_MS = 1000.0
 """What is older is written: the agent's audio may be taken back as long as it is not heard, at most 100 ms."""
 GAP_MS = 100.0
