@@ -80,6 +80,17 @@ def test_a_tool_has_its_own_part_between_two_of_the_model() -> None:
     ]
 
 
+def test_the_time_without_a_connection_is_the_network_s() -> None:
+    outages = [Span("", 1200.0, 1300.0), Span("", 1650.0, 1702.0)]
+    found = parts(Waited(1000.0, 1705.0, MARKS, outages=outages))
+    assert [(part.began_ms, part.ms) for part in found if part.owner == "network"] == [
+        (1200.0, 100.0),
+        (1650.0, 50.0),
+        (1700.0, 2.0),
+    ]
+    assert sum(part.ms for part in found) == pytest.approx(705.0)
+
+
 def test_nothing_but_the_wait_is_known() -> None:
     assert owners(Waited(1000.0, 1500.0, {})) == [("played", "us", 500.0)]
 
@@ -95,6 +106,7 @@ spans = st.builds(Span, st.just("x"), moments, moments)
     st.lists(spans, max_size=3),
     st.none() | spans,
     st.none() | spans,
+    st.lists(spans, max_size=2),
 )
 def test_the_parts_add_up_without_a_gap_whatever_the_marks_say(
     marks: dict[str, float],
@@ -103,8 +115,9 @@ def test_the_parts_add_up_without_a_gap_whatever_the_marks_say(
     tools: list[Span],
     model: Span | None,
     voice: Span | None,
+    outages: list[Span],
 ) -> None:
-    found = parts(Waited(ended, ended + wait, marks, tools, model, voice))
+    found = parts(Waited(ended, ended + wait, marks, tools, model, voice, "", outages))
     assert sum(part.ms for part in found) == pytest.approx(wait, abs=0.1 * (len(found) + 1))
     for before, after in pairwise(found):
         assert after.began_ms == pytest.approx(before.began_ms + before.ms, abs=0.2)

@@ -128,8 +128,20 @@ def parts_of(turn: TurnRow, data: CallData) -> list[Part]:
         _first(asked, "llm", since, turn.timings.get("reply.first_text", until)),
         _first(asked, "tts", since, turn.timings.get("reply.first_audio", until)),
         stt,
+        _outages(data.events, until),
     )
     return parts(waited)
+
+
+def _outages(events: Sequence[EventRow], until: float) -> list[Span]:
+    """Return when the connection to the media was lost; one that has not come back lasts."""
+    found: list[Span] = []
+    for event in events:
+        if event.kind == "network.reconnecting":
+            found.append(Span("", event.at_ms, max(until, event.at_ms)))
+        elif event.kind == "network.reconnected" and found:
+            found[-1] = Span("", found[-1].began_ms, event.at_ms)
+    return found
 
 
 def _first(asked: Iterable[LedgerRow], stage: str, since: float, until: float) -> Span | None:

@@ -309,13 +309,15 @@ def _matches(connection: Connection, ids: Sequence[str], words: str | None) -> d
         folded = said.casefold()
         if row.call_id in found or not all(word in folded for word in wanted):
             continue
-        at = max(0, folded.find(wanted[0]) - SNIPPET)
-        piece = said[at : at + 2 * SNIPPET].strip()
-        found[row.call_id] = (
-            row.turn_id,
-            f"{'…' if at else ''}{piece}{'…' if at + 2 * SNIPPET < len(said) else ''}",
-        )
+        found[row.call_id] = (row.turn_id, _around(said.strip(), folded.strip().find(wanted[0])))
     return found
+
+
+def _around(said: str, at: int) -> str:
+    """Return whole words before and after a place, with dots where something is left out."""
+    begin = said.find(" ", at - SNIPPET) + 1 if at > SNIPPET else 0
+    end = said.rfind(" ", 0, at + SNIPPET) if at + SNIPPET < len(said) else len(said)
+    return f"{'…' if begin else ''}{said[begin:end]}{'…' if end < len(said) else ''}"
 
 
 # --- what belongs to a page of calls --------------------------------------------------------------------------

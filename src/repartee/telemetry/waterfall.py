@@ -57,6 +57,7 @@ class Waited:
         model: The request that made the first words, None where no model was asked.
         voice: The request that made the first audio, None where it was kept.
         stt: The recogniser's name.
+        outages: When the server had lost its connection to the media.
     """
 
     ended_ms: float
@@ -66,6 +67,7 @@ class Waited:
     model: Span | None = None
     voice: Span | None = None
     stt: str = ""
+    outages: Sequence[Span] = ()
 
 
 TITLES = {
@@ -79,6 +81,7 @@ TITLES = {
     "tool": "Running a tool",
     "spoken": "First sound of the voice",
     "played": "Starting to play",
+    "away": "Waiting for the connection",
 }
 
 ADVICE = {
@@ -100,6 +103,7 @@ ADVICE = {
     "spoken": "The voice was slow to begin. Use one that streams (cartesia, elevenlabs) or a faster model in "
     "models.tts; phrases that are said often are kept and cost nothing.",
     "played": "Audio was there and not yet on its way. A busy machine shows here; see REPARTEE_MAX_CALLS.",
+    "away": "The server had lost its connection to LiveKit. Look at LiveKit's logs and at the network between.",
 }
 
 
@@ -115,7 +119,7 @@ def parts(waited: Waited) -> list[Part]:
     else:
         _work(cut, waited)
     cut.until("played", "us", waited.audible_ms)
-    return cut.parts
+    return [piece for part in cut.parts for piece in _without_outages(part, waited.outages)]
 
 
 def _work(cut: _Cut, waited: Waited) -> None:
@@ -144,6 +148,16 @@ def _work(cut: _Cut, waited: Waited) -> None:
     if waited.voice is not None:
         cut.until("clause", "model", waited.voice.began_ms, by)
     cut.until("spoken", "voice", marks.get("reply.first_audio"), waited.voice.name if waited.voice else "")
+
+
+def _without_outages(part: Part, outages: Sequence[Span]) -> list[Part]:
+    """Give the network the time for which it was away, whatever else was waited for."""
+    cut = _Cut(part.began_ms, part.began_ms + part.ms)
+    for outage in sorted(outages, key=lambda span: span.began_ms):
+        cut.until(part.key, part.owner, outage.began_ms, part.by)
+        cut.until("away", "network", outage.ended_ms)
+    cut.until(part.key, part.owner, part.began_ms + part.ms, part.by)
+    return cut.parts
 
 
 class _Cut:

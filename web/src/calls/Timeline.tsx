@@ -51,7 +51,7 @@ export function Timeline({ data, atMs, onPlayer, onToggle, onTime, onSeek }: Pro
           {moment(atMs)} <span className="soft">of {moment(lengthMs)}</span>
         </output>
         <span className="timeline-keys soft">
-          <kbd>J</kbd> <kbd>K</kbd> next and last turn{data.recorded && (
+          <kbd>J</kbd> <kbd>K</kbd> next and previous turn{data.recorded && (
             <>
               , <kbd>Space</kbd> play
             </>

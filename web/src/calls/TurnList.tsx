@@ -30,7 +30,6 @@ export function TurnList({ data, atMs, chosen, live, onSeek }: Props) {
         <TurnCard
           key={turn.id}
           turn={turn}
-          agent={data.call.agent || 'Agent'}
           tools={data.tools.filter((tool) => tool.turn_id === turn.id)}
           slowestMs={slowestMs}
           now={isNow(turn, atMs)}
@@ -50,7 +49,6 @@ function isNow(turn: Turn, atMs: number): boolean {
 
 interface CardProps {
   turn: Turn;
-  agent: string;
   tools: readonly ToolRun[];
   slowestMs: number;
   now: boolean;
@@ -58,7 +56,7 @@ interface CardProps {
   onSeek: (ms: number) => void;
 }
 
-function TurnCard({ turn, agent, tools, slowestMs, now, chosen, onSeek }: CardProps) {
+function TurnCard({ turn, tools, slowestMs, now, chosen, onSeek }: CardProps) {
   const name = turn.id === 0 ? 'Greeting' : `Turn ${turn.id}`;
   return (
     <article
@@ -82,7 +80,7 @@ function TurnCard({ turn, agent, tools, slowestMs, now, chosen, onSeek }: CardPr
         </Line>
       )}
       {(turn.heard_text !== '' || turn.unheard_text !== '') && (
-        <Line who={agent} side="agent" at={turn.audible_at_ms} onSeek={onSeek}>
+        <Line who="Agent" side="agent" at={turn.audible_at_ms} onSeek={onSeek}>
           {turn.heard_text}
           {turn.unheard_text !== '' && (
             <del title="Made, and not heard" data-testid="unheard">
