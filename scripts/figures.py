@@ -31,6 +31,7 @@ def main() -> int:
     changed = False
     for path, figures in (
         (ROOT / "docs" / "caching.md", caching()),
+        (ROOT / "docs" / "call-page.md", call_page()),
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
     ):
@@ -191,6 +192,22 @@ differently: {len(savings["first_call"]["answered_differently"]) + len(savings["
 |---|---|---|---|---|---|---|
 {calls}
 """
+
+
+def call_page() -> str:
+    """Return the figures of the page on the call page."""
+    calls = load("calls")
+    lines = "".join(
+        f"| {name} | {took['p50_ms']} / {took['slowest_ms']} | {calls['postgresql'][name]['p50_ms']} "
+        f"/ {calls['postgresql'][name]['slowest_ms']} |\n"
+        for name, took in calls["sqlite"].items()
+    )
+    return f"""
+With {calls["calls"]:,} calls of a month on {calls["cpus"]} CPUs (`{calls["command"]}`), over HTTP, median / slowest of ten, ms:
+
+| | SQLite | PostgreSQL |
+|---|---|---|
+{lines}"""
 
 
 if __name__ == "__main__":
