@@ -91,8 +91,8 @@ async def take(state: Path, images: Path) -> None:
     ):
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name, width, height, scheme in (
-            ("", 1280, 900, "light"),
-            ("-dark", 1280, 900, "dark"),
+            ("", 1280, 1060, "light"),
+            ("-dark", 1280, 1060, "dark"),
             ("-phone", 390, 844, "light"),
         ):
             page = await browser.new_page(
@@ -112,10 +112,9 @@ async def shoot(page: Page, url: str, ready: str, file: Path) -> None:
     """Take one picture."""
     await page.goto(url)
     await page.get_by_test_id(ready).wait_for(timeout=SHOWN_MS)
-    await page.evaluate("document.fonts.ready")
     await page.wait_for_load_state("networkidle")
+    await page.evaluate("window.scrollTo(0, 0)")
     await page.screenshot(path=file)
-    await page.screenshot(path=file.with_name(f"{file.stem}-full.png"), full_page=True)
 
 
 async def main() -> int:

@@ -195,7 +195,7 @@ async def test_a_call_has_its_turns_their_waits_tools_goals_errors_and_money(
     )
     assert sum(part["ms"] for part in asked["parts"]) == pytest.approx(1105.0)
     assert [(part["key"], part["by"]) for part in asked["parts"] if part["by"]] == [
-        ("thought", "openai:gpt-4.1-mini"),
+        ("called", "openai:gpt-4.1-mini"),
         ("tool", "free_slots"),
         ("thought", "openai:gpt-4.1-mini"),
         ("clause", "openai:gpt-4.1-mini"),

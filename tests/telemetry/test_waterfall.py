@@ -74,7 +74,7 @@ def test_a_tool_has_its_own_part_between_two_of_the_model() -> None:
     tools = [Span("free_slots", 1200.0, 1400.0), Span("later", 1600.0, 1650.0)]
     found = parts(Waited(1000.0, 1705.0, MARKS, tools))
     assert [(part.key, part.by, part.ms) for part in found if part.owner in {"tools", "model"}] == [
-        ("thought", "", 88.0),
+        ("called", "", 88.0),
         ("tool", "free_slots", 200.0),
         ("thought", "", 60.0),
     ]

@@ -76,6 +76,7 @@ TITLES = {
     "trusted": "Waiting to be sure enough to speak",
     "transcribed": "Writing down the words",
     "asked": "Preparing the request",
+    "called": "Deciding on a tool",
     "thought": "First words of the answer",
     "clause": "First clause of the answer",
     "tool": "Running a tool",
@@ -84,26 +85,30 @@ TITLES = {
     "away": "Waiting for the connection",
 }
 
+_MODEL = (
+    "A faster model in models.llm begins sooner; routing.small gives simple turns to a small one; a shorter persona "
+    "and known answers help as well."
+)
 ADVICE = {
     "noticed": "The voice detector waits for a short silence before it tells a pause. This part is nearly fixed; "
     "background noise at the caller makes it longer.",
     "decided": "The agent was waiting to be sure that the caller had finished. Lower turn_taking.min_silence_ms for "
     "quicker answers, or turn_taking.max_silence_ms where finished sentences sound unfinished; both "
     "cut in more often.",
-    "trusted": "The answer was written, and its voice was not made yet since the turn did not sound finished. Lower "
+    "trusted": "The answer was written, and its voice was not made yet, since the turn did not sound finished. Lower "
     "turn_taking.max_silence_ms, or leave it: it saves audio that nobody would hear.",
-    "transcribed": "Speech-to-text was slow. Use a recogniser that streams (openai-realtime), one nearer to the "
-    "server, or a smaller one on this machine.",
-    "asked": "The server itself took this long. Fewer calls per machine help; see REPARTEE_MAX_CALLS.",
-    "thought": "The model was slow to begin. Use a faster model in models.llm, set routing.small for simple turns, "
-    "shorten the persona, or add known answers.",
-    "clause": "The model wrote slowly, or began with a long clause. Use a faster model, or ask in the persona for "
+    "transcribed": "A recogniser that streams (openai-realtime) has its words sooner; so has one that is nearer to "
+    "the server, or a smaller one on this machine.",
+    "asked": "The server itself took this long. Fewer calls at a time on a machine help: REPARTEE_MAX_CALLS.",
+    "called": _MODEL,
+    "thought": _MODEL,
+    "clause": "The model was writing its first clause. A faster model writes sooner; so does a persona that asks for "
     "a short first sentence.",
-    "tool": "The answer waited for a tool. Make it faster, or give it a line to say meanwhile: @tool(says=...).",
-    "spoken": "The voice was slow to begin. Use one that streams (cartesia, elevenlabs) or a faster model in "
-    "models.tts; phrases that are said often are kept and cost nothing.",
-    "played": "Audio was there and not yet on its way. A busy machine shows here; see REPARTEE_MAX_CALLS.",
-    "away": "The server had lost its connection to LiveKit. Look at LiveKit's logs and at the network between.",
+    "tool": "The answer waited for your tool. Make it faster, or give it a line to say meanwhile: @tool(says=...).",
+    "spoken": "Voices that stream (cartesia, elevenlabs) begin soonest; a faster model in models.tts helps; phrases "
+    "that are said often are kept, and take no time.",
+    "played": "Audio was there and not yet on its way: the machine was busy. See REPARTEE_MAX_CALLS.",
+    "away": "The server had lost its connection to LiveKit. Look at LiveKit's logs, and at the network between.",
 }
 
 
@@ -139,7 +144,7 @@ def _work(cut: _Cut, waited: Waited) -> None:
         by = ""
     for tool in sorted(waited.tools, key=lambda span: span.began_ms):
         if text is None or tool.began_ms < text:
-            cut.until("thought", "model", tool.began_ms, by)
+            cut.until("called", "model", tool.began_ms, by)
             cut.until("tool", "tools", tool.ended_ms, tool.name)
     cut.until("thought", "model", text, by)
     asked = [marks[name] for name in ("reply.voiced", "reply.released") if name in marks]
