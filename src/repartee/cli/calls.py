@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from repartee.store import CallSummary, LedgerRow, Store, TurnRow
 
 app = typer.Typer(help="List calls, show one, erase old ones.")
+SPANS = frozenset(("reply", "speech"))
+"""Events that say from when to when somebody spoke: for drawing, not for reading."""
 AgentOption = Annotated[str | None, typer.Option(help="Only calls of this agent.")]
 SinceOption = Annotated[str | None, typer.Option(help="Only since then: 12h, 7d, 2026-09-30.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -82,6 +84,8 @@ def show(
     if rest := [row for row in bill if row.usage.turn_id not in known]:
         out.print(f"\nfor no turn: {_cost_of(rest)}")
     for event in events:
+        if event.kind in SPANS:
+            continue
         out.print(
             Text(f"\n{event.at_ms / 1000:.1f} s  {event.kind}  {json.dumps(event.data, ensure_ascii=False)}"),
             soft_wrap=True,

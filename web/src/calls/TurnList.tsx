@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'react';
+import { memo, useEffect, useMemo, useRef } from 'react';
 import { cost, moment, wait } from './format';
 import { Requests } from './Requests';
 import type { CallPageData, ToolRun, Turn } from './types';
@@ -12,9 +12,12 @@ interface Props {
   onSeek: (ms: number) => void;
 }
 
+const NO_TOOLS: readonly ToolRun[] = [];
+
 export function TurnList({ data, atMs, chosen, live, onSeek }: Props) {
   const slowestMs = Math.max(1, ...data.turns.map((turn) => turn.latency_ms ?? 0));
   const ready = useRef(false);
+  const tools = useMemo(() => byTurn(data.tools), [data.tools]);
 
   // The browser looked for the turn before there was one.
   useEffect(() => {
@@ -30,7 +33,7 @@ export function TurnList({ data, atMs, chosen, live, onSeek }: Props) {
         <TurnCard
           key={turn.id}
           turn={turn}
-          tools={data.tools.filter((tool) => tool.turn_id === turn.id)}
+          tools={tools.get(turn.id) ?? NO_TOOLS}
           slowestMs={slowestMs}
           now={isNow(turn, atMs)}
           chosen={turn.id === chosen}
@@ -39,6 +42,12 @@ export function TurnList({ data, atMs, chosen, live, onSeek }: Props) {
       ))}
     </section>
   );
+}
+
+function byTurn(runs: readonly ToolRun[]): Map<number | null, ToolRun[]> {
+  const found = new Map<number | null, ToolRun[]>();
+  for (const run of runs) found.set(run.turn_id, [...(found.get(run.turn_id) ?? []), run]);
+  return found;
 }
 
 function isNow(turn: Turn, atMs: number): boolean {
@@ -56,7 +65,8 @@ interface CardProps {
   onSeek: (ms: number) => void;
 }
 
-function TurnCard({ turn, tools, slowestMs, now, chosen, onSeek }: CardProps) {
+/** Told apart from the others by what it is given, so that playing draws only the turn that begins and the one that ends. */
+const TurnCard = memo(function TurnCard({ turn, tools, slowestMs, now, chosen, onSeek }: CardProps) {
   const name = turn.id === 0 ? 'Greeting' : `Turn ${turn.id}`;
   return (
     <article
@@ -99,7 +109,7 @@ function TurnCard({ turn, tools, slowestMs, now, chosen, onSeek }: CardProps) {
       {turn.requests.length > 0 && <Requests turn={turn} />}
     </article>
   );
-}
+});
 
 function Marks({ turn }: { turn: Turn }) {
   return (
