@@ -4,7 +4,7 @@ import { DayChart } from './DayChart';
 import { usd, wait } from './format';
 import type { DayStats } from './types';
 
-const AGENTS_SHOWN = 3;
+const AGENTS_SHOWN = 1;
 
 /** How quick, how many and how dear, by day and agent. */
 export function Stats({ days }: { days: readonly DayStats[] }) {
