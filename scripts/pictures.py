@@ -1,7 +1,8 @@
 """Make the pictures of docs/call-page.md: real calls over WebRTC, simulated vendors, their pages in Chromium.
 
 `python scripts/pictures.py`: everything, into docs/images. `--calls FOLDER` makes the calls only and leaves their
-database and recordings there; `--show FOLDER` takes pictures of what is there.
+database and recordings there; `--show FOLDER` takes pictures of what is there; with a second folder, in dark and on a
+phone as well, into that.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ FIRST = ("turn_000", "turn_003", "turn_005", "turn_006", "turn_009", "turn_011",
 SECOND = ("turn_009", "turn_012")
 INTERRUPTED = "turn_003"
 SHOWN_MS = 15_000
+LOOKS = (
+    ("", 1280, 1060, "light"),
+    ("-dark", 1280, 1060, "dark"),
+    ("-phone", 390, 844, "light"),
+)
 KEYS = {"CARTESIA_API_KEY": "simulated"}
 
 
@@ -90,11 +96,7 @@ async def take(state: Path, images: Path) -> None:
         async_playwright() as playwright,
     ):
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for name, width, height, scheme in (
-            ("", 1280, 1060, "light"),
-            ("-dark", 1280, 1060, "dark"),
-            ("-phone", 390, 844, "light"),
-        ):
+        for name, width, height, scheme in LOOKS[: 1 if images == IMAGES else None]:
             page = await browser.new_page(
                 viewport={"width": width, "height": height},
                 color_scheme=scheme,  # type: ignore[arg-type]
