@@ -134,21 +134,21 @@ class _Calls:
 
     async def _changes(self, call_id: str, request: Request) -> AsyncIterator[str]:
         self._watchers += 1
+        until_s = time.monotonic() + LIVE_LIMIT_S
+        shown = ""
         try:
-            shown = ""
-            async with asyncio.timeout(LIVE_LIMIT_S):
-                while not await request.is_disconnected():
-                    view = await self._view(call_id)
-                    text = json.dumps(view, ensure_ascii=False)
-                    if text != shown:
-                        shown = text
-                        yield f"event: call\ndata: {text}\n\n"
-                    if view["call"]["state"] != "live":
-                        yield "event: over\ndata: {}\n\n"
-                        return
-                    # The call is another process's, perhaps on another machine: its rows are all there is to look at.
-                    await asyncio.sleep(LIVE_EVERY_S)
-        except (HTTPException, TimeoutError):
+            while time.monotonic() < until_s and not await request.is_disconnected():
+                view = await self._view(call_id)
+                text = json.dumps(view, ensure_ascii=False)
+                if text != shown:
+                    shown = text
+                    yield f"event: call\ndata: {text}\n\n"
+                if view["call"]["state"] != "live":
+                    break
+                # The call is another process's, perhaps on another machine: its rows are all there is to look at.
+                await asyncio.sleep(LIVE_EVERY_S)
+            yield "event: over\ndata: {}\n\n"
+        except HTTPException:
             yield "event: over\ndata: {}\n\n"
         finally:
             self._watchers -= 1

@@ -25,21 +25,21 @@ export function useCall(id: string): Shown {
       // The server says when it is over; a connection that breaks is opened anew by the browser.
       events.addEventListener('over', () => {
         events?.close();
-        void load(false);
+        void load(); // the last of it, and on with it if only the connection was over
       });
     };
-    const load = async (live: boolean) => {
+    const load = async () => {
       try {
         const loaded = await fetchCall(id);
         if (!current) return;
         setData(loaded);
         setError(null);
-        if (live && loaded.call.state === 'live') follow();
+        if (loaded.call.state === 'live') follow();
       } catch (failure) {
         if (current) setError(failure instanceof ApiError ? failure : new ApiError(String(failure), 0));
       }
     };
-    void load(true);
+    void load();
     return () => {
       current = false;
       events?.close();
