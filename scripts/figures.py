@@ -37,6 +37,7 @@ def main() -> int:
         (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "docs" / "costs.md", costs()),
         (ROOT / "docs" / "network.md", network()),
+        (ROOT / "docs" / "call-page.md", call_page()),
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
@@ -313,6 +314,22 @@ def network() -> str:
     return f"""
 {tables}{loss["sentences"]} sentences, {loss["words"]} words for each figure. kbit/s is what the receiver gets with packet headers, pauses included.
 """
+
+
+def call_page() -> str:
+    """Return the figures of the page on the call page."""
+    calls = load("calls")
+    lines = "".join(
+        f"| {name} | {took['p50_ms']} / {took['slowest_ms']} | {calls['postgresql'][name]['p50_ms']} "
+        f"/ {calls['postgresql'][name]['slowest_ms']} |\n"
+        for name, took in calls["sqlite"].items()
+    )
+    return f"""
+With {calls["calls"]:,} calls of a month on {calls["cpus"]} CPUs (`{calls["command"]}`), over HTTP, median / slowest of ten, ms:
+
+| | SQLite | PostgreSQL |
+|---|---|---|
+{lines}"""
 
 
 if __name__ == "__main__":

@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.state_dir.absolute() / 'repartee.db'}"
 
     @property
+    def recordings_dir(self) -> Path:
+        """Where recordings of calls are kept."""
+        return self.state_dir.absolute() / "recordings"
+
+    @property
     def spool_dir(self) -> Path:
         """Where rows wait while the database is away."""
         return self.state_dir.absolute() / "spool"

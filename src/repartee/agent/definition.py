@@ -166,6 +166,7 @@ class AgentFile(_Strict):
     intents: Intents = ()
     forms: Forms = ()
     mcp: McpServers = ()
+    record: bool = Field(default=False, description="Record calls, both sides, for the page of the call")
     turn_taking: TurnTaking = TurnTaking()
     limits: Limits = Limits()
     memory: MemorySection = MemorySection()

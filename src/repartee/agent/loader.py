@@ -47,6 +47,7 @@ class Agent(BaseModel):
     intents: tuple[Intent, ...]
     forms: tuple[Form, ...]
     mcp: tuple[McpServer, ...]
+    record: bool = False
     turn_taking: TurnTaking
     limits: Limits
     memory: MemorySection

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 
 from repartee.agent import Agent, load_agent
@@ -77,7 +78,8 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                     today_reader(kept.store, agent.name),
                     Seats(kept.store),
                 )
-                serving = _serve_http(settings, site, admission, stop)
+                app = create_app(settings, site, admission, kept.store)
+                serving = _serve_http(settings, app, stop)
                 jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder)
             await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -141,9 +143,9 @@ class _Http(uvicorn.Server):
         yield
 
 
-async def _serve_http(settings: Settings, site: Site, admission: Admission, stop: asyncio.Event) -> None:
+async def _serve_http(settings: Settings, app: FastAPI, stop: asyncio.Event) -> None:
     config = uvicorn.Config(
-        create_app(settings, site, admission),
+        app,
         host=settings.host,
         port=settings.port,
         log_level="warning",

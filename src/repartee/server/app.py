@@ -16,16 +16,19 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from livekit import api
 from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.room import CreateRoomRequest
 
 from repartee.server.admission import Admission
+from repartee.server.calls import calls_router
+from repartee.server.door import door
 from repartee.server.places import Place, place_of
 from repartee.session.callers import CALLER_ID, valid_id
 from repartee.settings import Settings
+from repartee.store import Store
 from repartee.urls import http_url
 from repartee.version import VERSION
 
@@ -40,6 +43,7 @@ PATHS = (
     "/api/sandbox/connection-details",
     "/api/v2/sandbox/connection-details",
 )
+CALLS_PAGES = ("/calls", "/calls/{call_id}")
 MAX_CLIENTS = 10_000
 NAME_LENGTH = 64
 
@@ -78,8 +82,10 @@ class RateLimit:
         return 0.0 if allowed else (1 - level) * 60 / self._per_minute
 
 
-def create_app(settings: Settings, site: Site, admission: Admission | None = None) -> FastAPI:
-    """Build the application; `admission` may refuse calls before a token is given out."""
+def create_app(
+    settings: Settings, site: Site, admission: Admission | None = None, store: Store | None = None
+) -> FastAPI:
+    """Build the application; `admission` may refuse calls before a token is given out, `store` has those to show."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -119,10 +125,23 @@ def create_app(settings: Settings, site: Site, admission: Admission | None = Non
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    static = Path(__file__).with_name("static")
-    if (static / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=static, html=True), name="page")
+    if store is not None:
+        app.include_router(calls_router(store, settings.recordings_dir, door(settings)))
+    _mount_pages(app)
     return app
+
+
+def _mount_pages(app: FastAPI) -> None:
+    static = Path(__file__).with_name("static")
+    if not (static / "index.html").is_file():
+        return
+
+    async def calls_page() -> FileResponse:
+        return FileResponse(static / "calls.html")
+
+    for path in CALLS_PAGES:
+        app.add_api_route(path, calls_page)
+    app.mount("/", StaticFiles(directory=static, html=True), name="page")
 
 
 def _refusal(request: Request, settings: Settings, limit: RateLimit) -> JSONResponse | None:

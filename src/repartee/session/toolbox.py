@@ -46,6 +46,24 @@ class ToolBudget:
     seconds: float = 600.0
 
 
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """A tool that has run.
+
+    Attributes:
+        outcome: done, failed or cancelled.
+        result: What it returned; the sentence of its error where it failed.
+    """
+
+    tool: str
+    reply_id: int
+    arguments: Mapping[str, Any]
+    result: Any
+    outcome: str
+    began_ms: float
+    took_ms: float
+
+
 @dataclass
 class _Run:
     """An act on its way, or done."""
@@ -104,6 +122,8 @@ class Toolbox:
         """Says whether the call is still this agent's; asked before anything is changed."""
         self.on_done: Callable[[str, Mapping[str, Any]], None] | None = None
         """Called with tool and arguments when one has succeeded."""
+        self.on_ran: Callable[[ToolRun], None] | None = None
+        """Called whenever one has run, however it ended. Must not wait."""
 
     def guard(self, tool: Tool) -> GuardedTool:
         """Return a tool that runs here."""
@@ -210,7 +230,7 @@ class Toolbox:
         began_ms = self._clock_ms()
         self._mark("tool.started", tool=tool.name, reply_id=reply_id)
         # Counted when it ends, not when it is waited for: a caller may be gone by then, or the limit be over.
-        work.add_done_callback(lambda _: self._ended(run, values, began_ms))
+        work.add_done_callback(lambda _: self._ended(run, values, began_ms, reply_id))
         return await self._wait(run, reply_id)
 
     async def _wait(self, run: _Run, reply_id: int) -> Any:
@@ -262,12 +282,15 @@ class Toolbox:
             permit.cancel()
             await asyncio.gather(permit, return_exceptions=True)
 
-    def _ended(self, run: _Run, values: Mapping[str, Any], began_ms: float) -> None:
+    def _ended(self, run: _Run, values: Mapping[str, Any], began_ms: float, reply_id: int) -> None:
         took_ms = self._clock_ms() - began_ms
         self._spent_ms += took_ms
         error = None if run.work.cancelled() else run.work.exception()
         outcome = "cancelled" if run.work.cancelled() else "failed" if error is not None else "done"
         self._mark("tool.finished", tool=run.tool.name, outcome=outcome, took_ms=round(took_ms, 1))
+        if self.on_ran is not None:
+            result = run.work.result() if outcome == "done" else "" if error is None else _sentence(error)
+            self.on_ran(ToolRun(run.tool.name, reply_id, values, result, outcome, began_ms, took_ms))
         if isinstance(error, ToolError):
             _log_failure(run.tool, error)
         if outcome == "done":
@@ -309,6 +332,10 @@ def fill(template: str, values: Mapping[str, str]) -> tuple[str, str]:
 
 def _key(call_id: str, tool: str, canonical: str) -> str:
     return hashlib.sha256(f"{call_id}\n{tool}\n{canonical}".encode()).hexdigest()[:32]
+
+
+def _sentence(error: BaseException) -> str:
+    return str(error) if isinstance(error, ToolError) else type(error).__name__
 
 
 def _log_failure(tool: Tool, error: ToolError) -> None:
