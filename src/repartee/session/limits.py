@@ -1,4 +1,4 @@
-"""What a participant may send: sizes and rates, so that nobody can flood an agent."""
+"""How often: token buckets, so that nobody can flood an agent."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class ChatLimiter:
-    """A token bucket for typed messages: `burst` at once, `per_second` over time."""
+class TokenBucket:
+    """`burst` at once, `per_second` over time."""
 
-    max_characters: int = 2000
-    burst: int = 10
-    per_second: float = 2.0
+    burst: int
+    per_second: float
     clock_s: Callable[[], float] = time.monotonic
     _tokens: float = field(init=False)
     _seen_s: float = field(init=False)
@@ -23,7 +22,7 @@ class ChatLimiter:
         self._seen_s = self.clock_s()
 
     def admit(self) -> bool:
-        """Take one message, or say that it is too many."""
+        """Take one, or say that it is too many."""
         now = self.clock_s()
         self._tokens = min(float(self.burst), self._tokens + (now - self._seen_s) * self.per_second)
         self._seen_s = now
@@ -31,3 +30,12 @@ class ChatLimiter:
             return False
         self._tokens -= 1.0
         return True
+
+
+@dataclass
+class ChatLimiter(TokenBucket):
+    """Typed messages: each is a turn, interrupts, and is paid for."""
+
+    burst: int = 10
+    per_second: float = 2.0
+    max_characters: int = 2000

@@ -36,6 +36,7 @@ KEPT_MARKS = (
     "line",
     "mcp.",
     "memory.",
+    "messages.refused",
     "network.",
     "price.",
     "provider.",

@@ -315,6 +315,7 @@ class _Session:
             sensitivity=self._set_sensitivity,
             identified=self._identified,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
+            mark=self._timeline.mark,
         )
 
     def _standing(self) -> Standing:
