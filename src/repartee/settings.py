@@ -66,7 +66,19 @@ class Settings(BaseSettings):
     #: USD that all calls of this installation may cost in a day (UTC); unset: no limit.
     budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
+    # Who may call and who may see calls; what they mean is in `server/door.py` and docs/security.md.
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
+    api_keys: str = Field(default="", validation_alias="repartee_api_keys")
+    operator_keys: str = Field(default="", validation_alias="repartee_operator_keys")
+    jwt_jwks: str | None = Field(default=None, validation_alias="repartee_jwt_jwks")
+    jwt_secret: SecretStr | None = Field(default=None, validation_alias="repartee_jwt_secret")
+    jwt_audience: str | None = Field(default=None, validation_alias="repartee_jwt_audience")
+    jwt_issuer: str | None = Field(default=None, validation_alias="repartee_jwt_issuer")
+    trusted_proxies: str = Field(default="", validation_alias="repartee_trusted_proxies")
+    calls_per_user: int = Field(default=1, ge=0, le=1000, validation_alias="repartee_calls_per_user")
+    tokens_per_minute: int = Field(
+        default=30, ge=1, le=100_000, validation_alias="repartee_tokens_per_minute"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="repartee_log_level"
     )

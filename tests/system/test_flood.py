@@ -32,6 +32,11 @@ def memory_mb(pid: int) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def growth_mb(before: dict[int, float]) -> list[float]:
+    """By how much the processes that still run have grown."""
+    return [memory_mb(pid) - size for pid, size in before.items() if Path(f"/proc/{pid}").exists()]
+
+
 async def flood(room: rtc.Room, *, types: bool) -> int:
     """Send messages as fast as they go, until there are enough."""
     sent = 0
@@ -63,7 +68,7 @@ async def test_a_flood_leaves_the_call_as_it_was(speech: Path, tmp_path: Path) -
             during = await caller.exchange(speech / "aiewf" / "turn_001.flac")
             sent = await asyncio.wait_for(asyncio.gather(*floods), 90)
             after = await caller.exchange(speech / "aiewf" / "turn_003.flac")
-            grown = [memory_mb(pid) - before[pid] for pid in before if Path(f"/proc/{pid}").exists()]
+            grown = growth_mb(before)
             await stranger.disconnect()
         marks = [json.loads(line) for line in next((running.state_dir / "calls").glob("*.jsonl")).open()]
     assert min(sent) >= MESSAGES

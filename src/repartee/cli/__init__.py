@@ -205,6 +205,15 @@ def schema() -> None:
 
 
 @app.command()
+def key(name: Annotated[str, typer.Argument(help="Whose it will be, e.g. shop.")]) -> None:
+    """Make an API key: shown once, and what of it goes into REPARTEE_API_KEYS or REPARTEE_OPERATOR_KEYS."""
+    from repartee.server.keys import entry_of, new_key  # noqa: PLC0415
+
+    made = new_key()
+    out.print(f"key    {made}\nentry  {entry_of(name, made)}", markup=False, soft_wrap=True)
+
+
+@app.command()
 def models() -> None:
     """Verify the on-device models by SHA-256."""
     from repartee.providers.ondevice.registry import verify  # noqa: PLC0415
