@@ -10,6 +10,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr
@@ -76,9 +77,8 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = Field(default=None, validation_alias="repartee_jwt_issuer")
     trusted_proxies: str = Field(default="", validation_alias="repartee_trusted_proxies")
     calls_per_user: int = Field(default=1, ge=0, le=1000, validation_alias="repartee_calls_per_user")
-    tokens_per_minute: int = Field(
-        default=30, ge=1, le=100_000, validation_alias="repartee_tokens_per_minute"
-    )
+    #: Tokens that one address may ask for in a minute.
+    token_rate: int = Field(default=30, ge=1, le=1_000_000, validation_alias="repartee_token_rate")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="repartee_log_level"
     )
@@ -89,6 +89,14 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.state_dir.absolute() / 'repartee.db'}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret in it, for what keeps them out of the log."""
+        fields = (getattr(self, name) for name in type(self).model_fields)
+        known = [field.get_secret_value() for field in fields if isinstance(field, SecretStr)]
+        password = urlsplit(self.store_url).password
+        return (*known, *((password,) if password else ()))
 
     @property
     def spool_dir(self) -> Path:

@@ -113,7 +113,7 @@ class TestKeys:
         assert claims(right.json()["participant_token"])["attributes"] == {CALLER_ID: "ann"}
 
     async def test_wrong_keys_are_few(self, plain_settings: Settings, livekit: LiveKit) -> None:
-        locked = settings_with(plain_settings, api_token=SecretStr("open sesame"), tokens_per_minute=1000)
+        locked = settings_with(plain_settings, api_token=SecretStr("open sesame"), token_rate=1000)
         async with client_for(locked, livekit) as client:
             answers = [
                 await client.post("/api/token", headers=bearer(f"guess {n}"))
@@ -308,7 +308,7 @@ class TestOneCallEach:
         assert [answer.status_code for answer in answers] == [200, 200, 409]
 
     async def test_a_user_is_slowed_whatever_the_address(self, locked: Settings, livekit: LiveKit) -> None:
-        app = create_app(settings_with(locked, tokens_per_minute=5, calls_per_user=0), site(livekit.url))
+        app = create_app(settings_with(locked, token_rate=5, calls_per_user=0), site(livekit.url))
         codes = []
         for n in range(7):
             async with client_of(app, peer=f"192.0.2.{n}") as client:
@@ -359,7 +359,7 @@ class TestAddresses:
     async def test_who_invents_addresses_is_slowed_all_the_same(
         self, plain_settings: Settings, livekit: LiveKit
     ) -> None:
-        async with client_for(settings_with(plain_settings, tokens_per_minute=3), livekit) as client:
+        async with client_for(settings_with(plain_settings, token_rate=3), livekit) as client:
             answers = [
                 await client.post("/api/token", headers={"X-Forwarded-For": f"203.0.113.{n}"})
                 for n in range(4)
@@ -431,7 +431,6 @@ class TestOperators:
         "update",
         [
             {"host": "0.0.0.0"},
-            {"api_token": SecretStr("open sesame")},
             {"api_keys": f"shop={'0' * 64}"},
             {"jwt_secret": SecretStr(SHARED), "jwt_audience": AUDIENCE},
         ],
@@ -455,6 +454,15 @@ class TestOperators:
         assert (await self.status(locked, headers=bearer(new_key()))).status_code == 401
         assert (await self.status(locked, headers=bearer(calling))).status_code == 403
         assert (await self.status(locked, headers={"Authorization": "Basic !!"})).status_code == 401
+
+    async def test_the_api_token_opens_them_until_there_are_operators_keys(
+        self, plain_settings: Settings
+    ) -> None:
+        one = settings_with(plain_settings, api_token=SecretStr("open sesame"))
+        assert (await self.status(one, base="http://localhost")).status_code == 401
+        assert (await self.status(one, headers=bearer("open sesame"))).status_code == 200
+        both = settings_with(one, operator_keys=f"me={digest_of(new_key())}")
+        assert (await self.status(both, headers=bearer("open sesame"))).status_code == 403
 
     async def test_another_site_s_page_changes_nothing(self, plain_settings: Settings) -> None:
         """A browser sends the key along with whatever page asks for it."""

@@ -178,9 +178,7 @@ async def test_a_stream_that_is_not_taken_is_closed(
     assert rig.inlet.summary() == {f"chat.{why}": 1}
 
 
-async def test_streams_that_never_end_are_few_and_given_up(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_streams_that_never_end_are_few_and_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("repartee.session.inlet.READ_S", 0.05)
     endless = [Stream("a", ends=False) for _ in range(READERS + 3)]
     assert await asyncio.gather(*(typed(rig.inlet, stream) for stream in endless)) == [None] * len(endless)

@@ -21,6 +21,7 @@ from repartee.agent.definition import AgentFile, Answer, Limits, Models, TurnTak
 from repartee.agent.describe import tools_of
 from repartee.agent.forms import Form
 from repartee.agent.intents import Intent
+from repartee.agent.keep import Keep, opening_of
 from repartee.agent.mcp import McpServer
 from repartee.agent.memory import MemorySection
 from repartee.agent.sections import check_sections, confirmed_answers
@@ -47,9 +48,11 @@ class Agent(BaseModel):
     intents: tuple[Intent, ...]
     forms: tuple[Form, ...]
     mcp: tuple[McpServer, ...]
+    record: bool = False
     turn_taking: TurnTaking
     limits: Limits
     memory: MemorySection
+    keep: Keep = Keep()
     cache: Cache = Cache()
     routing: Routing = Routing()
     budget: Budget
@@ -57,6 +60,11 @@ class Agent(BaseModel):
     """`Tool` objects, or what stands for them."""
     path: Path
     version: str
+
+    @property
+    def opening(self) -> str:
+        """What is said first: the greeting, after what callers must be told of a recording."""
+        return opening_of(self.greeting, self.keep, self.language, recorded=self.record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
     from repartee.cli.up import up as run_up  # noqa: PLC0415
     from repartee.worker.logs import set_up_logs  # noqa: PLC0415
 
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, settings.secrets)
     _run(lambda stop: run_up(settings, stop, http=http, worker=worker))
 
 

@@ -10,8 +10,8 @@ Use it as FastAPI dependencies::
     app.mount("/calls", ...)                        # what is mounted asks `await door.operator(request)` itself
 
 *Callers*: everybody, until a key or an issuer is set; then who has the API token, an API key, an operator's key, or a
-token of the issuer. *Operators*: who has an operator's key. Where nothing at all is set, and the server listens on
-loopback only, the person at the machine is the operator.
+token of the issuer. *Operators*: who has an operator's key, or the API token where there are none of those. Where
+nothing at all is set, and the server listens on loopback only, the person at the machine is the operator.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ class Door:
             origin.strip().rstrip("/") for origin in settings.allowed_origins.split(",") if origin.strip()
         )
         self._clock_s = clock_s
-        self._requests = RateLimit(settings.tokens_per_minute)
-        self._users = RateLimit(settings.tokens_per_minute)
+        self._requests = RateLimit(settings.token_rate)
+        self._users = RateLimit(settings.token_rate)
         self._failures = RateLimit(FAILURES_PER_MINUTE)
         if not self._listens_here and self.open_to_callers:
             log.warning(
@@ -164,8 +164,10 @@ class Door:
             return visitor
         if visitor is not None:
             raise ClosedError(403, "forbidden", "this key is for calling; calls are shown to operators' keys")
-        if self._operator_keys:
-            raise self._refused(request, who, "calls are shown to who has an operator's key", basic=True)
+        if self._operator_keys or self._token is not None:
+            raise self._refused(
+                request, who, "calls are shown to who has an operator's key or the API token", basic=True
+            )
         if self.open_to_callers and self._at_the_machine(request):
             return Visitor("here", may_name=True, operator=True)
         raise ClosedError(
@@ -205,7 +207,7 @@ class Door:
         if (name := self._api_keys.name_of(given)) is not None:
             return Visitor(name, may_name=True)
         if self._token is not None and secrets.compare_digest(given.encode(), self._token):
-            return Visitor("api-token", may_name=True)
+            return Visitor("api-token", may_name=True, operator=not self._operator_keys)
         if self._issuer is not None and given.count(".") == 2:
             try:
                 return Visitor("issuer", user=await self._issuer.user(given))

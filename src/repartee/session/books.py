@@ -13,7 +13,7 @@ from repartee.events import EndReason
 from repartee.session.budget import BudgetWatch, policy_for, today_reader
 from repartee.session.keeping import Keeping
 from repartee.session.ledger import Ledger
-from repartee.session.record import CallRecord
+from repartee.session.record import CallRecord, words_kept
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
 from repartee.store import CallRow
@@ -50,7 +50,7 @@ class Books:
         self._clock_ms = clock_ms
         self._writer = kept.store.writer(spec.call_id)
         call = CallRow(spec.call_id, agent.name, agent.version, spec.room, _now())
-        self.record = CallRecord(self._writer, call, _now)
+        self.record = CallRecord(self._writer, call, _now, words_kept(agent.keep))
         self.budget = BudgetWatch(
             policy_for(agent, settings.budget_day_usd),
             today_reader(kept.store, agent.name, spec.call_id),

@@ -19,7 +19,7 @@ def fixed_texts(agent: Agent) -> tuple[str, ...]:
     answers = [a.say for a in agent.answers if a.do is None and a.say] if agent.cache.answers else []
     asides = [long_line(agent.language), *(tool.options.says for tool in agent.tools)]
     clauses = [clause for answer in answers for clause in clauses_of(answer)]
-    texts = (agent.greeting, *lines_for(agent.language).values(), *asides, *clauses)
+    texts = (agent.opening, *lines_for(agent.language).values(), *asides, *clauses)
     return tuple(dict.fromkeys(text for text in texts if text))
 
 

@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from repartee.agent.keep import Keep
+from repartee.conversation.redacting import redacted
 from repartee.events import (
     CloseTurn,
     Command,
@@ -32,6 +34,7 @@ KEPT_MARKS = (
     "answer.",
     "budget",
     "caller.",
+    "consent.",
     "goal",
     "line",
     "mcp.",
@@ -61,9 +64,17 @@ class CallRecord:
         writer: Takes the rows.
         call: The call, as it begins.
         now: The wall clock, with a time zone.
+        words: What is kept of what was said.
     """
 
-    def __init__(self, writer: CallWriter, call: CallRow, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        writer: CallWriter,
+        call: CallRow,
+        now: Callable[[], datetime],
+        words: Callable[[str], str] = str,
+    ) -> None:
+        self._words = words
         self._writer = writer
         self._call = call
         self._now = now
@@ -182,7 +193,15 @@ class CallRecord:
         if self._forgotten:
             turn = replace(turn, user_text="", heard_text="", unheard_text="")
         self._turns[turn.turn_id] = turn
-        self._writer.turn(turn)
+        # The whole of a turn so far, not its pieces: a number may have been said in two of them.
+        self._writer.turn(
+            replace(
+                turn,
+                user_text=self._words(turn.user_text),
+                heard_text=self._words(turn.heard_text),
+                unheard_text=self._words(turn.unheard_text),
+            )
+        )
 
     # --- the end ----------------------------------------------------------------------------------------------
 
@@ -199,6 +218,12 @@ class CallRecord:
         if not self._ended:
             self._ended = True
             self._writer.end(self._call.call_id, reason, self._now(), call_s=call_s, speech_s=speech_s)
+
+
+def words_kept(keep: Keep) -> Callable[[str], str]:
+    """Return what makes of a text what may be kept of it."""
+    makers: dict[str, Callable[[str], str]] = {"on": str, "redacted": redacted, "off": lambda _: ""}
+    return makers[keep.transcripts]
 
 
 def _rounded(at_ms: float | None) -> float | None:

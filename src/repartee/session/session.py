@@ -160,7 +160,7 @@ class _Session:
         )
         self._bridge = Bridge(
             policies=_policies(agent),
-            script=Script(agent.greeting, lines),
+            script=Script(agent.opening, lines),
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
@@ -170,6 +170,9 @@ class _Session:
         wire = Wire(
             lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
         )
+        if agent.opening != agent.greeting:
+            # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
+            self._timeline.mark("consent.line", words=agent.version)
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()

@@ -25,7 +25,7 @@ HEARTBEAT_S = 1.0
 def child_main(pipe: Connection, settings: Settings, agent_path: Path) -> None:
     """Serve one call. Messages to the parent: ("ready"|"beat"|"connected"|"ended"|"failed", detail)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's; it ends calls in order
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, settings.secrets, in_call=True)
     quiet_pipecat()
     from repartee.session.session import prewarm  # noqa: PLC0415 - the worker itself does without Pipecat
 
