@@ -123,6 +123,8 @@ class Limits(_Strict):
     """Calls of tools in one call of a caller."""
     turn_tool_calls: int = Field(default=12, ge=1, le=1000)
     """Calls of tools in one turn of it."""
+    confirm: Literal["written", "all"] = "written"
+    """Which tools that change something ask first: those with a question of their own, or all."""
     tool_s: int = Field(default=600, ge=1, le=86_400)
     """Seconds all of them together may run."""
 

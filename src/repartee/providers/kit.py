@@ -175,7 +175,9 @@ class ProviderKit:
         """Return a model; the large one has the small one in front of it where there is one."""
         model: services.SharedClientLLM
         small, large = self._ladder.small, rung is self._ladder.llm
-        settings = services.SharedClientLLM.Settings(model=rung.model, system_instruction=self._agent.persona)
+        settings = services.SharedClientLLM.Settings(
+            model=rung.model, system_instruction=self._agent.instruction
+        )
         if small is None or not large:
             model = services.SharedClientLLM(
                 self._client(rung.provider), self._brevity(rung.provider), settings=settings

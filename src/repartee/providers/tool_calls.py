@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +23,12 @@ MAX_RESULT_CHARACTERS = 8000
 APOLOGY = (
     "It was not done. Say in one short sentence that you are sorry and what did not work, in your own words, and "
     "offer what can be done instead."
+)
+
+
+_ROLE_MARKS = re.compile(
+    r"<\|[\w ]{1,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start_of_turn|end_of_turn|tool_call|tool_response|system)>",
+    re.IGNORECASE,
 )
 
 
@@ -87,7 +95,22 @@ async def outcome(tool: Any, arguments: dict[str, Any], context: ToolContext, re
         return Question(ask.question)
     except ToolError as error:
         return {"error": str(error), "instruction": APOLOGY}
-    plain = to_jsonable_python(result, fallback=str)
+    plain = disarmed(to_jsonable_python(result, fallback=str))
     if isinstance(plain, str) and len(plain) > MAX_RESULT_CHARACTERS:
         return f"{plain[:MAX_RESULT_CHARACTERS]} (cut off here)"
+    if not isinstance(plain, str) and len(json.dumps(plain)) > MAX_RESULT_CHARACTERS:
+        return f"{json.dumps(plain, ensure_ascii=False)[:MAX_RESULT_CHARACTERS]} (cut off here)"
     return plain
+
+
+def disarmed(value: Any) -> Any:
+    """Return a result without the marks by which models know who is speaking: they would end its being a result."""
+    match value:
+        case str():
+            return _ROLE_MARKS.sub(" ", value)
+        case list():
+            return [disarmed(item) for item in value]
+        case dict():
+            return {name: disarmed(item) for name, item in value.items()}
+        case _:
+            return value

@@ -173,6 +173,7 @@ class _Session:
         if agent.opening != agent.greeting:
             # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
             self._timeline.mark("consent.line", words=agent.version)
+        self._agenda.toolbox.caller_id = lambda: self._callers.caller_id
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()

@@ -81,7 +81,7 @@ class Redactor:
         """Work as a processor of structlog, the last before the line is written."""
         if (raised := _exception(event.pop("exc_info", None))) is not None:
             event["error"], event["where"] = type(raised).__name__, where(raised.__traceback__)
-        return {name: self.value(value) for name, value in event.items()}
+        return {self.text(name): self.value(value) for name, value in event.items()}
 
 
 class LibraryFilter(logging.Filter):
