@@ -7,6 +7,7 @@ nobody believes it was.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from repartee.session.callers import valid_id
 from repartee.session.inlet import MAX_BYTES, MAX_DEPTH, json_depth
 
 NAME_LENGTH = 64
+BODY_S = 10.0
 NAMELESS = "Caller"
 
 
@@ -118,16 +120,20 @@ async def bounded_body(request: Request, limit: int = MAX_BYTES) -> bytes:
     """Read a request's body.
 
     Raises:
-        ClosedError: 413, it is larger than `limit` bytes.
+        ClosedError: 413, it is larger than `limit` bytes; 408, it takes too long to come.
     """
     length = request.headers.get("content-length", "")
     if length.isdecimal() and (len(length) > 12 or int(length) > limit):
         raise _too_large(limit)
     data = b""
-    async for part in request.stream():
-        data += part
-        if len(data) > limit:
-            raise _too_large(limit)
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                data += part
+                if len(data) > limit:
+                    raise _too_large(limit)
+    except TimeoutError as error:
+        raise ClosedError(408, "too_slow", f"the request did not arrive within {BODY_S:g} seconds") from error
     return data
 
 
