@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 from livekit import rtc
 
-from repartee.session.inlet import BURST, MAX_BYTES, MAX_DEPTH, NEVER_TAKEN, READERS, Body, Inlet, json_depth
+from repartee.bounded_json import depth
+from repartee.session.inlet import BURST, MAX_BYTES, MAX_DEPTH, NEVER_TAKEN, READERS, Body, Inlet
 from repartee.session.limits import TokenBucket
 from repartee.session.room import RoomHooks, RoomTransport
 
@@ -120,12 +121,12 @@ def test_kinds_share_the_rate(rig: Rig) -> None:
 
 
 def test_depth_counts_brackets_outside_of_strings() -> None:
-    assert json_depth(b'{"a": "[[[[\\"[[["}') == 1
-    assert json_depth(b'[{"a": [1, [2]]}, []]') == 4
-    assert json_depth(b"]]]]") == 0
-    assert json_depth(b"[" * 100) == 100
+    assert depth(b'{"a": "[[[[\\"[[["}') == 1
+    assert depth(b'[{"a": [1, [2]]}, []]') == 4
+    assert depth(b"]]]]") == 0
+    assert depth(b"[" * 100) == 100
     deepest = json.dumps({"label": "rtvi-ai", "type": "x", "data": {}}).encode()
-    assert json_depth(deepest) <= MAX_DEPTH
+    assert depth(deepest) <= MAX_DEPTH
 
 
 class Stream:

@@ -26,6 +26,7 @@ from repartee.agent.mcp import McpServer
 from repartee.agent.memory import MemorySection
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.tools import Tool
+from repartee.agent.yaml_text import compose
 from repartee.errors import ConfigError
 
 Location = tuple[str | int, ...]
@@ -133,11 +134,7 @@ def _read(path: Path) -> str:
 
 
 def _compose(path: Path, text: str) -> yaml.Node:
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem}") from error
+    node = compose(path, text)
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path}:1: an agent file is a mapping of keys, e.g. 'name: front-desk'")
     return node

@@ -95,12 +95,19 @@ async def outcome(tool: Any, arguments: dict[str, Any], context: ToolContext, re
         return Question(ask.question)
     except ToolError as error:
         return {"error": str(error), "instruction": APOLOGY}
-    plain = disarmed(to_jsonable_python(result, fallback=str))
+    plain = disarmed(_jsonable(result))
     if isinstance(plain, str) and len(plain) > MAX_RESULT_CHARACTERS:
         return f"{plain[:MAX_RESULT_CHARACTERS]} (cut off here)"
     if not isinstance(plain, str) and len(json.dumps(plain)) > MAX_RESULT_CHARACTERS:
         return f"{json.dumps(plain, ensure_ascii=False)[:MAX_RESULT_CHARACTERS]} (cut off here)"
     return plain
+
+
+def _jsonable(result: Any) -> Any:
+    try:
+        return to_jsonable_python(result, fallback=str)
+    except ValueError:  # a circle, or half a character
+        return str(result).encode("utf-8", "replace").decode()
 
 
 def disarmed(value: Any) -> Any:

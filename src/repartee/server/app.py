@@ -47,7 +47,7 @@ _ANSWER = {
 
 
 def create_app(
-    settings: Settings, site: Site, admission: Admission | None = None, door: Door | None = None
+    settings: Settings, site: Site, admission: Admission | None = None, rooms: Rooms | None = None
 ) -> FastAPI:
     """Build the application.
 
@@ -55,13 +55,13 @@ def create_app(
         settings: Keys, limits, origins.
         site: The media server.
         admission: May refuse calls before a token is given out.
-        door: Instead of the one of the settings.
+        rooms: Gives out places; by default those of the site.
 
     Raises:
         ConfigError: The settings do not go together.
     """
-    door = door or Door(settings)
-    rooms = Rooms(site, settings.agent_name, settings.calls_per_user)
+    door = Door(settings)
+    places = rooms or Rooms(site, settings.agent_name, settings.calls_per_user)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -92,7 +92,7 @@ def create_app(
         if admission is not None and (full := await admission.refusal()) is not None:
             log.warning("token.budget_spent", limit=full.limit)
             return refusal(503, "budget_spent", full.message, full.retry_after_s)
-        answer = await rooms.place(asked.name, user, caller_id)
+        answer = await places.place(asked.name, user, caller_id)
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
     for path in PATHS:

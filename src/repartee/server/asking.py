@@ -8,15 +8,15 @@ nobody believes it was.
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.requests import Request
 
+from repartee.bounded_json import depth, loads
 from repartee.server.door import ClosedError
 from repartee.session.callers import valid_id
-from repartee.session.inlet import MAX_BYTES, MAX_DEPTH, json_depth
+from repartee.session.inlet import MAX_BYTES, MAX_DEPTH
 
 NAME_LENGTH = 64
 BODY_S = 10.0
@@ -105,10 +105,10 @@ async def _body(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
     if kind != "application/json":
         raise ClosedError(415, "not_json", "send the request as Content-Type: application/json")
-    if json_depth(data) > MAX_DEPTH:
+    if depth(data) > MAX_DEPTH:
         raise ClosedError(422, "too_deep", f"the request is nested deeper than {MAX_DEPTH}")
     try:
-        body = json.loads(data)
+        body = loads(data)
     except ValueError as error:
         raise ClosedError(400, "not_json", "the request body is not JSON") from error
     if not isinstance(body, dict):

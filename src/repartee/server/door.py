@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import structlog
 from fastapi import FastAPI
@@ -227,7 +227,7 @@ class Door:
         origin = request.headers.get("origin")
         if origin is None or origin.rstrip("/") in self.origins:
             return
-        if urlsplit(origin).netloc != request.headers.get("host"):
+        if _split(origin).netloc != request.headers.get("host"):
             # The origin is not repeated: it is what the other side wrote.
             raise ClosedError(
                 403,
@@ -238,7 +238,7 @@ class Door:
     def _at_the_machine(self, request: Request) -> bool:
         """Say whether it is somebody at this machine: no proxy, and no name of another site that points here."""
         peer = request.client.host if request.client else ""
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        host = _split(f"//{request.headers.get('host', '')}").hostname or ""
         forwarded = any(name in request.headers for name in _FORWARDED)
         return self._listens_here and is_loopback(peer) and is_loopback(host) and not forwarded
 
@@ -263,6 +263,14 @@ def refusal(
 
 def _too_often(message: str, wait_s: float) -> ClosedError:
     return ClosedError(429, "rate_limited", message, retry_after_s=int(wait_s) + 1)
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of a URL, none of one that is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _credential(request: Request) -> str | None:

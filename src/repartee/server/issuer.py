@@ -7,7 +7,6 @@ one secret is shared. Which of the two it is decides the algorithm, never the to
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,10 +16,10 @@ import httpx
 import jwt
 import structlog
 
+from repartee.bounded_json import loads
 from repartee.errors import ConfigError
 from repartee.server.addresses import is_loopback
 from repartee.session.callers import valid_id
-from repartee.session.inlet import json_depth
 
 log = structlog.get_logger()
 PUBLIC_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
@@ -177,9 +176,9 @@ class Issuer:
 
 
 def _public_keys(data: bytes) -> list[jwt.PyJWK]:
-    if len(data) > MAX_JWKS_BYTES or json_depth(data) > MAX_JWKS_DEPTH:
+    if len(data) > MAX_JWKS_BYTES:
         raise ValueError("too large")
-    document = json.loads(data)
+    document = loads(data, MAX_JWKS_DEPTH)
     listed = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         raise ValueError("no JWKS: it has no list of 'keys'")  # noqa: TRY004 - of a value, not of an argument

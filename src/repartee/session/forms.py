@@ -7,6 +7,7 @@ permit, its confirmation and its key like any other.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -386,6 +387,8 @@ def _number(slot: FormSlot, text: str) -> str:
         number = float(text)
     except ValueError as error:
         raise ValueError("that is no number") from error
+    if not math.isfinite(number):
+        raise ValueError("that is no number")
     if (slot.minimum is not None and number < slot.minimum) or (
         slot.maximum is not None and number > slot.maximum
     ):

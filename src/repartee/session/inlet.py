@@ -8,7 +8,6 @@ counted, and nobody is told why: an answer would be one more thing to flood us w
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Protocol
@@ -17,6 +16,7 @@ import structlog
 from livekit import rtc
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from repartee.bounded_json import depth, loads
 from repartee.session.limits import ChatLimiter, TokenBucket
 
 log = structlog.get_logger()
@@ -132,10 +132,10 @@ class Inlet:
             self._refuse("data", why)
 
     def _dispatch(self, payload: bytes) -> Refusal | None:
-        if json_depth(payload) > MAX_DEPTH:
+        if depth(payload) > MAX_DEPTH:
             return "too_deep"
         try:
-            envelope = _Envelope.model_validate(json.loads(payload, parse_constant=_no_constant))
+            envelope = _Envelope.model_validate(loads(payload))
         except ValidationError:
             return "wrong"
         except ValueError:  # of json, of UTF-8, of a number with thousands of digits
@@ -196,29 +196,3 @@ class Inlet:
             log.warning("message.refused", kind=kind, why=why)
             self._mark("message.refused", kind=kind, why=why)
         return False
-
-
-def json_depth(payload: bytes) -> int:
-    """Return how deep brackets are nested in a text of JSON, without reading it: a reader would recurse."""
-    depth = deepest = 0
-    in_string = escaped = False
-    for byte in payload:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:  # a backslash
-                escaped = True
-            elif byte == 0x22:  # a quote
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

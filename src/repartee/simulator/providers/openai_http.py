@@ -13,6 +13,8 @@ import numpy as np
 import soundfile as sf
 from aiohttp import web
 
+from repartee.bounded_json import loads
+from repartee.simulator.providers.asked import AskedChat, AskedSpeech, read
 from repartee.simulator.providers.bill import Entry
 from repartee.simulator.providers.desk import Desk, FaultError
 from repartee.simulator.providers.replies import Reply, normalised
@@ -75,35 +77,35 @@ class OpenAIHttp:
         )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
         complete_s = time.monotonic()
-        messages = body.get("messages")
-        if not isinstance(messages, list) or not messages:
-            return _refuse(400, "'messages' must be a list that is not empty")
+        try:
+            data = await request.read()
+            asked = read(AskedChat, data)
+        except ValueError as error:
+            return _refuse(400, str(error))
+        messages: list[dict[str, Any]] = loads(data)["messages"]  # as they came: each sign of them is counted
         reply = self._desk.replies.answer(messages)
-        entry = Entry(
-            "llm", "openai", str(body.get("model") or "gpt-4.1-mini"), request_id=_request_id(request)
-        )
+        entry = Entry("llm", "openai", asked.model, request_id=_request_id(request))
         entry.tokens_in = sum(len(json.dumps(m)) for m in messages) // 4 + 1
         entry.said, entry.told = _last(messages, "user"), _last(messages, "assistant")
         entry.text = reply.text or f"{reply.tool}({json.dumps(reply.arguments)})"
         try:
             async with self._desk.booked(entry):
                 cut = await self._desk.wait("llm", normalised(json.dumps(messages[-1])), complete_s)
-                if not body.get("stream"):
+                if not asked.stream:
                     entry.tokens_out = len(_pieces(reply))
                     entry.outcome = "ok"
-                    return web.json_response(_whole(body, reply, entry))
-                return await self._stream(request, body, reply, entry, cut=cut)
+                    return web.json_response(_whole(asked.model, reply, entry))
+                return await self._stream(request, asked, reply, entry, cut=cut)
         except FaultError as fault:
             return _failed(fault)
 
     async def _stream(
-        self, request: web.Request, body: dict[str, Any], reply: Reply, entry: Entry, *, cut: bool
+        self, request: web.Request, asked: AskedChat, reply: Reply, entry: Entry, *, cut: bool
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        head = _head(body, "chat.completion.chunk")
+        head = _head(asked.model, "chat.completion.chunk")
         pieces = _pieces(reply)
         began_s = time.monotonic()
         for number, delta in enumerate(pieces):
@@ -116,7 +118,7 @@ class OpenAIHttp:
             await _event(response, head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
         finish = "tool_calls" if reply.tool else "stop"
         await _event(response, head | {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-        if (body.get("stream_options") or {}).get("include_usage"):
+        if asked.stream_options is not None and asked.stream_options.include_usage:
             await _event(response, head | {"choices": [], "usage": _usage(entry)})
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
@@ -124,14 +126,15 @@ class OpenAIHttp:
         return response
 
     async def _speech(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
         complete_s = time.monotonic()
-        text = body.get("input")
-        if not isinstance(text, str) or not text.strip() or len(text) > 4096:
-            return _refuse(400, "'input' must be a text of 1 to 4096 characters")
-        if body.get("response_format", "mp3") not in FORMATS:
+        try:
+            asked = read(AskedSpeech, await request.read())
+        except ValueError as error:
+            return _refuse(400, str(error))
+        text = asked.input
+        if asked.response_format not in FORMATS:
             return _refuse(400, "the simulator gives 'pcm' and 'wav' only; ask for one of them")
-        entry = Entry("tts", "openai", str(body.get("model") or "tts-1"), characters=len(text), text=text)
+        entry = Entry("tts", "openai", asked.model, characters=len(text), text=text)
         entry.request_id = _request_id(request)
         try:
             async with self._desk.booked(entry):
@@ -139,7 +142,7 @@ class OpenAIHttp:
                 response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
                 await response.prepare(request)
                 pcm = speak(text, SPEECH_RATE_HZ)
-                if body.get("response_format") == "wav":
+                if asked.response_format == "wav":
                     await response.write(_wav_head(len(pcm) * 2))
                 size, began_s = int(SPEECH_RATE_HZ * CHUNK_S), time.monotonic()
                 for number, at in enumerate(range(0, len(pcm), size)):
@@ -185,16 +188,16 @@ def _pieces(reply: Reply) -> list[dict[str, Any]]:
     ]
 
 
-def _head(body: dict[str, Any], kind: str) -> dict[str, Any]:
+def _head(model: str, kind: str) -> dict[str, Any]:
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex[:24]}",
         "object": kind,
         "created": int(time.time()),
-        "model": body.get("model"),
+        "model": model,
     }
 
 
-def _whole(body: dict[str, Any], reply: Reply, entry: Entry) -> dict[str, Any]:
+def _whole(model: str, reply: Reply, entry: Entry) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
     if reply.tool:
         function = {"name": reply.tool, "arguments": json.dumps(reply.arguments or {})}
@@ -202,7 +205,7 @@ def _whole(body: dict[str, Any], reply: Reply, entry: Entry) -> dict[str, Any]:
             {"id": f"call_{uuid.uuid4().hex[:20]}", "type": "function", "function": function}
         ]
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if reply.tool else "stop"}
-    return _head(body, "chat.completion") | {"choices": [choice], "usage": _usage(entry)}
+    return _head(model, "chat.completion") | {"choices": [choice], "usage": _usage(entry)}
 
 
 def _usage(entry: Entry) -> dict[str, int]:

@@ -1,0 +1,14 @@
+"""Every target."""
+
+from __future__ import annotations
+
+from tests.fuzz import files, server, vendors, wire, words
+from tests.fuzz.target import Target
+
+TARGETS: list[Target] = [
+    *files.TARGETS,
+    *words.TARGETS,
+    *wire.TARGETS,
+    *server.TARGETS,
+    *vendors.TARGETS,
+]
