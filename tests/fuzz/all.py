@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import files, server, vendors, wire, words
+from tests.fuzz import files, server, sockets, vendors, wire, words
 from tests.fuzz.target import Target
 
 TARGETS: list[Target] = [
@@ -10,5 +10,6 @@ TARGETS: list[Target] = [
     *words.TARGETS,
     *wire.TARGETS,
     *server.TARGETS,
+    *sockets.TARGETS,
     *vendors.TARGETS,
 ]

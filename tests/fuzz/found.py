@@ -9,7 +9,7 @@ LONE = "\ud83d"
 """Half a character: JSON can say it, UTF-8 cannot."""
 
 FOUND: dict[str, tuple[Any, ...]] = {
-    "agent files": ("[" * 3000, "\x1f", "a: &a [*a]"),
+    "agent files": ("[" * 3000, "\x1f", "a: &a [*a]", "{[a]: b}", "name: 2026-13-45"),
     "price tables": ("\x1f", "[" * 3000),
     "schemas of servers' tools": (
         ({"type": "object", "properties": {}, "$defs": None, "$ref": ""}, "", ""),

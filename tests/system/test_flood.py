@@ -17,8 +17,8 @@ from tests.system.helpers import calling, processes_with, server, write_agent
 from tests.system.test_simulated import overhear, simulate
 
 MESSAGES = 10_000
-LATENCY_LIMIT_MS = 3000
-"""A turn takes 0.6 s with these vendors; this only notices one that waited for the flood to end."""
+LATENCY_LIMIT_MS = 5000
+"""A turn takes 0.6 s with these vendors; this only notices one that waited for the flood, 20 s, to end."""
 GROWTH_LIMIT_MB = 60
 
 
@@ -60,8 +60,7 @@ async def test_a_flood_leaves_the_call_as_it_was(speech: Path, tmp_path: Path) -
             )  # fmt: skip
             assert stranger.stdout is not None
             assert await stranger.stdout.readline() == b"in\n"
-            # The caller's own, slower: it shares this process with the vendors, who must not be what is late.
-            flooding = asyncio.create_task(flood(caller._room, MESSAGES, at_once=20, pause_s=0.02))
+            flooding = asyncio.create_task(flood(caller._room, MESSAGES))
             during = await caller.exchange(speech / "aiewf" / "turn_001.flac")
             sent = await asyncio.wait_for(flooding, 60)
             sent_too = int(await asyncio.wait_for(stranger.stdout.readline(), 60))

@@ -149,6 +149,8 @@ def _construct(path: Path, node: yaml.Node) -> Any:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem}") from error
+    except (ValueError, OverflowError) as error:  # what looks like a day or a number and is none
+        raise ConfigError(f"{path}: a value is no day and no number ({error}); write it in quotes") from error
 
 
 def _lines(node: yaml.Node, at: Location) -> Iterator[tuple[Location, int]]:
@@ -168,6 +170,9 @@ def _duplicates(node: yaml.Node) -> Iterator[_Problem]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                yield _Problem(key.start_mark.line + 1, "a key is a name, not a list or a mapping")
+                continue
             if key.value in seen:
                 yield _Problem(key.start_mark.line + 1, f"key '{key.value}' is given twice")
             seen.add(key.value)
