@@ -107,6 +107,7 @@ class Door:
         self._api_keys = Keys("REPARTEE_API_KEYS", settings.api_keys)
         self._operator_keys = Keys("REPARTEE_OPERATOR_KEYS", settings.operator_keys)
         self._issuer = issuer or _issuer(settings)
+        self._host = settings.host
         self._listens_here = is_loopback(settings.host)
         self.origins = tuple(
             origin.strip().rstrip("/") for origin in settings.allowed_origins.split(",") if origin.strip()
@@ -115,12 +116,6 @@ class Door:
         self._requests = RateLimit(settings.token_rate)
         self._users = RateLimit(settings.token_rate)
         self._failures = RateLimit(FAILURES_PER_MINUTE)
-        if not self._listens_here and self.open_to_callers:
-            log.warning(
-                "door.open",
-                host=settings.host,
-                hint="anybody who reaches this server may call; set REPARTEE_API_KEYS or REPARTEE_JWT_JWKS",
-            )
 
     @property
     def open_to_callers(self) -> bool:
@@ -186,7 +181,13 @@ class Door:
         self._within(self._users, user, "too many calls of this user")
 
     def install(self, app: FastAPI) -> None:
-        """Have an application answer refusals in JSON."""
+        """Have an application answer refusals in JSON; say so where anybody may call."""
+        if not self._listens_here and self.open_to_callers:
+            log.warning(
+                "door.open",
+                host=self._host,
+                hint="anybody who reaches this server may call; set REPARTEE_API_KEYS or REPARTEE_JWT_JWKS",
+            )
 
         @app.exception_handler(ClosedError)
         async def closed(_: Request, error: ClosedError) -> JSONResponse:
