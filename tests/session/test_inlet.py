@@ -11,8 +11,8 @@ import pytest
 from livekit import rtc
 
 from repartee.bounded_json import depth
-from repartee.session.inlet import BURST, MAX_BYTES, MAX_DEPTH, NEVER_TAKEN, READERS, Body, Inlet
-from repartee.session.limits import TokenBucket
+from repartee.session.inlet import BURST, NEVER_TAKEN, READERS, Body, Inlet
+from repartee.session.limits import MAX_BYTES, MAX_DEPTH, TokenBucket
 from repartee.session.room import RoomHooks, RoomTransport
 
 

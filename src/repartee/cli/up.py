@@ -147,6 +147,7 @@ async def _serve_http(settings: Settings, site: Site, admission: Admission, stop
         host=settings.host,
         port=settings.port,
         log_level="warning",
+        log_config=None,  # it would write past what keeps secrets out of the log
         access_log=False,
         # Whom a proxy speaks for is the door's to judge; by default whoever is on this machine is believed.
         proxy_headers=False,

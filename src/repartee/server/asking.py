@@ -16,7 +16,7 @@ from starlette.requests import Request
 from repartee.bounded_json import depth, loads
 from repartee.server.door import ClosedError
 from repartee.session.callers import valid_id
-from repartee.session.inlet import MAX_BYTES, MAX_DEPTH
+from repartee.session.limits import MAX_BYTES, MAX_DEPTH
 
 NAME_LENGTH = 64
 BODY_S = 10.0

@@ -17,14 +17,10 @@ from livekit import rtc
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from repartee.bounded_json import depth, loads
-from repartee.session.limits import ChatLimiter, TokenBucket
+from repartee.session.limits import MAX_BYTES, MAX_DEPTH, ChatLimiter, TokenBucket
 
 log = structlog.get_logger()
 
-MAX_BYTES = 8 * 1024
-"""Of a message; LiveKit itself would carry far more."""
-MAX_DEPTH = 8
-"""Of the JSON in it."""
 PER_SECOND, BURST = 10.0, 20
 """Messages of every kind together."""
 READERS = 4

@@ -1,10 +1,15 @@
-"""How often: token buckets, so that nobody can flood an agent."""
+"""How much and how often: sizes, and token buckets, so that nobody can flood an agent."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+MAX_BYTES = 8 * 1024
+"""Of a message in a call, and of a request for one; LiveKit itself would carry far more."""
+MAX_DEPTH = 8
+"""Of the JSON in it."""
 
 
 @dataclass

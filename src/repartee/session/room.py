@@ -18,7 +18,8 @@ from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.errors import MediaError
 from repartee.events import EndReason
 from repartee.session.callers import vouched_id
-from repartee.session.inlet import MAX_BYTES, Body, Inlet, Take
+from repartee.session.inlet import Body, Inlet, Take
+from repartee.session.limits import MAX_BYTES
 
 IN_SAMPLE_RATE_HZ = 16_000
 OUT_SAMPLE_RATE_HZ = 24_000
