@@ -73,6 +73,7 @@ def run(target: Any, wanted: int, seed: int, found: tuple[Any, ...]) -> dict[str
     for case in found:
         target.read(case)
     cases, failures, round_ = len(found), [], 0
+    began_s = time.process_time()
     while cases < wanted and not failures:
         outcome = fuzz(target, min(MOST_AT_ONCE, wanted - cases), seed=seed + round_)
         cases, round_ = cases + outcome.cases, round_ + 1
@@ -80,7 +81,8 @@ def run(target: Any, wanted: int, seed: int, found: tuple[Any, ...]) -> dict[str
             failures.append(outcome.failure)
         if not outcome.cases or round_ > 2 * wanted // MOST_AT_ONCE + 50:
             break  # there are not so many different cases
-    return {"cases": cases, "failures": failures, "found_and_fixed": len(found)}
+    took_s = round(time.process_time() - began_s, 1)
+    return {"cases": cases, "failures": failures, "found_and_fixed": len(found), "cpu_s": took_s}
 
 
 def say(text: str) -> None:

@@ -115,16 +115,16 @@ TARGETS = [
             changed([AGENT], YAML), changed([AGENT], YAML), text, st.binary(max_size=200), st.just("[" * 3000)
         ),
         agent,
-        50,
+        12,
     ),
     Target(
         "price tables",
         st.one_of(changed([PRICES], YAML), changed([PRICES], YAML), text, st.binary(max_size=200)),
         prices,
-        50,
+        16,
     ),
     Target("rows of a journal", lines(*ROWS), row, 60),
-    Target("journals left behind", st.lists(lines(*ROWS), max_size=6), spool, 30),
+    Target("journals left behind", st.lists(lines(*ROWS), max_size=6), spool, 12),
     Target(
         "schemas of servers' tools",
         st.tuples(
@@ -139,6 +139,6 @@ TARGETS = [
             text,
         ),
         schema,
-        30,
+        25,
     ),
 ]

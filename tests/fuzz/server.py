@@ -211,10 +211,10 @@ TARGETS = [
             st.dictionaries(st.sampled_from(NAMES[:5] + NAMES[6:]), header, max_size=3),
         ),
         token,
-        40,
+        20,
     ),
     Target("tokens of an issuer", st.tuples(st.sampled_from((0, 1)), tokens), believed, 40),
-    Target("keys of an issuer", lines(JWKS), jwks, 40),
+    Target("keys of an issuer", lines(JWKS), jwks, 30),
     Target(
         "addresses and proxies",
         st.tuples(
@@ -225,7 +225,7 @@ TARGETS = [
             ),
         ),
         address,
-        40,
+        60,
     ),
     Target(
         "the operators' door",
@@ -235,7 +235,7 @@ TARGETS = [
             st.lists(st.tuples(st.sampled_from(NAMES), header)),
         ),
         door,
-        30,
+        40,
     ),
-    Target("entries of keys", st.one_of(text, changed([f"shop={'0' * 64},x={'a' * 64}"])), keys, 20),
+    Target("entries of keys", st.one_of(text, changed([f"shop={'0' * 64},x={'a' * 64}"])), keys, 40),
 ]

@@ -114,6 +114,6 @@ TARGETS = [
             st.tuples(st.just("realtime"), st.lists(REALTIME, max_size=4)),
         ),
         socket,
-        30,
+        8,
     )
 ]

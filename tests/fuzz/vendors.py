@@ -175,9 +175,9 @@ TARGETS = [
         "answers of model servers",
         st.tuples(st.sampled_from(STAGES), lines(ASKED), sse, st.sampled_from((200, 206, 400, 429, 500))),
         metered,
-        70,
+        40,
     ),
-    Target("streams of a model", sse.map(b"".join), _read_chat, 60),
+    Target("streams of a model", sse.map(b"".join), _read_chat, 40),
     Target(
         "recordings in uploads",
         st.tuples(
@@ -187,15 +187,15 @@ TARGETS = [
             st.binary(max_size=60),
         ),
         wav,
-        30,
+        70,
     ),
     Target("results of tools", values, result, 40),
     Target("lines of the log", st.tuples(st.one_of(text, words), values), logged, 40),
-    Target("simulated vendors, HTTP", st.tuples(st.sampled_from(PATHS), lines(ASKED)), http, 20),
+    Target("simulated vendors, HTTP", st.tuples(st.sampled_from(PATHS), lines(ASKED)), http, 10),
     Target(
         "simulated vendors, sockets",
         st.tuples(st.sampled_from(SOCKETS), st.lists(MESSAGES, max_size=5)),
         socket,
-        12,
+        6,
     ),
 ]

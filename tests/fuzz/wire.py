@@ -190,13 +190,15 @@ def heard(case: tuple[list[tuple[str, int]], int]) -> None:
 
 someone = st.sampled_from(("ann", "ann", "ann", "bob", ""))
 TARGETS = [
-    Target("messages of participants", st.tuples(st.one_of(someone, st.none()), lines(MESSAGE)), message, 80),
-    Target("depth of JSON", lines(MESSAGE), counted, 40),
+    Target(
+        "messages of participants", st.tuples(st.one_of(someone, st.none()), lines(MESSAGE)), message, 100
+    ),
+    Target("depth of JSON", lines(MESSAGE), counted, 80),
     Target(
         "remote procedure calls",
         st.tuples(someone, st.one_of(text, words, st.sampled_from(("low", '"high"')))),
         rpc,
-        20,
+        15,
     ),
     Target(
         "typed messages",
@@ -215,7 +217,7 @@ TARGETS = [
             st.booleans(),
         ),
         caller_of,
-        30,
+        50,
     ),
     Target(
         "facts of earlier calls",
@@ -245,7 +247,7 @@ TARGETS = [
             ),
         ),
         arguments,
-        60,
+        30,
     ),
     Target(
         "captions", st.lists(st.tuples(st.integers(0, 3), words, st.booleans()), max_size=8), captions, 30
@@ -254,6 +256,6 @@ TARGETS = [
         "what was heard of a reply",
         st.tuples(st.lists(st.tuples(words, st.integers(0, 5000)), max_size=5), st.integers(-1, 30_000)),
         heard,
-        40,
+        50,
     ),
 ]

@@ -121,21 +121,21 @@ def spoken_value(case: tuple[Any, str]) -> None:
 
 
 TARGETS = [
-    Target("slots", st.tuples(st.sampled_from(TYPES), said, st.booleans()), slot, 60),
+    Target("slots", st.tuples(st.sampled_from(TYPES), said, st.booleans()), slot, 80),
     Target("form values", st.tuples(st.sampled_from(TYPES), values), form_value, 50),
-    Target("facts and corrections", st.lists(st.tuples(words, words, words), max_size=5), learned, 70),
-    Target("spoken values", said, read_all, 60),
+    Target("facts and corrections", st.lists(st.tuples(words, words, words), max_size=5), learned, 30),
+    Target("spoken values", said, read_all, 90),
     Target("questions", st.tuples(said, said, said), asked, 50),
-    Target("yes, no and cues", st.tuples(said, said), routed, 60),
-    Target("clauses for the voice", said, voiced, 60),
-    Target("redaction", said, transcribed, 60),
+    Target("yes, no and cues", st.tuples(said, said), routed, 80),
+    Target("clauses for the voice", said, voiced, 90),
+    Target("redaction", said, transcribed, 80),
     Target(
         "summaries of models",
         st.tuples(
             lines({"summary": "A.", "facts": [{"kind": "name", "about": "caller", "text": "Ann"}]}), words
         ),
         summarised,
-        40,
+        30,
     ),
-    Target("values read out", st.tuples(values, st.sampled_from(LANGUAGES)), spoken_value, 30),
+    Target("values read out", st.tuples(values, st.sampled_from(LANGUAGES)), spoken_value, 50),
 ]
