@@ -115,7 +115,7 @@ TARGETS = [
             changed([AGENT], YAML), changed([AGENT], YAML), text, st.binary(max_size=200), st.just("[" * 3000)
         ),
         agent,
-        12,
+        6,
     ),
     Target(
         "price tables",

@@ -34,6 +34,7 @@ FOUND: dict[str, tuple[Any, ...]] = {
         b"data: " + DEEP,
     ),
     "results of tools": ({LONE: None}, [LONE]),
+    "remote procedure calls": (("ann", LONE),),
     "token endpoint": ((0, "POST", "/api/token", b"{}", "application/json", {"Origin": "http://["}),),
     "simulated vendors, HTTP": (
         ("/v1/chat/completions", b""),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from repartee.providers.metered_http import _Call, _read_chat, wav_seconds
 from repartee.providers.metering import Meter
-from repartee.providers.tool_calls import disarmed, outcome
+from repartee.providers.tool_calls import harmless, outcome
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.telemetry.redaction import Redactor
 from repartee.telemetry.usage import Stage
@@ -77,7 +77,7 @@ class _Tool:
 
 
 def result(value: Any) -> None:
-    disarmed(value)
+    harmless(value)
     LOOP.run(outcome(_Tool(value), {}, None, None))  # type: ignore[arg-type]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from repartee.agent import ToolContext
 from repartee.agent.tools import AskFirstError
+from repartee.conversation.quoting import disarmed
 from repartee.errors import ToolError
 
 TOOL_GRACE_S = 30.0
@@ -23,12 +23,6 @@ MAX_RESULT_CHARACTERS = 8000
 APOLOGY = (
     "It was not done. Say in one short sentence that you are sorry and what did not work, in your own words, and "
     "offer what can be done instead."
-)
-
-
-_ROLE_MARKS = re.compile(
-    r"<\|[\w ]{1,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start_of_turn|end_of_turn|tool_call|tool_response|system)>",
-    re.IGNORECASE,
 )
 
 
@@ -94,8 +88,8 @@ async def outcome(tool: Any, arguments: dict[str, Any], context: ToolContext, re
     except AskFirstError as ask:
         return Question(ask.question)
     except ToolError as error:
-        return {"error": str(error), "instruction": APOLOGY}
-    plain = disarmed(_jsonable(result))
+        return {"error": disarmed(str(error)), "instruction": APOLOGY}
+    plain = harmless(_jsonable(result))
     if isinstance(plain, str) and len(plain) > MAX_RESULT_CHARACTERS:
         return f"{plain[:MAX_RESULT_CHARACTERS]} (cut off here)"
     if not isinstance(plain, str) and len(json.dumps(plain)) > MAX_RESULT_CHARACTERS:
@@ -110,14 +104,14 @@ def _jsonable(result: Any) -> Any:
         return str(result).encode("utf-8", "replace").decode()
 
 
-def disarmed(value: Any) -> Any:
-    """Return a result without the marks by which models know who is speaking: they would end its being a result."""
+def harmless(value: Any) -> Any:
+    """Return a result without marks that would end its being a result."""
     match value:
         case str():
-            return _ROLE_MARKS.sub(" ", value)
+            return disarmed(value)
         case list():
-            return [disarmed(item) for item in value]
+            return [harmless(item) for item in value]
         case dict():
-            return {name: disarmed(item) for name, item in value.items()}
+            return {name: harmless(item) for name, item in value.items()}
         case _:
             return value

@@ -18,6 +18,7 @@ from repartee.agent import ToolContext
 from repartee.agent.forms import Branch, Form, FormSlot, Step
 from repartee.agent.tools import OnInterrupt
 from repartee.conversation.forms import END, Filling, FormRule, StepRule, begin, fill, missing, on_the_way
+from repartee.conversation.quoting import quoted
 from repartee.errors import ToolError
 from repartee.session.tools import LiveReply, ReplyWatcher
 
@@ -126,7 +127,9 @@ class FormDesk(ReplyWatcher):
         """Return where the form stands, for the end of a request; empty when none is being filled."""
         if (filling := self._desk.filling) is None:
             return ""
-        known = ", ".join(f"{name}={value}" for name, value in filling.values.items()) or "nothing yet"
+        known = (
+            ", ".join(f"{name}={quoted(value)}" for name, value in filling.values.items()) or "nothing yet"
+        )
         return f"Form '{filling.form}', known: {known}. {self._next(filling)}"
 
     # --- the life of replies ----------------------------------------------------------------------------------

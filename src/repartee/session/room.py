@@ -199,7 +199,7 @@ class RoomClient(LiveKitTransportClient):
     async def _on_sensitivity(self, call: rtc.RpcInvocationData) -> str:
         """Take "low", "medium" or "high" from the caller."""
         wanted = call.payload.strip().strip('"')
-        admitted = self.inlet.admit("rpc", call.caller_identity, len(call.payload.encode()))
+        admitted = self.inlet.admit("rpc", call.caller_identity, len(call.payload.encode(errors="replace")))
         if not admitted or wanted not in SENSITIVITY:
             raise rtc.RpcError(
                 RPC_REFUSED,
@@ -212,7 +212,7 @@ class RoomClient(LiveKitTransportClient):
         self, answer: Callable[[str], Awaitable[str]]
     ) -> Callable[[rtc.RpcInvocationData], Awaitable[str]]:
         async def method(call: rtc.RpcInvocationData) -> str:
-            if not self.inlet.admit("rpc", call.caller_identity, len(call.payload.encode())):
+            if not self.inlet.admit("rpc", call.caller_identity, len(call.payload.encode(errors="replace"))):
                 raise rtc.RpcError(RPC_REFUSED, "only the caller may ask this, and now and then")
             return await answer(call.payload)
 

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from repartee.agent.saying import say_value
 from repartee.agent.tools import AskFirstError, Tool, ToolContext
+from repartee.conversation.speakable import speakable
 from repartee.errors import ToolError
 from repartee.goals import Goals
 from repartee.session.consents import Consents
@@ -205,7 +206,8 @@ class Toolbox:
         self, tool: Tool, template: str, values: Mapping[str, Any], canonical: str, reply: LiveReply
     ) -> None:
         said = {name: say_value(value, self._language) for name, value in values.items()}
-        question, must_hear = fill(template, said)
+        # As the voice will be given it: what is not said cannot be heard, and would be asked for ever.
+        question, must_hear = (speakable(text) for text in fill(template, said))
         self._consents.ask(tool.name, canonical, must_hear, reply)
         self._mark("tool.asked", tool=tool.name, reply_id=reply.reply_id)
         raise AskFirstError(question)
