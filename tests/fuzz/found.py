@@ -17,6 +17,7 @@ FOUND: dict[str, tuple[Any, ...]] = {
     ),
     "facts and corrections": ([("", "", f"$25.50 {LONE}")],),
     "form values": (("number", float("nan")), ("number", "inf")),
+    "redaction": ("zero 4242 4242 4242 4242 and $25.50 2031-02-30",),
     "summaries of models": ((b'{"summary": "A", "facts": ' + DEEP + b"}", ""),),
     "answers of model servers": (
         ("llm", b"{}", [b'data: {"usage": {"prompt_tokens": 3, "prompt_tokens_details": 1}}\n\n'], 200),
@@ -30,6 +31,7 @@ FOUND: dict[str, tuple[Any, ...]] = {
     "streams of a model": (
         b'data: {"choices": [null]}\n\n',
         b'data: {"choices": 1}\n\n',
+        b'data: {"usage": {"prompt_tokens": 1' + b"0" * 400 + b"}}\n\n",
         b'data: {"choices": [{"delta": 1}]}\n\n',
         b"data: " + DEEP,
     ),

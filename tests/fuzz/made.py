@@ -96,6 +96,44 @@ def _filled(rng: random.Random, shape: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+def varied(rng: random.Random, case: Any, fixed: frozenset[str] = frozenset()) -> Any:
+    """Return a case with its texts changed here and there; what it is made of stays what it is."""
+    match case:
+        case str():
+            return case if case in fixed or rng.random() < 0.3 else _changed(rng, case, CHUNKS)
+        case bytes():
+            return _bytes(rng, case)
+        case tuple():
+            return tuple(varied(rng, part, fixed) for part in case)
+        case list():
+            return [varied(rng, part, fixed) for part in case]
+        case dict():
+            return {name: varied(rng, part, fixed) for name, part in case.items()}
+        case _:
+            return case
+
+
+def _bytes(rng: random.Random, case: bytes) -> bytes:
+    changed_bytes = bytearray(case)
+    for _ in range(rng.randrange(4)):
+        at = rng.randrange(len(changed_bytes) + 1)
+        put = rng.choice(
+            (
+                b"",
+                b'"',
+                b"{",
+                b"[",
+                b"null",
+                b"\\",
+                b"\xff",
+                rng.randbytes(3),
+                bytes(changed_bytes[at : at + 9]),
+            )
+        )
+        changed_bytes[at : at + rng.randrange(8)] = put
+    return bytes(changed_bytes)
+
+
 text = mixed(st.text(max_size=200), lambda rng: _text(rng, 200))
 words = mixed(
     st.lists(st.one_of(st.sampled_from(CHUNKS), st.text(max_size=12)), max_size=24).map(" ".join), _words

@@ -212,6 +212,7 @@ TARGETS = [
         ),
         token,
         20,
+        vary=False,
     ),
     Target("tokens of an issuer", st.tuples(st.sampled_from((0, 1)), tokens), believed, 40),
     Target("keys of an issuer", lines(JWKS), jwks, 30),

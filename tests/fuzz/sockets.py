@@ -115,5 +115,6 @@ TARGETS = [
         ),
         socket,
         8,
+        vary=False,
     )
 ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from tests.fuzz import made
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +23,16 @@ class Target:
         cases: What it is given.
         read: Reads a case; whatever it raises is a failure.
         share: How many of a thousand cases are its own.
+        fixed: Texts in its cases that are ours, and not varied.
+        vary: Whether a case is worth varying: one that goes over a socket costs more than to make another.
     """
 
     name: str
     cases: st.SearchStrategy[Any]
     read: Callable[[Any], object]
     share: int = 40
+    fixed: frozenset[str] = frozenset()
+    vary: bool = True
 
 
 @dataclass
@@ -41,13 +48,21 @@ class Outcome:
     failure: str = ""
 
 
-def fuzz(target: Target, cases: int, *, seed: int | None = None) -> Outcome:
-    """Run cases of a target; one that fails is made small."""
+def fuzz(target: Target, cases: int, *, seed: int | None = None, variants: int = 0) -> Outcome:
+    """Run cases of a target; one that fails is made small.
+
+    Args:
+        target: What is fuzzed.
+        cases: How many, the varied ones included.
+        seed: The same makes the same cases; None always makes the same.
+        variants: So many of each case are run as well, with its texts changed here and there.
+    """
     outcome = Outcome()
     last: list[Any] = [None]
+    variants = variants if target.vary else 0
 
     @settings(
-        max_examples=cases,
+        max_examples=max(1, cases // (1 + variants)),
         deadline=None,
         database=None,
         derandomize=seed is None,
@@ -55,11 +70,13 @@ def fuzz(target: Target, cases: int, *, seed: int | None = None) -> Outcome:
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    @given(target.cases)
-    def run(case: Any) -> None:
-        outcome.cases += 1
-        last[0] = case
-        target.read(case)
+    @given(target.cases, made.seeds)
+    def run(case: Any, dice: int) -> None:
+        rng = random.Random(dice)
+        for number in range(1 + variants):
+            outcome.cases += 1
+            last[0] = made.varied(rng, case, target.fixed) if number else case
+            target.read(last[0])
 
     if seed is not None:
         run._hypothesis_internal_use_seed = seed  # type: ignore[attr-defined]

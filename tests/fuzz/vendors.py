@@ -176,6 +176,7 @@ TARGETS = [
         st.tuples(st.sampled_from(STAGES), lines(ASKED), sse, st.sampled_from((200, 206, 400, 429, 500))),
         metered,
         40,
+        fixed=frozenset(STAGES),
     ),
     Target("streams of a model", sse.map(b"".join), _read_chat, 40),
     Target(
@@ -191,11 +192,12 @@ TARGETS = [
     ),
     Target("results of tools", values, result, 40),
     Target("lines of the log", st.tuples(st.one_of(text, words), values), logged, 40),
-    Target("simulated vendors, HTTP", st.tuples(st.sampled_from(PATHS), lines(ASKED)), http, 10),
+    Target("simulated vendors, HTTP", st.tuples(st.sampled_from(PATHS), lines(ASKED)), http, 10, vary=False),
     Target(
         "simulated vendors, sockets",
         st.tuples(st.sampled_from(SOCKETS), st.lists(MESSAGES, max_size=5)),
         socket,
         6,
+        vary=False,
     ),
 ]

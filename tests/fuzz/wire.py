@@ -248,6 +248,7 @@ TARGETS = [
         ),
         arguments,
         30,
+        fixed=frozenset(TOOLS),
     ),
     Target(
         "captions", st.lists(st.tuples(st.integers(0, 3), words, st.booleans()), max_size=8), captions, 30

@@ -121,8 +121,8 @@ def spoken_value(case: tuple[Any, str]) -> None:
 
 
 TARGETS = [
-    Target("slots", st.tuples(st.sampled_from(TYPES), said, st.booleans()), slot, 80),
-    Target("form values", st.tuples(st.sampled_from(TYPES), values), form_value, 50),
+    Target("slots", st.tuples(st.sampled_from(TYPES), said, st.booleans()), slot, 80, fixed=frozenset(TYPES)),
+    Target("form values", st.tuples(st.sampled_from(TYPES), values), form_value, 50, fixed=frozenset(TYPES)),
     Target("facts and corrections", st.lists(st.tuples(words, words, words), max_size=5), learned, 30),
     Target("spoken values", said, read_all, 90),
     Target("questions", st.tuples(said, said, said), asked, 50),
@@ -137,5 +137,11 @@ TARGETS = [
         summarised,
         30,
     ),
-    Target("values read out", st.tuples(values, st.sampled_from(LANGUAGES)), spoken_value, 50),
+    Target(
+        "values read out",
+        st.tuples(values, st.sampled_from(LANGUAGES)),
+        spoken_value,
+        50,
+        fixed=frozenset(LANGUAGES),
+    ),
 ]
