@@ -17,7 +17,10 @@ FOUND: dict[str, tuple[Any, ...]] = {
     ),
     "facts and corrections": ([("", "", f"$25.50 {LONE}")],),
     "form values": (("number", float("nan")), ("number", "inf")),
-    "redaction": ("zero 4242 4242 4242 4242 and $25.50 2031-02-30",),
+    "redaction": (
+        "it is 4242424242424242",
+        "zero 4242 4242 4242 4242 and $25.50 2031-02-30",
+    ),
     "summaries of models": ((b'{"summary": "A", "facts": ' + DEEP + b"}", ""),),
     "answers of model servers": (
         ("llm", b"{}", [b'data: {"usage": {"prompt_tokens": 3, "prompt_tokens_details": 1}}\n\n'], 200),

@@ -15,7 +15,7 @@ from repartee.conversation import reading
 _CARD_WORDS = r"(?:credit|debit|bank|visa|master\s?card|amex|maestro|kredit|kreditkarte|tarjeta|card)"
 _CARD = re.compile(r"(?<![\w])\d(?:[ .-]{0,2}\d){11,18}(?!\w)")
 _NEAR_CARD = re.compile(rf"(?<!\[)\b{_CARD_WORDS}\b[^.?!]{{0,60}}$", re.IGNORECASE)
-_IBAN = re.compile(r"(?<!\w)[A-Z]{2}[ ]?\d{2}(?:[ -]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
+_IBAN = re.compile(r"(?<!\w)(?:[A-Z]{2} ?|[A-Za-z]{2})\d{2}(?:[ -]?[A-Za-z0-9]){11,30}(?!\w)")
 _CODE_WORDS = (
     r"cvv2?|cvc2?|security code|pin|pass ?code|password|verification code|one[- ]time (?:code|password)|prüfnummer"
     r"|geheimzahl|kennwort|passwort|contraseña|código de seguridad|clave"
