@@ -154,10 +154,10 @@ def fuzzing() -> str:
         for name, target in run["targets"].items()
     )
     return f"""
-{run["cases"]:,} cases of {len(run["targets"])} readers, {run["failures"]} failures; {run["found_and_fixed"]} cases that once broke {len(broke)} of them
-are kept and run first (seed {run["seed"]}).
+{run["cases"]:,} cases of {len(run["targets"])} readers, {run["failures"]} failures; {run["found_and_fixed"]} cases that once broke one of {len(broke)}
+readers, or lie beside one that did, are kept and run first (seed {run["seed"]}).
 
-| reader | cases | once broke it |
+| reader | cases | kept |
 |---|---|---|
 {rows}
 
