@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -38,13 +38,13 @@ Day = Annotated[date | None, Query()]
 Name = Annotated[str | None, Query(max_length=200)]
 
 
-def calls_router(store: Store, recordings: Path, door: Callable[[Request], None]) -> APIRouter:
+def calls_router(store: Store, recordings: Path, door: Callable[[Request], Awaitable[object]]) -> APIRouter:
     """Return the routes.
 
     Args:
         store: The database of calls.
         recordings: The folder of recordings.
-        door: Raises for those who may not see calls.
+        door: Raises for those who may not see calls; a dependency.
     """
     return _Calls(store, recordings).router(door)
 
@@ -57,7 +57,7 @@ class _Calls:
         self._stats: OrderedDict[CallQuery, tuple[float, dict[str, Any]]] = OrderedDict()
         """The newest charts by what they are of, and until when they are told again; all turns are read for them."""
 
-    def router(self, door: Callable[[Request], None]) -> APIRouter:
+    def router(self, door: Callable[[Request], Awaitable[object]]) -> APIRouter:
         router = APIRouter(prefix="/api", dependencies=[Depends(door)])
         router.add_api_route("/calls", self.list)
         router.add_api_route("/stats", self.stats)

@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from repartee.agent.keep import Keep
+from repartee.conversation.redacting import redacted
 from repartee.events import (
     CloseTurn,
     Command,
@@ -37,10 +39,12 @@ KEPT_MARKS = (
     "answer.",
     "budget",
     "caller.",
+    "consent.",
     "goal",
     "line",
     "mcp.",
     "memory.",
+    "messages.refused",
     "network.",
     "price.",
     "provider.",
@@ -77,6 +81,7 @@ class CallRecord:
         writer: Takes the rows.
         call: The call, as it begins.
         now: The wall clock, with a time zone.
+        words: What is kept of what was said.
         first_turn_id: The turn of what this agent says first; more than 0 where another had the call before.
     """
 
@@ -85,8 +90,10 @@ class CallRecord:
         writer: CallWriter,
         call: CallRow,
         now: Callable[[], datetime],
+        words: Callable[[str], str] = str,
         first_turn_id: int = GREETING_TURN,
     ) -> None:
+        self._words = words
         self._writer = writer
         self._first = first_turn_id
         self._call = call
@@ -289,7 +296,15 @@ class CallRecord:
         if self._forgotten:
             turn = replace(turn, user_text="", heard_text="", unheard_text="")
         self._turns[turn.turn_id] = turn
-        self._writer.turn(turn)
+        # The whole of a turn so far, not its pieces: a number may have been said in two of them.
+        self._writer.turn(
+            replace(
+                turn,
+                user_text=self._words(turn.user_text),
+                heard_text=self._words(turn.heard_text),
+                unheard_text=self._words(turn.unheard_text),
+            )
+        )
 
     # --- the end ----------------------------------------------------------------------------------------------
 
@@ -306,6 +321,12 @@ class CallRecord:
         if not self._ended:
             self._ended = True
             self._writer.end(self._call.call_id, reason, self._now(), call_s=call_s, speech_s=speech_s)
+
+
+def words_kept(keep: Keep) -> Callable[[str], str]:
+    """Return what makes of a text what may be kept of it."""
+    makers: dict[str, Callable[[str], str]] = {"on": str, "redacted": redacted, "off": lambda _: ""}
+    return makers[keep.transcripts]
 
 
 def _rounded(at_ms: float | None) -> float | None:

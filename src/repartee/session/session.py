@@ -226,6 +226,10 @@ class _Session:
             f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
         )
         self._network.connect(self._bridge.submit, wire)
+        if agent.opening != agent.greeting:
+            # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
+            self._timeline.mark("consent.line", words=agent.version)
+        self._agenda.toolbox.caller_id = lambda: self._callers.caller_id
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
         self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
         self._agenda.toolbox.holds = self._fence.holds
@@ -400,6 +404,7 @@ class _Session:
             identified=self._identified,
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
+            mark=self._timeline.mark,
         )
 
     async def _hear(self, pcm: bytes, identity: str) -> None:
@@ -412,7 +417,7 @@ class _Session:
     def _script(self) -> Script:
         agent = self._agent
         if self._resume is None:
-            return Script(agent.greeting, lines_for(agent.language))
+            return Script(agent.opening, lines_for(agent.language))
         sorry, rest = opening(self._resume, agent.language)
         return Script(sorry, lines_for(agent.language), rest=rest)
 
