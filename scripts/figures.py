@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from repartee.simulator.report import Point, frontier_plot, shown_value, svg
+from repartee.simulator.report import Point, frontier_plot, scaler_plot, shown_value, svg
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 FRONTIER = ROOT / "docs" / "images" / "frontier.svg"
+SCALER = ROOT / "docs" / "images" / "scaler.svg"
 START, END = "<!-- figures -->\n", "<!-- /figures -->\n"
 NAMES = {
     "repartee": "**repartee**",
@@ -32,6 +33,7 @@ def main() -> int:
     for path, figures in (
         (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "README.md", readme()),
+        (ROOT / "docs" / "kubernetes.md", kubernetes()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
     ):
         text = path.read_text(encoding="utf-8")
@@ -43,6 +45,7 @@ def main() -> int:
             path.write_text(wanted, encoding="utf-8")
     if "--check" in sys.argv[1:]:
         return int(changed)
+    SCALER.write_text(svg(scaler_plot(load("scaler")["runs"])), encoding="utf-8")
     FRONTIER.write_text(svg(frontier_plot(frontier())), encoding="utf-8")
     return 0
 
@@ -83,6 +86,21 @@ first audio; median / 95th percentile:
 `make bench-peers`, {peers["machine"]}. [How it is measured](docs/measuring.md), [what it does and how to tune
 it](docs/tuning-turn-taking.md); every turn is in [benchmarks/results](benchmarks/results).
 """
+
+
+def kubernetes() -> str:
+    """Return what the autoscaling does with calls."""
+    lines = ""
+    for run in load("scaler")["runs"]:
+        scaling = run["scaling"]
+        lines += (
+            f"| {run['trace']} | {scaling['target_calls']} | {scaling['drain_s']} | {run['arrived']} | {max(run['calls'])} "
+            f"| {run['refused']} | {run['cut']} | {run['most_pods']} | {run['pod_hours']:.1f} |\n"
+        )
+    return (
+        "\n| | target calls | drain, s | calls | at once | found no place | cut by a drain | most pods | pod hours |\n"
+        f"|---|---|---|---|---|---|---|---|---|\n{lines}\n`python scripts/measure.py scaler`\n"
+    )
 
 
 def table(peers: Figures, stops: Figures) -> str:

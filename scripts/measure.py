@@ -5,6 +5,7 @@
 `onsets`: how soon the end of a command is told, and how many false pauses that costs, by the silence waited for.
 `memory`: what is remembered of an hour's scripted call, by who writes the notes, and what it adds to a reply.
 `cache`: how often the answer cache hits, how often wrongly, on labelled pairs of questions, and how long it takes.
+`scaler`: what the chart's autoscaling does with a day, a rush and a mass hang-up of calls.
 `savings`: thirty turns with and without the cache and the routing, against simulated vendors: cost and time.
 """
 
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+
+from repartee.simulator.scaler import Scaling, simulate, traces
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -39,7 +43,7 @@ PAUSE_S = 0.6
 
 def main() -> int:
     """Run what is asked for, or all."""
-    wanted = sys.argv[1:] or ["pieces", "core", "onsets", "memory", "cache", "savings"]
+    wanted = sys.argv[1:] or ["pieces", "core", "onsets", "memory", "cache", "savings", "scaler"]
     measures = {
         "pieces": pieces,
         "core": core,
@@ -47,13 +51,24 @@ def main() -> int:
         "memory": memory,
         "cache": cache,
         "savings": savings,
+        "scaler": scaler,
     }
     for name in wanted:
         result = measures[name]()
         result["command"] = f"python scripts/measure.py {name}"
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
+        sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k not in {'turns', 'runs'}} }\n")
     return 0
+
+
+def scaler() -> dict[str, Any]:
+    """Run the scaler's formula against arrivals."""
+    runs = []
+    for trace in traces():
+        for scaling in (Scaling(), Scaling(target_calls=4), Scaling(drain_s=1800)):
+            outcome = asdict(simulate(trace, scaling))
+            runs.append({"trace": trace.name, "scaling": asdict(scaling)} | outcome)
+    return {"runs": runs}
 
 
 def pieces() -> dict[str, Any]:

@@ -70,7 +70,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                 texts = fixed_texts(agent)
                 await stack.enter_async_context(preparing_voice(settings, agent, ladder, texts, bill))
             if http and not stop.is_set():
-                site = _site(access, agent, ladder)
+                site = _site(access, settings.livekit_public_url, agent, ladder)
                 admission = Admission(
                     day_limits(agent.budget, settings.budget_day_usd), today_reader(kept.store, agent.name)
                 )
@@ -180,9 +180,9 @@ def _check_state_dir(settings: Settings) -> None:
         )
 
 
-def _site(access: LiveKitAccess, agent: Agent, ladder: Ladder) -> Site:
+def _site(access: LiveKitAccess, public_url: str | None, agent: Agent, ladder: Ladder) -> Site:
     labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
-    return Site(access.url, access.url, access.key, access.secret, agent.name, labels)
+    return Site(access.url, public_url or access.url, access.key, access.secret, agent.name, labels)
 
 
 def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:
