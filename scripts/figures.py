@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from repartee.simulator.chaos.report import tables
-from repartee.simulator.report import Point, frontier_plot, shown_value, svg
+from repartee.simulator.report import Point, frontier_plot, scaler_plot, shown_value, svg
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 FRONTIER = ROOT / "docs" / "images" / "frontier.svg"
+SCALER = ROOT / "docs" / "images" / "scaler.svg"
 START, END = "<!-- figures -->\n", "<!-- /figures -->\n"
 NAMES = {
     "repartee": "**repartee**",
@@ -40,6 +41,7 @@ def main() -> int:
         (ROOT / "docs" / "call-page.md", call_page()),
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "operating.md", operating()),
+        (ROOT / "docs" / "kubernetes.md", kubernetes()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
         *(
             [(ROOT / "docs" / "reliability.md", tables(load("chaos")))]
@@ -57,6 +59,7 @@ def main() -> int:
             path.write_text(wanted, encoding="utf-8")
     if "--check" in sys.argv[1:]:
         return int(changed)
+    SCALER.write_text(svg(scaler_plot(load("scaler")["runs"])), encoding="utf-8")
     FRONTIER.write_text(svg(frontier_plot(frontier())), encoding="utf-8")
     return 0
 
@@ -180,6 +183,20 @@ def operating() -> str:
     return (
         f"The marks and spans of a turn take {took['on']:.0f} µs of the call's event loop, {took['off']:.0f} µs without a trace\n"
         "(`python scripts/measure.py tracing`).\n"
+
+
+def kubernetes() -> str:
+    """Return what the autoscaling does with calls."""
+    lines = ""
+    for run in load("scaler")["runs"]:
+        scaling = run["scaling"]
+        lines += (
+            f"| {run['trace']} | {scaling['target_calls']} | {scaling['drain_s']} | {run['arrived']} | {max(run['calls'])} "
+            f"| {run['refused']} | {run['cut']} | {run['most_pods']} | {run['pod_hours']:.1f} |\n"
+        )
+    return (
+        "\n| | target calls | drain, s | calls | at once | found no place | cut by a drain | most pods | pod hours |\n"
+        f"|---|---|---|---|---|---|---|---|---|\n{lines}\n`python scripts/measure.py scaler`\n"
     )
 
 

@@ -8,6 +8,7 @@
 `tracing`: what a turn's spans cost the call's event loop.
 `loss`: speech over a network that loses packets, by how it is sent; needs root, and is run only when asked for.
 `calls`: how long the list of calls, a search, the charts and one call take with 10,000 calls, over HTTP.
+`scaler`: what the chart's autoscaling does with a day, a rush and a mass hang-up of calls.
 `savings`: thirty turns with and without the cache and the routing, against simulated vendors: cost and time.
 """
 
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from repartee.simulator.scaler import Scaling, simulate, traces
 from repartee.telemetry.timeline import Timeline
 from repartee.telemetry.tracing import CallTrace
 
@@ -48,7 +51,17 @@ PAUSE_S = 0.6
 
 def main() -> int:
     """Run what is asked for, or all."""
-    wanted = sys.argv[1:] or ["pieces", "core", "onsets", "memory", "cache", "savings", "tracing", "calls"]
+    wanted = sys.argv[1:] or [
+        "pieces",
+        "core",
+        "onsets",
+        "memory",
+        "cache",
+        "savings",
+        "tracing",
+        "calls",
+        "scaler",
+    ]
     measures = {
         "pieces": pieces,
         "core": core,
@@ -59,12 +72,13 @@ def main() -> int:
         "tracing": tracing,
         "loss": loss,
         "calls": calls,
+        "scaler": scaler,
     }
     for name in wanted:
         result = measures[name]()
         result["command"] = f"python scripts/measure.py {name}"
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
+        sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k not in {'turns', 'runs'}} }\n")
     return 0
 
 
@@ -104,6 +118,16 @@ def loss() -> dict[str, Any]:
         return measure(SPEECH, Path(kept))
     with tempfile.TemporaryDirectory() as folder:
         return measure(SPEECH, Path(folder))
+
+
+def scaler() -> dict[str, Any]:
+    """Run the scaler's formula against arrivals."""
+    runs = []
+    for trace in traces():
+        for scaling in (Scaling(), Scaling(target_calls=4), Scaling(drain_s=1800)):
+            outcome = asdict(simulate(trace, scaling))
+            runs.append({"trace": trace.name, "scaling": asdict(scaling)} | outcome)
+    return {"runs": runs}
 
 
 def pieces() -> dict[str, Any]:

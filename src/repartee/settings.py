@@ -32,6 +32,8 @@ class Settings(BaseSettings):
 
     # LiveKit. Unset URL: `repartee up` starts its own server on loopback with a random key.
     livekit_url: str | None = None
+    #: What callers connect to, where that is another address than this process uses.
+    livekit_public_url: str | None = None
     livekit_api_key: str | None = None
     livekit_api_secret: SecretStr | None = None
 

@@ -75,7 +75,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                 texts = prepared_texts(agent, ladder)
                 await stack.enter_async_context(preparing_voice(settings, agent, ladder, texts, bill))
             if http and not stop.is_set():
-                site = _site(access, agent, ladder)
+                site = _site(access, settings.livekit_public_url, agent, ladder)
                 admission = Admission(
                     day_limits(agent.budget, settings.budget_day_usd),
                     today_reader(kept.store, agent.name),
@@ -193,11 +193,10 @@ def _check_state_dir(settings: Settings) -> None:
         )
 
 
-def _site(access: LiveKitAccess, agent: Agent, ladder: Ladder) -> Site:
+def _site(access: LiveKitAccess, public_url: str | None, agent: Agent, ladder: Ladder) -> Site:
     labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
-    return Site(
-        access.url, access.url, access.key, access.secret, agent.name, labels, agent.limits.reconnect_s
-    )
+    url, reconnect_s = public_url or access.url, agent.limits.reconnect_s
+    return Site(access.url, url, access.key, access.secret, agent.name, labels, reconnect_s)
 
 
 def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:
