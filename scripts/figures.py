@@ -183,6 +183,7 @@ def operating() -> str:
     return (
         f"The marks and spans of a turn take {took['on']:.0f} µs of the call's event loop, {took['off']:.0f} µs without a trace\n"
         "(`python scripts/measure.py tracing`).\n"
+    )
 
 
 def kubernetes() -> str:
