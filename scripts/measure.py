@@ -112,12 +112,14 @@ def tracing() -> dict[str, Any]:
 
 def loss() -> dict[str, Any]:
     """Hold calls over a network that loses packets."""
-    from loss import measure  # noqa: PLC0415
+    from loss import LOSSES, measure  # noqa: PLC0415
 
+    shares = os.environ.get("REPARTEE_LOSSES", " ".join(map(str, LOSSES)))
+    losses = tuple(float(share) for share in shares.split())
     if kept := os.environ.get("REPARTEE_LOSS_FOLDER"):
-        return measure(SPEECH, Path(kept))
+        return measure(SPEECH, Path(kept), losses)
     with tempfile.TemporaryDirectory() as folder:
-        return measure(SPEECH, Path(folder))
+        return measure(SPEECH, Path(folder), losses)
 
 
 def scaler() -> dict[str, Any]:
