@@ -37,10 +37,12 @@ def main() -> int:
         (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "docs" / "costs.md", costs()),
         (ROOT / "docs" / "network.md", network()),
+        (ROOT / "docs" / "call-page.md", call_page()),
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
         (ROOT / "docs" / "reliability.md", tables(load("chaos"))),
+        (ROOT / "docs" / "security.md", fuzzing()),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -236,6 +238,25 @@ Where the time goes (fixed vendors):
 {steps}"""
 
 
+def fuzzing() -> str:
+    """Return what came of the made up cases."""
+    run = load("fuzz")
+    broke = {name: target for name, target in run["targets"].items() if target["found_and_fixed"]}
+    rows = "\n".join(
+        f"| {name} | {target['cases']:,} | {target['found_and_fixed'] or ''} |"
+        for name, target in run["targets"].items()
+    )
+    return f"""
+{run["cases"]:,} cases of {len(run["targets"])} readers, {run["failures"]} failures; {run["found_and_fixed"]} cases that once broke one of {len(broke)}
+readers, or lie beside one that did, are kept and run first (seed {run["seed"]}).
+
+| reader | cases | kept |
+|---|---|---|
+{rows}
+
+"""
+
+
 def caching() -> str:
     """Return the figures of the page on the answer cache."""
     cache, savings = load("cache"), load("savings")
@@ -309,6 +330,22 @@ def network() -> str:
     return f"""
 {tables}{loss["sentences"]} sentences, {loss["words"]} words for each figure. kbit/s is what the receiver gets with packet headers, pauses included.
 """
+
+
+def call_page() -> str:
+    """Return the figures of the page on the call page."""
+    calls = load("calls")
+    lines = "".join(
+        f"| {name} | {took['p50_ms']} / {took['slowest_ms']} | {calls['postgresql'][name]['p50_ms']} "
+        f"/ {calls['postgresql'][name]['slowest_ms']} |\n"
+        for name, took in calls["sqlite"].items()
+    )
+    return f"""
+With {calls["calls"]:,} calls of a month on {calls["cpus"]} CPUs (`{calls["command"]}`), over HTTP, median / slowest of ten, ms:
+
+| | SQLite | PostgreSQL |
+|---|---|---|
+{lines}"""
 
 
 if __name__ == "__main__":
