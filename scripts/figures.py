@@ -56,7 +56,8 @@ def main() -> int:
     if "--check" in sys.argv[1:]:
         return int(changed)
     SCALER.write_text(svg(scaler_plot(load("scaler")["runs"])), encoding="utf-8")
-    FRONTIER.write_text(svg(frontier_plot(frontier())), encoding="utf-8")
+    if (RESULTS / "sweep.json").is_file():
+        FRONTIER.write_text(svg(frontier_plot(frontier())), encoding="utf-8")
     return 0
 
 
