@@ -16,7 +16,8 @@ run: setup ## Start the agent and its page
 test: ## Set up everything, then run all checks and tests
 	@$(PYTHON) scripts/setup.py --tests
 	@$(MAKE) --no-print-directory lint
-	@.venv/bin/pytest
+	@.venv/bin/pytest --numprocesses auto --ignore tests/system
+	@.venv/bin/pytest tests/system
 
 lint: ## Format, lint, types and layers, of Python and of the page
 	@.venv/bin/ruff format --check src tests agents scripts
