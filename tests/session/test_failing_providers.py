@@ -66,7 +66,7 @@ def caller(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     rooms: list[Room] = []
     monkeypatch.setattr(Room, "made", rooms, raising=False)
     monkeypatch.setattr(session, "RoomTransport", Room)
-    monkeypatch.setattr(session, "RoomSink", lambda _: rooms[-1].sink)
+    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
     bakery = Bakery(simulator, tmp_path, rooms)
     bakery.settings = bakery.settings.model_copy(
         update={

@@ -20,7 +20,7 @@ def fixed_texts(agent: Agent) -> tuple[str, ...]:
     asides = [long_line(agent.language), *(tool.options.says for tool in agent.tools)]
     clauses = [clause for answer in answers for clause in clauses_of(answer)]
     lines = (*lines_for(agent.language).values(), *back_lines(agent.language))
-    texts = (agent.greeting, *lines, *asides, *clauses)
+    texts = (agent.opening, *lines, *asides, *clauses)
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
