@@ -28,6 +28,16 @@ def test_loops_that_are_late_cost_seats_at_once_and_calm_ones_bring_them_back_sl
     assert capacity.judge(12, CUT_EVERY_S + GROW_EVERY_S) == 13
 
 
+def test_calls_that_go_on_are_waited_for_before_the_next_cut() -> None:
+    capacity = Capacity(12)
+    for at_s in range(0, 60, 6):
+        late(capacity, 50.0)
+        capacity.judge(12, float(at_s))
+    assert capacity.seats == 9
+    late(capacity, 50.0)
+    assert capacity.judge(9, 60.0) == 7
+
+
 def test_a_cut_reckons_from_the_calls_there_are() -> None:
     capacity = Capacity(100)
     late(capacity, 50.0)

@@ -45,7 +45,9 @@ class Capacity:
     def judge(self, calls: int, now_s: float) -> int:
         """Return how many calls there may be, with so many in progress."""
         since_s = now_s - self._changed_s
-        if len(self._late) >= FEW and self.late_ms > LATE_MS and since_s >= CUT_EVERY_S:
+        # Calls that go on are not cut: before they have become as few as there are seats, fewer seats help nobody.
+        settled = calls <= self.seats and since_s >= CUT_EVERY_S
+        if len(self._late) >= FEW and self.late_ms > LATE_MS and settled:
             self.seats = max(1, int(min(self.seats, max(calls, 1)) * CUT))
             self._changed_s = now_s
             self._late.clear()
