@@ -10,20 +10,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-DeadlineName = Literal["endpoint", "speculate", "transcript", "take_floor", "reply", "call"]
+DeadlineName = Literal["endpoint", "speculate", "transcript", "take_floor", "waiting", "reply", "call"]
 """`endpoint`: the user's silence is long enough. `speculate`: it soon will be. `transcript`: speech-to-text took too
 long. `take_floor`: voice over the agent went on long enough to ask for its words, or for too long without them.
-`reply`: no audio in time. `call`: the call is too long."""
+`waiting`: the user has waited for the answer so long that something is to be said. `reply`: no audio in time.
+`call`: the call is too long."""
 
 Asked = Literal["nothing", "answer", "digits"]
 """What the agent asked for last: numbers and spelled words come in groups, and a bare "yes" is a whole answer only to
 a question."""
 
-Line = Literal["trouble", "not_heard", "goodbye", "budget"]
+Line = Literal["trouble", "trouble_again", "hang_up", "not_heard", "goodbye", "budget"]
 """Fixed sentences spoken without asking the model; their words depend on the agent's language."""
 
+Aside = Literal["filler", "apology"]
+"""What is said while an answer takes long; it is no part of it."""
+
 EndReason = Literal[
-    "caller_left", "no_caller", "stopped", "room_closed", "max_duration", "hung_up", "budget", "error"
+    "caller_left",
+    "no_caller",
+    "stopped",
+    "room_closed",
+    "max_duration",
+    "hung_up",
+    "budget",
+    "trouble",
+    "error",
 ]
 
 # --- events: facts, named in the past tense -----------------------------------------------------------------
@@ -93,8 +105,33 @@ class TextTyped:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyWorded:
+    """The first words of a reply are there; its audio is to be expected."""
+
+    at_ms: float
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool runs for a reply; it is done, or given up, at `until_ms`."""
+
+    at_ms: float
+    reply_id: int
+    until_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class AsideSaid:
+    """A tool's own line is said in a reply that takes long."""
+
+    at_ms: float
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyAudible:
-    """The first audio of a reply left for the caller."""
+    """The first audio of a reply left for the caller; what was said while it took long is none of it."""
 
     at_ms: float
     reply_id: int
@@ -133,6 +170,13 @@ class BudgetSpent:
 
 
 @dataclass(frozen=True, slots=True)
+class HelpLost:
+    """What the call cannot do without is gone and does not come back: it is to end, politely."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """The call is over, whatever the reason."""
 
@@ -148,11 +192,15 @@ Event: TypeAlias = (
     | TranscriptReceived
     | WordsGuessed
     | TextTyped
+    | ReplyWorded
+    | ToolStarted
+    | AsideSaid
     | ReplyAudible
     | ReplyFinished
     | ReplyFailed
     | DeadlinePassed
     | BudgetSpent
+    | HelpLost
     | CallEnded
 )
 
@@ -211,6 +259,15 @@ class SpeakLine:
 
     reply_id: int
     line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakAside:
+    """Say something while the answer to `text` takes long, in its reply and unless its audio is there."""
+
+    reply_id: int
+    aside: Aside
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +336,7 @@ Command: TypeAlias = (
     | TranscribeNow
     | SpeakGreeting
     | SpeakLine
+    | SpeakAside
     | ReleaseReply
     | CancelReply
     | LowerVoice

@@ -18,6 +18,7 @@ from repartee.events import (
     ReleaseReply,
     ReplyFinished,
     RestoreVoice,
+    SpeakAside,
     SpeakGreeting,
     SpeakLine,
     StartReply,
@@ -38,6 +39,7 @@ class Invariants:
     armed: dict[str, float] = field(default_factory=dict)
     finished: bool = False
     voiced: set[int] = field(default_factory=set)
+    asides: dict[int, int] = field(default_factory=dict)
 
     def step(
         self, before: Conversation, event: Event, after: Conversation, commands: tuple[Command, ...]
@@ -74,6 +76,14 @@ class Invariants:
                 assert self.held, "a reply that may be heard needs no leave to be voiced"
                 assert reply_id not in self.voiced
                 self.voiced.add(reply_id)
+            case SpeakAside(reply_id, aside):
+                assert reply_id == self.live
+                assert not self.held, "something was said in a reply that may not be heard"
+                assert not self.lowered, "something was said over the user"
+                assert self.open_turn is None, "something was said into the user's turn"
+                told = self.asides[reply_id] = self.asides.get(reply_id, 0) + 1
+                assert told <= 2, "too much was said meanwhile"
+                assert told == 1 or aside == "apology", "the same kind of filler twice"
             case LowerVoice(reply_id):
                 assert reply_id == self.live
                 assert not self.held
@@ -122,6 +132,8 @@ class Invariants:
                 assert self.live == reply_id
                 assert not self.held
                 assert "reply" in self.armed
+                if state.turn is not None and not state.is_line and state.asides < 2:
+                    assert "waiting" in self.armed, "a wait in silence that nobody ends"
             case Yielding(reply_id, turn):
                 assert self.live == reply_id
                 assert self.lowered

@@ -16,6 +16,7 @@ import pytest
 from repartee.conversation import Conversation, Policies, advance
 from repartee.events import (
     ArmDeadline,
+    AsideSaid,
     CallEnded,
     CallerJoined,
     CancelReply,
@@ -28,6 +29,7 @@ from repartee.events import (
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
+    ReplyWorded,
     RestoreVoice,
     SpeakGreeting,
     SpeakLine,
@@ -35,6 +37,7 @@ from repartee.events import (
     SpeechStopped,
     StartReply,
     TextTyped,
+    ToolStarted,
     TranscriptReceived,
     TurnScored,
     VoiceReply,
@@ -63,6 +66,8 @@ class VirtualCall:
     """A caller, vendors of fixed latency, and a clock that jumps from event to event."""
 
     policies: Policies = field(default_factory=Policies)
+    llm_ms: list[float] = field(default_factory=list)
+    """How long the model takes for its first words, reply by reply; after these, as usual."""
 
     def __post_init__(self) -> None:
         self.conversation = Conversation()
@@ -115,6 +120,8 @@ class VirtualCall:
         match event:
             case DeadlinePassed(_, name):
                 return self._armed.get(name) != at_ms
+            case ReplyWorded(_, reply_id):
+                return reply_id not in self._replies
             case ReplyAudible(_, reply_id) | ReplyFinished(_, reply_id):
                 return self._pending.get(reply_id) != at_ms
             case _:
@@ -128,7 +135,9 @@ class VirtualCall:
             case DisarmDeadline(name):
                 self._armed.pop(name, None)
             case StartReply(reply_id, held=held):
-                self._replies[reply_id] = Reply(now + LLM_MS, None if held else now, None if held else now)
+                text_at = now + (self.llm_ms.pop(0) if self.llm_ms else LLM_MS)
+                self._replies[reply_id] = Reply(text_at, None if held else now, None if held else now)
+                self.at(text_at, ReplyWorded(text_at, reply_id))
                 self._plan(reply_id)
             case SpeakGreeting(reply_id) | SpeakLine(reply_id):
                 self._replies[reply_id] = Reply(now, now, now)
@@ -147,7 +156,7 @@ class VirtualCall:
                 reply.left_ms -= now - reply.audible_at if reply.audible_at is not None else 0
                 self._pending.pop(reply_id, None)
             case RestoreVoice(reply_id):
-                self._sound(reply_id, now)
+                self._sound(reply_id, max(now, self._replies[reply_id].text_at + TTS_MS))
             case _:
                 pass
 
@@ -273,7 +282,55 @@ def held_reply_fails(call: VirtualCall) -> None:
     call.at(1500, ReplyFailed(1500, 1))
 
 
+def slow_answer(call: VirtualCall) -> None:
+    """The model takes 1.5 s for its first words: a filler; the answer follows it, and nothing else is said."""
+    call.llm_ms = [1500]
+    call.says(0, 1000, "when are you open", scores=SURE)
+
+
+def slow_voice(call: VirtualCall) -> None:
+    """The words are there a moment before the filler is due: the answer is expected, and nothing is said into it."""
+    call.llm_ms = [550]
+    call.says(0, 1000, "when are you open", scores=SURE)
+
+
+def no_answer_at_all(call: VirtualCall) -> None:
+    """A filler, an apology, the question to say it again; three times, and the call is ended with a word."""
+    call.llm_ms = [60_000] * 3
+    call.at(0, CallerJoined(0))
+    for at_ms in (4000, 18_000, 32_000):
+        call.says(at_ms, at_ms + 1000, "when are you open", scores=SURE)
+
+
+def okay_to_a_filler(call: VirtualCall) -> None:
+    """An acknowledgement of the filler stops it, and does not begin the answer anew."""
+    call.llm_ms = [3000]
+    call.says(0, 1000, "what about my order", scores=SURE)
+    call.says(2100, 2400, "okay", scores={80: 0.4})
+
+
+def more_after_a_filler(call: VirtualCall) -> None:
+    """More words take the floor; what was asked before is remembered, and both are answered."""
+    call.llm_ms = [5000]
+    call.says(0, 1000, "I need a table for four", scores=SURE)
+    call.says(2100, 3100, "at seven tomorrow please", scores=SURE)
+
+
+def slow_tool(call: VirtualCall) -> None:
+    """A tool says its own line; the answer has time for as long as the tool may take."""
+    call.llm_ms = [14_000]
+    call.says(0, 1000, "is friday free", scores=SURE)
+    call.at(1900, ToolStarted(1900, 1, 13_000))
+    call.at(1950, AsideSaid(1950, 1))
+
+
 CALLS: tuple[Callable[[VirtualCall], None], ...] = (
+    slow_answer,
+    slow_voice,
+    no_answer_at_all,
+    okay_to_a_filler,
+    more_after_a_filler,
+    slow_tool,
     question,
     pause_in_the_middle,
     sounds_unfinished_at_first,
@@ -295,7 +352,7 @@ CALLS: tuple[Callable[[VirtualCall], None], ...] = (
 def test_a_call_goes_as_it_is_written_down(scene: Callable[[VirtualCall], None]) -> None:
     call = VirtualCall()
     scene(call)
-    text = call.run(until_ms=15_000)
+    text = call.run(until_ms=60_000)
     file = FOLDER / f"{scene.__name__}.txt"
     if os.environ.get("REPARTEE_SNAPSHOTS"):
         file.write_text(text, encoding="utf-8")

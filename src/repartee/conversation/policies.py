@@ -224,8 +224,41 @@ class Patience:
     transcript_ms: float = 4000.0
     reply_ms: float = 8000.0
     call_ms: float = 3_600_000.0
+    after_tool_ms: float = 4000.0
+    """An answer has this long after its last tool."""
     not_heard_min_ms: float = 500.0
     """Voice at least this long that gave no words is answered with "sorry?"; shorter is a noise."""
+    troubles_max: int = 3
+    """The answer in a row that cannot be made and with which the call is ended; before it, the user is asked to say
+    it again, and then that, or to hang up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is said while an answer takes long, and when."""
+
+    fillers: bool = True
+    filler_ms: float = 1000.0
+    """Of silence, after which something is said that fits what was asked."""
+    least_ms: float = 400.0
+    """But not sooner than this after the turn was over: the answer may have been begun in its last pause."""
+    coming_ms: float = 800.0
+    """An answer whose words are there is expected to be heard within this; nothing is said into it."""
+    apology_ms: float = 4000.0
+    """Of silence, after which it is said that this takes longer than it should."""
+    asides_max: int = 2
+    """So much is said in one turn, a tool's own lines included."""
+
+    def first_ms(self, silent_since_ms: float, over_at_ms: float, *, worded: bool) -> float:
+        """Return when the first thing is to be said.
+
+        Args:
+            silent_since_ms: When the user's last sound ended.
+            over_at_ms: When the turn was over.
+            worded: The answer's words are there.
+        """
+        least_ms = self.coming_ms if worded else self.least_ms
+        return max(silent_since_ms + self.filler_ms, over_at_ms + least_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +269,4 @@ class Policies:
     interruption: Interruption = field(default_factory=Interruption)
     speculation: Speculation = field(default_factory=Speculation)
     patience: Patience = field(default_factory=Patience)
+    waiting: Waiting = field(default_factory=Waiting)
