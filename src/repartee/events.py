@@ -26,6 +26,9 @@ Line = Literal["trouble", "trouble_again", "hang_up", "not_heard", "goodbye", "b
 Aside = Literal["filler", "apology"]
 """What is said while an answer takes long; it is no part of it."""
 
+FillerKind = Literal["question", "request", "booking", "other"]
+"""What a filler comes before the answer to."""
+
 EndReason = Literal[
     "caller_left",
     "no_caller",

@@ -30,10 +30,12 @@ from pipecat.workers.runner import WorkerRunner
 
 from repartee.conversation import Policies, State
 from repartee.conversation.history import History
-from repartee.events import Event
+from repartee.events import Event, ReplyWorded
 from repartee.session.agenda import Agenda
+from repartee.session.asides import Asides
 from repartee.session.bridge import Bridge
 from repartee.session.clauses import Clauses
+from repartee.session.fillers import Fillers, words_for
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
 from repartee.session.parts import Parts, Script
@@ -200,6 +202,8 @@ class Call:
         greeting: str = "Hello, how can I help?",
     ) -> None:
         self.now_ms = 0.0
+        self.kept: set[str] = set()
+        self.only_kept = False
         self.model = model if isinstance(model, ScriptedModel) else ScriptedModel(list(script))
         self.voice = ScriptedVoice()
         self.sink, self.captions, self.history = Loudspeaker(), Captions(), History()
@@ -214,15 +218,32 @@ class Call:
         self.agenda = agenda(self) if agenda is not None else None
         take = self.agenda.memory(self.history).take if self.agenda else self.history.remember_tools
         acts = self.agenda.toolbox.acts if self.agenda else ()
-        tracker = ReplyTracker(take, lambda _: None, acts, self.history.fit)
+        tracker = ReplyTracker(
+            take,
+            lambda reply_id: self.bridge.submit(ReplyWorded(self.clock(), reply_id)),
+            acts,
+            self.history.fit,
+        )
         self.gate = ReplyGate(
             self.sink,
             self.bridge.submit,
             self.clock,
             lambda reply_id, text, final: self.captions.agent_text(reply_id, text, final=final),
         )
+        asides = Asides(self.gate, tracker, None, self.clock)
         if self.agenda is not None:
             self.agenda.connect(model or self.model, tracker, self.gate, None)
+            self.agenda.toolbox.submit = self.bridge.submit
+            asides = self.agenda.asides or asides
+        self.marks: list[tuple[str, dict[str, object]]] = []
+        self.fillers = Fillers(
+            words_for("en"),
+            asides,
+            tool_line=self.agenda.toolbox.line if self.agenda else lambda _: None,
+            kept=lambda text: text in self.kept,
+            only_kept=lambda: self.only_kept,
+            mark=lambda name, **values: self.marks.append((name, values)),
+        )
         self.remembering: Remembering | None = None
         self.clauses = clauses = Clauses(None)
         self.connect()
@@ -247,6 +268,7 @@ class Call:
             self.history,
             self.clauses,
             self.remembering,
+            fillers=self.fillers,
         )
         self.bridge.connect(parts, self.agenda)
 

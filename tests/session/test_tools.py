@@ -54,7 +54,7 @@ async def turn(call: Call, text: str, segment: int, *, play: bool = True) -> Non
     before = len(call.voice.spoken)
     said(call, text, segment=segment)
     await call.until(lambda: isinstance(call.state, Speaking) or len(call.voice.spoken) > before)
-    await call.until(lambda: isinstance(call.state, Speaking))
+    await call.play_until(lambda: isinstance(call.state, Speaking))
     if play:
         await call.play_until(lambda: isinstance(call.state, Idle))
 
@@ -249,7 +249,8 @@ async def test_a_word_is_said_while_it_takes_long_and_is_nowhere_in_the_context(
         said(call, "Please look it up")
         await call.until(lambda: call.voice.spoken)
         assert call.voice.spoken == ["One moment, I look that up."]
-        await call.play_until(lambda: isinstance(call.state, Speaking) and call.gate.quiet(1))
+        await call.play_until(lambda: call.captions.agent and call.gate.quiet(1))
+        assert isinstance(call.state, Thinking), "what is said meanwhile is no answer"
         assert call.captions.agent[-1][0].startswith("One moment, I look"), "the caller sees what is said"
         of(call).let_go.set()
         await call.until(lambda: len(model.asked) == 2)

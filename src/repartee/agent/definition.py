@@ -15,6 +15,7 @@ from repartee.agent.mcp import McpServers
 from repartee.agent.memory import MemorySection
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
+from repartee.agent.waiting import Waiting
 
 __all__ = [
     "AgentFile",
@@ -145,6 +146,7 @@ class AgentFile(_Strict):
     cache: Cache = Cache()
     routing: Routing = Routing()
     budget: Budget = Budget()
+    waiting: Waiting = Waiting()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:

@@ -25,6 +25,7 @@ from repartee.agent.mcp import McpServer
 from repartee.agent.memory import MemorySection
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.tools import Tool
+from repartee.agent.waiting import Waiting
 from repartee.errors import ConfigError
 
 Location = tuple[str | int, ...]
@@ -53,6 +54,7 @@ class Agent(BaseModel):
     cache: Cache = Cache()
     routing: Routing = Routing()
     budget: Budget
+    waiting: Waiting = Waiting()
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path

@@ -41,6 +41,7 @@ from repartee.conversation import (
 from repartee.conversation.policies import Interruption
 from repartee.events import (
     ArmDeadline,
+    AsideSaid,
     CallerJoined,
     CancelReply,
     CloseTurn,
@@ -57,11 +58,14 @@ from repartee.events import (
     RememberUser,
     ReplyFailed,
     ReplyFinished,
+    ReplyWorded,
     RestoreVoice,
+    SpeakAside,
     SpeakGreeting,
     SpeakLine,
     SpeechStopped,
     StartReply,
+    ToolStarted,
     TranscribeNow,
     TranscriptReceived,
     TurnScored,
@@ -235,6 +239,8 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
                 parts.history.remember_heard(heard := parts.gate.close(event.reply_id))
                 self._replied(event.reply_id, heard, heard)
+            case ReplyWorded() | ToolStarted() | AsideSaid():
+                pass  # marked where they happen
             case WordsGuessed():
                 pass  # many, and only the ones acted upon matter
             case CallerJoined():
@@ -246,6 +252,9 @@ class Bridge(FrameProcessor):
         match command:
             case StartReply() | VoiceReply() | SpeakGreeting() | SpeakLine() | ReleaseReply() | CancelReply():
                 await self._perform_reply(command)
+            case SpeakAside():
+                if self.parts.fillers is not None:
+                    await self.parts.fillers.say(command)
             case TranscribeNow(segment_id):
                 await self.push_frame(TranscribeNowFrame(segment_id=segment_id), FrameDirection.UPSTREAM)
             case LowerVoice(reply_id):

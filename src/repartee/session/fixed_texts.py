@@ -9,17 +9,18 @@ from repartee.conversation.clauses import clauses_of
 from repartee.providers.ladder import Ladder
 from repartee.providers.voice_cache import VoiceCache, voice_key
 from repartee.session.asides import long_line
-from repartee.session.lines import lines_for
+from repartee.session.fillers import words_of
+from repartee.session.lines import lines_of
 
 
 def fixed_texts(agent: Agent) -> tuple[str, ...]:
-    """Return the greeting, the fixed lines, what is said while a tool takes long, and the clauses of the answers that
-    are given without a model.
+    """Return the greeting, the fixed lines, what is said while an answer takes long, and the clauses of the answers
+    that are given without a model.
     """
     answers = [a.say for a in agent.answers if a.do is None and a.say] if agent.cache.answers else []
     asides = [long_line(agent.language), *(tool.options.says for tool in agent.tools)]
     clauses = [clause for answer in answers for clause in clauses_of(answer)]
-    texts = (agent.greeting, *lines_for(agent.language).values(), *asides, *clauses)
+    texts = (agent.greeting, *lines_of(agent).values(), *words_of(agent).all, *asides, *clauses)
     return tuple(dict.fromkeys(text for text in texts if text))
 
 

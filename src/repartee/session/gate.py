@@ -188,7 +188,7 @@ class ReplyGate(FrameProcessor):
         if reply.context_started_ns is None:
             reply.context_started_ns = self.get_clock().get_time()
         if not reply.arrived and not reply.in_aside:
-            reply.arrived = True
+            reply.arrived, reply.own_start = True, reply.samples
             if self.on_first_audio:
                 self.on_first_audio(reply.reply_id)
         reply.pcm += frame.audio if reply.pcm else self._without_silence(reply, frame.audio)
@@ -274,8 +274,10 @@ class ReplyGate(FrameProcessor):
             return
         if not reply.audible:
             reply.audible = True
-            self._submit(ReplyAudible(self._clock_ms(), reply.reply_id))
             await self.broadcast_frame(BotStartedSpeakingFrame)
+        if not reply.told and reply.own_start is not None and reply.position > reply.own_start:
+            reply.told = True
+            self._submit(ReplyAudible(self._clock_ms(), reply.reply_id))
         self._on_progress(reply.reply_id, reply.heard_text(self._played(reply), asides=True), False)
 
     async def _finish(self, reply: SpokenReply) -> None:

@@ -10,6 +10,7 @@ from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from repartee.conversation.history import History
 from repartee.events import Line
 from repartee.session.clauses import Clauses
+from repartee.session.fillers import Fillers
 from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
 from repartee.session.record import CallRecord
@@ -40,6 +41,7 @@ class Parts:
     remembering: Remembering | None = None
     ledger: Ledger = field(default_factory=Ledger)
     record: CallRecord | None = None
+    fillers: Fillers | None = None
 
 
 @runtime_checkable

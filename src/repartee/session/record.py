@@ -32,6 +32,7 @@ KEPT_MARKS = (
     "answer.",
     "budget",
     "caller.",
+    "filler",
     "goal",
     "line",
     "mcp.",

@@ -17,9 +17,9 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext, load_agent
-from repartee.conversation import Endpointing, Patience, Policies, Speculation
+from repartee.conversation import Endpointing, Patience, Policies, Speculation, Waiting
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, TextTyped
+from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
@@ -33,11 +33,12 @@ from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
 from repartee.session.ears import Ears
+from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
-from repartee.session.lines import lines_for
+from repartee.session.lines import lines_of
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.remembering import Remembering
@@ -147,7 +148,6 @@ class _Session:
             agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
-        lines = lines_for(agent.language)
         kit = ProviderKit(
             self._settings,
             guarded,
@@ -160,7 +160,7 @@ class _Session:
         )
         self._bridge = Bridge(
             policies=_policies(agent),
-            script=Script(agent.greeting, lines),
+            script=Script(agent.greeting, lines_of(agent)),
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
@@ -171,6 +171,7 @@ class _Session:
             lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
         )
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
+        self._agenda.toolbox.on_running = wire.tool
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
@@ -216,7 +217,7 @@ class _Session:
         self._callers.goals = lambda: self._agenda.goals
         tracker = ReplyTracker(
             self._agenda.memory(history).take,
-            lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id),
+            self._worded,
             self._agenda.toolbox.acts,
             history.fit,
         )
@@ -255,6 +256,7 @@ class _Session:
             self._remembering,
             books.ledger,
             books.record,
+            self._fillers(kit),
         )
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)
@@ -317,6 +319,24 @@ class _Session:
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
 
+    def _worded(self, reply_id: int) -> None:
+        self._timeline.mark("reply.first_text", reply_id=reply_id)
+        self._bridge.submit(ReplyWorded(self._clock_ms(), reply_id))
+
+    def _fillers(self, kit: ProviderKit) -> Fillers | None:
+        toolbox, cache = self._agenda.toolbox, kit.voice_cache
+        toolbox.submit = self._bridge.submit
+        if self._agenda.asides is None:
+            return None
+        return Fillers(
+            words_of(self._agent),
+            self._agenda.asides,
+            tool_line=toolbox.line,
+            kept=lambda text: cache is not None and cache.has_all([text]),
+            only_kept=lambda: False,
+            mark=self._timeline.mark,
+        )
+
     def _standing(self) -> Standing:
         return Standing(self._agenda.arranging, self._books.budget.state)
 
@@ -339,7 +359,7 @@ class _Session:
 
 
 def _policies(agent: Agent) -> Policies:
-    taking, limits = agent.turn_taking, agent.limits
+    taking, limits, waiting = agent.turn_taking, agent.limits, agent.waiting
     numbers = {
         name: value
         for name, value in (
@@ -357,4 +377,7 @@ def _policies(agent: Agent) -> Policies:
         interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
         speculation=Speculation(taking.speculate),
         patience=Patience(call_ms=limits.max_call_s * 1000.0),
+        waiting=Waiting(
+            waiting.fillers, filler_ms=float(waiting.after_ms), apology_ms=float(waiting.apology_after_ms)
+        ),
     )

@@ -57,6 +57,11 @@ class SpokenReply:
     """Samples of silence cut off its beginning."""
     ended: bool = False
     audible: bool = False
+    """Something of it was heard, be it only what was said while it took long."""
+    own_start: int | None = None
+    """Where its own audio begins; None before it has come."""
+    told: bool = False
+    """The core knows that it is heard."""
     position: int = 0
     """Samples handed to the player so far."""
     pcm: bytearray = field(default_factory=bytearray)

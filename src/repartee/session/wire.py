@@ -81,6 +81,11 @@ class Wire:
         self._attributes["repartee.goals"] = goals
         self._state_changed.set()
 
+    def tool(self, name: str) -> None:
+        """Show which tool is waited for, never its arguments; "" for none."""
+        self._attributes["repartee.tool"] = name
+        self._state_changed.set()
+
     def user_text(self, turn_id: int, text: str, *, final: bool) -> None:
         """Show the user's turn so far."""
         if text:
