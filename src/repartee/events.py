@@ -258,10 +258,11 @@ class SpeakGreeting:
 
 @dataclass(frozen=True, slots=True)
 class SpeakLine:
-    """Say a fixed sentence."""
+    """Say a fixed sentence; `recorded`: from the recording that needs nobody, as the voice did not say it."""
 
     reply_id: int
     line: Line
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
+    #: Holds one level of the ladder of degradation, 0 to 5, whatever is measured: to try it out. Unset: measured.
+    level: int | None = Field(default=None, ge=0, le=5, validation_alias="repartee_level")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="repartee_log_level"
     )

@@ -40,6 +40,8 @@ class Invariants:
     finished: bool = False
     voiced: set[int] = field(default_factory=set)
     asides: dict[int, int] = field(default_factory=dict)
+    line: str | None = None
+    """The fixed sentence whose recording may follow."""
 
     def step(
         self, before: Conversation, event: Event, after: Conversation, commands: tuple[Command, ...]
@@ -59,6 +61,9 @@ class Invariants:
         match command:
             case StartReply() | SpeakGreeting() | SpeakLine():
                 assert self.live is None, "a second reply was started while one is live"
+                if isinstance(command, SpeakLine):
+                    assert not command.recorded or command.line == self.line, "a recording of another line"
+                    self.line = None if command.recorded else command.line
                 assert command.reply_id not in self.started, "a reply id was used twice"
                 assert not self.started or command.reply_id > max(self.started), "reply ids must rise"
                 self.started.add(command.reply_id)

@@ -324,7 +324,18 @@ def slow_tool(call: VirtualCall) -> None:
     call.at(1950, AsideSaid(1950, 1))
 
 
+def nobody_answers(call: VirtualCall) -> None:
+    """The model and the voice fail at once: each line comes from its recording, and the third trouble ends the call."""
+    call.at(0, CallerJoined(0))
+    for number, at_ms in enumerate((4000, 12_000, 20_000)):
+        call.says(at_ms, at_ms + 1000, "when are you open", scores=SURE)
+        first = 2 + 3 * number
+        call.at(at_ms + 1400, ReplyFailed(at_ms + 1400, first))
+        call.at(at_ms + 1410, ReplyFailed(at_ms + 1410, first + 1))
+
+
 CALLS: tuple[Callable[[VirtualCall], None], ...] = (
+    nobody_answers,
     slow_answer,
     slow_voice,
     no_answer_at_all,

@@ -267,7 +267,8 @@ class Moves:
     def wait_on(self, state: Thinking, at_ms: float) -> None:
         """Wait for a reply's audio, and not in silence for too long."""
         patience = self.policies.patience
-        self.arm("reply", max(at_ms + patience.reply_ms, state.busy_until_ms + patience.after_tool_ms))
+        own_ms = patience.line_ms if state.line is not None and not state.recorded else patience.reply_ms
+        self.arm("reply", max(at_ms + own_ms, state.busy_until_ms + patience.after_tool_ms))
         self.state = state
         self.plan_aside(state, state.aside_at_ms, at_ms)
 
@@ -302,15 +303,22 @@ class Moves:
         if isinstance(self.state, Yielding) and self.state.waiting is not None:
             self.remember(self.state.waiting.turn)
 
-    def say_line(self, line: Line, at_ms: float, turn: Turn | None = None) -> None:
+    def say_line(
+        self, line: Line, at_ms: float, turn: Turn | None = None, *, recorded: bool = False
+    ) -> None:
         self.reply_id += 1
-        self.do(SpeakLine(self.reply_id, line))
-        self.await_reply(at_ms, turn, is_line=True)
+        self.do(SpeakLine(self.reply_id, line, recorded))
+        self.wait_on(Thinking(self.reply_id, turn, is_line=True, line=line, recorded=recorded), at_ms)
 
     def give_up(self, reply_id: int, turn: Turn | None, *, is_line: bool, at_ms: float) -> None:
-        """A reply cannot be made: say so; a line that fails too leaves the floor to the user."""
+        """A reply cannot be made: say so. A line that fails is played from its recording; if that fails too, the user
+        has the floor.
+        """
         self.do(CancelReply(reply_id))
         self.disarm("reply", "waiting")
+        if isinstance(self.state, Thinking) and self.state.line is not None and not self.state.recorded:
+            self.say_line(self.state.line, at_ms, turn, recorded=True)
+            return
         if not is_line and self.farewell == "none":
             self.troubles += 1
             if self.troubles < self.policies.patience.troubles_max:

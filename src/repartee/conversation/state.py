@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from repartee.events import Asked, EndReason
+from repartee.events import Asked, EndReason, Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,10 @@ class Thinking:
     aside_at_ms: float = 0.0
     """When something is to be said next."""
     busy_until_ms: float = 0.0
+    line: Line | None = None
+    """The fixed sentence it is."""
+    recorded: bool = False
+    """Which comes from a recording."""
 
 
 @dataclass(frozen=True, slots=True)

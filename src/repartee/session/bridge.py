@@ -52,6 +52,7 @@ from repartee.events import (
     EndCall,
     EndReason,
     Event,
+    Line,
     LowerVoice,
     OpenTurn,
     ReleaseReply,
@@ -81,9 +82,9 @@ from repartee.providers.frames import (
     VoicePausedFrame,
     VoiceStartedFrame,
 )
-from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
+from repartee.session.frames import KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.parts import OnOffer, Parts, Script
-from repartee.session.shown import live_reply, mark_name, shown_state, user_turn
+from repartee.session.shown import live_reply, mark_name, needs_provider, shown_state, user_turn
 
 log = structlog.get_logger()
 EAGER_PROBABILITY = 0.7
@@ -123,6 +124,15 @@ class Bridge(FrameProcessor):
         self._runner: asyncio.Task[None] | None = None
         self._segment_id = 0
         self._piece_id = 0
+
+    @property
+    def policies(self) -> Policies:
+        """What the core may ask; may be set between two utterances."""
+        return self._policies
+
+    @policies.setter
+    def policies(self, policies: Policies) -> None:
+        self._policies = policies
 
     @property
     def interruption(self) -> Interruption:
@@ -204,7 +214,8 @@ class Bridge(FrameProcessor):
         self.parts.timeline.mark("provider.failed", processor=processor)
         reply_id = live_reply(self._conversation)
         # A voice that fails in the middle has been heard already; it is finished by its own end.
-        if reply_id is not None and not self.parts.gate.has_audio(reply_id):
+        needed = needs_provider(self._conversation)  # what failed may be the reply before
+        if reply_id is not None and needed and not self.parts.gate.has_audio(reply_id):
             self.submit(ReplyFailed(self._clock_ms(), reply_id))
 
     # --- the core ---------------------------------------------------------------------------------------------
@@ -213,6 +224,8 @@ class Bridge(FrameProcessor):
         while not isinstance(self._conversation.state, Ended):
             event = await self._events.get()
             self._observe(event)
+            if self.parts.degrading is not None:
+                self.parts.degrading.observe(self._conversation)
             before = self._conversation
             self._conversation, commands = advance(before, event, self._policies)
             self.parts.ledger.observe(event, commands)
@@ -223,7 +236,9 @@ class Bridge(FrameProcessor):
             for command in commands:
                 await self._perform(command, before)
             self.parts.wire.state(shown_state(self._conversation))
-            if self.parts.remembering is not None:
+            if self.parts.remembering is not None and not (
+                self.parts.degrading is not None and self.parts.degrading.plain()
+            ):
                 self.parts.remembering.state(self._conversation)
 
     def _observe(self, event: Event) -> None:
@@ -297,8 +312,13 @@ class Bridge(FrameProcessor):
                 await parts.clauses.allow(reply_id)
             case SpeakGreeting(reply_id):
                 await self._speak(reply_id, self._script.greeting)
-            case SpeakLine(reply_id, line):
-                parts.timeline.mark("line", reply_id=reply_id, line=line)
+            case SpeakLine(reply_id, line, recorded):
+                parts.timeline.mark("line", reply_id=reply_id, line=line, recorded=recorded)
+                if recorded:
+                    await self._play(reply_id, line)
+                    return
+                if line == "hang_up":
+                    parts.timeline.mark("callback.wanted")
                 await self._speak(reply_id, self._script.lines[line])
             case ReleaseReply(reply_id):
                 parts.timeline.mark("reply.released", reply_id=reply_id)
@@ -334,6 +354,17 @@ class Bridge(FrameProcessor):
         self.parts.gate.open(reply_id, held=False)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id))
         await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
+        await self.push_frame(ReplyEndFrame(reply_id=reply_id))
+
+    async def _play(self, reply_id: int, line: Line) -> None:
+        """Play a line's recording, which no vendor has to make."""
+        self.parts.gate.open(reply_id, held=False)
+        clip = self._script.clips.get(line)
+        if clip is None:
+            self.submit(ReplyFailed(self._clock_ms(), reply_id))
+            return
+        await self.push_frame(ReplyStartFrame(reply_id=reply_id))
+        await self.push_frame(KeptAudioFrame(text=clip.text, audio=clip.pcm()))
         await self.push_frame(ReplyEndFrame(reply_id=reply_id))
 
     def _show_user(self, more: str) -> None:

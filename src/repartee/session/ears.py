@@ -54,6 +54,7 @@ class Ears(FrameProcessor):
         executor: Where the model runs.
         is_caller: Says whether a participant identity is the caller.
         on_stt_failed: Called when speech-to-text reports an error: a transcript that will not come.
+        scores: Says whether the model is to be asked at present.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Ears(FrameProcessor):
         executor: ThreadPoolExecutor,
         is_caller: Callable[[str], bool],
         on_stt_failed: Callable[[str], None],
+        scores: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(name="Ears")
         self._submit = submit
@@ -73,6 +75,7 @@ class Ears(FrameProcessor):
         self._executor = executor
         self._is_caller = is_caller
         self._on_stt_failed = on_stt_failed
+        self._scores = scores
         silero = SileroVADAnalyzer(sample_rate=SAMPLE_RATE_HZ)
         silero.set_sample_rate(SAMPLE_RATE_HZ)
         # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio,
@@ -143,7 +146,8 @@ class Ears(FrameProcessor):
         self._submit(SpeechStopped(now, self._segment_id, ended, spoken))
         await self.push_frame(VoicePausedFrame(stop_secs=silent_ms / 1000, segment_id=self._segment_id))
         self._cancel_scoring()
-        self._scoring = self.create_task(self._score(self._segment_id, ended), "Ears::score")
+        if self._scores():
+            self._scoring = self.create_task(self._score(self._segment_id, ended), "Ears::score")
 
     async def _score(self, segment_id: int, ended_ms: float) -> None:
         """Ask whether the turn is over, and ask again while it sounds as if it were not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +11,8 @@ from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from repartee.conversation.history import History
 from repartee.events import Line
 from repartee.session.clauses import Clauses
+from repartee.session.clips import Clip
+from repartee.session.degrading import Degrading
 from repartee.session.fillers import Fillers
 from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
@@ -26,6 +29,8 @@ class Script:
 
     greeting: str
     lines: dict[Line, str]
+    clips: Mapping[str, Clip] = field(default_factory=dict)
+    """Recordings of lines that must be heard even if nobody can be asked, by line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Parts:
     ledger: Ledger = field(default_factory=Ledger)
     record: CallRecord | None = None
     fillers: Fillers | None = None
+    degrading: Degrading | None = None
 
 
 @runtime_checkable

@@ -31,9 +31,12 @@ from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
 KEPT_MARKS = (
     "answer.",
     "budget",
+    "callback.",
     "caller.",
     "filler",
     "goal",
+    "help.",
+    "level",
     "line",
     "mcp.",
     "memory.",

@@ -32,6 +32,8 @@ from repartee.session.books import Books
 from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
+from repartee.session.clips import clips_for
+from repartee.session.degrading import Degrading, both, load_reporter
 from repartee.session.ears import Ears
 from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
@@ -116,6 +118,9 @@ class _Session:
             self._clock_ms,
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
         )
+        reporter = load_reporter(spec.data_dir, settings.level)
+        self._degrading = Degrading(reporter, self._timeline.mark, self._clock_ms)
+        self._timeline.on_mark = both(self._books.record.mark, self._degrading.marked)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
@@ -130,6 +135,7 @@ class _Session:
         try:
             reason = await self._take()
         finally:
+            self._degrading.close()
             await self._books.aclose(reason)
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
@@ -156,14 +162,15 @@ class _Session:
             voice_cache=kept_voice(spec.data_dir, agent, ladder),
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
-            shorter=self._books.budget.shorter,
+            shorter=lambda: self._books.budget.shorter() or self._degrading.small(),
         )
         self._bridge = Bridge(
             policies=_policies(agent),
-            script=Script(agent.greeting, lines_of(agent)),
+            script=Script(agent.greeting, lines_of(agent), clips_for(agent.language)),
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
+        self._degrading.start(self._bridge)
         transport = RoomTransport(
             spec.url, spec.token, spec.room, hooks=self._hooks(), caller_identity=spec.caller_identity
         )
@@ -238,6 +245,7 @@ class _Session:
             executor=self._executor,
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
+            scores=lambda: not self._degrading.plain(),
         )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
@@ -257,6 +265,7 @@ class _Session:
             books.ledger,
             books.record,
             self._fillers(kit),
+            self._degrading,
         )
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)
@@ -333,12 +342,15 @@ class _Session:
             self._agenda.asides,
             tool_line=toolbox.line,
             kept=lambda text: cache is not None and cache.has_all([text]),
-            only_kept=lambda: False,
+            only_kept=self._degrading.small,
             mark=self._timeline.mark,
         )
 
     def _standing(self) -> Standing:
-        return Standing(self._agenda.arranging, self._books.budget.state)
+        degrading = self._degrading
+        return Standing(
+            self._agenda.arranging, self._books.budget.state, degrading.small(), degrading.plain()
+        )
 
     def _identified(self, caller_id: str) -> None:
         self._callers.identified(caller_id)

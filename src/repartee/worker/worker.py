@@ -18,7 +18,9 @@ from livekit.protocol import models
 from repartee.errors import CapacityError, MediaError
 from repartee.session import SessionSpec
 from repartee.settings import Settings
+from repartee.telemetry.load import LoadBoard
 from repartee.version import VERSION
+from repartee.worker.degrading import LoadWatch
 from repartee.worker.metrics import WorkerMetrics
 from repartee.worker.pool import Child, Pool
 from repartee.worker.tokens import LiveKitAccess
@@ -57,6 +59,8 @@ class Worker:
         self._speech_url: str | None = None
         self.registered = asyncio.Event()
         self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set)
+        self.load = LoadWatch(LoadBoard(config.data_dir), pinned=config.settings.level)
+        self.metrics.watch_load(self.load)
 
     @property
     def calls(self) -> int:
@@ -94,6 +98,7 @@ class Worker:
         """
         self._access, self._speech_url = access, speech_url
         serving = asyncio.create_task(self._serve(), name="worker")
+        watching = asyncio.create_task(self.load.run(), name="load")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -105,7 +110,8 @@ class Worker:
             await self.close()
             serving.cancel()
             stopping.cancel()
-            await asyncio.gather(serving, stopping, *self._tasks, return_exceptions=True)
+            watching.cancel()
+            await asyncio.gather(serving, stopping, watching, *self._tasks, return_exceptions=True)
 
     async def _serve(self) -> None:
         wait_s = BACKOFF_S[0]
@@ -177,7 +183,7 @@ class Worker:
                     child.tell_stop()
 
     async def _answer(self, job: proto.Job) -> None:
-        free = not self.draining and self.calls < self.max_calls
+        free = not self.draining and not self.load.closed and self.calls < self.max_calls
         if free:
             self._accepted.add(job.id)
         else:
@@ -245,7 +251,7 @@ class Worker:
             await asyncio.sleep(STATUS_S)
 
     async def _send_status(self) -> None:
-        full = self.draining or self.calls >= self.max_calls
+        full = self.draining or self.load.closed or self.calls >= self.max_calls
         await self._send(
             update_worker=proto.UpdateWorkerStatus(
                 status=proto.WS_FULL if full else proto.WS_AVAILABLE,
