@@ -1,7 +1,7 @@
 """Make the recordings that come with the program (`session/clips.py`), from the texts of the program.
 
-English by the on-device voice; the other languages by espeak-ng (`apt-get install espeak-ng`). Run it after a text has
-changed; a test holds texts and recordings together.
+English by the on-device voice; the other languages by espeak-ng (`apt-get install espeak-ng`). Run it after a text
+has changed; a test holds texts and recordings together.
 """
 
 from __future__ import annotations
@@ -44,7 +44,13 @@ def main() -> int:
                     espeak(language, text, waves[name])
             for name, wave in waves.items():
                 samples, rate_hz = sf.read(wave, dtype="float32")
-                sf.write(folder / f"{name}.ogg", even(samples, rate_hz), VOICE_RATE_HZ, format="OGG", subtype="OPUS")
+                sf.write(
+                    folder / f"{name}.ogg",
+                    even(samples, rate_hz),
+                    VOICE_RATE_HZ,
+                    format="OGG",
+                    subtype="OPUS",
+                )
         (folder / TEXTS_FILE).write_text(
             json.dumps(texts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )

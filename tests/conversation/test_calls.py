@@ -325,7 +325,7 @@ def slow_tool(call: VirtualCall) -> None:
 
 
 def nobody_answers(call: VirtualCall) -> None:
-    """The model and the voice fail at once: each line comes from its recording, and the third trouble ends the call."""
+    """Model and voice fail at once: each line comes from its recording, and the third trouble ends the call."""
     call.at(0, CallerJoined(0))
     for number, at_ms in enumerate((4000, 12_000, 20_000)):
         call.says(at_ms, at_ms + 1000, "when are you open", scores=SURE)

@@ -19,7 +19,9 @@ from repartee.conversation.degradation import (
 CALM = Load(lag_ms=3.0, cpu=0.2, first_token=1.0)
 
 
-def after(degradation: Degradation, load: Load, seconds: float, at_s: float = 0.0) -> tuple[Degradation, float]:
+def after(
+    degradation: Degradation, load: Load, seconds: float, at_s: float = 0.0
+) -> tuple[Degradation, float]:
     """Measure the same once a second."""
     for _ in range(int(seconds)):
         at_s += 1.0
@@ -172,8 +174,13 @@ def test_first_tokens_are_compared_with_what_was_usual_before() -> None:
     for second in range(100, 130):
         tokens.add(float(second), 800.0)
     assert tokens.ratio(130.0) == pytest.approx(2.0)
-    assert tokens.ratio(180.0) == pytest.approx(1.0), "what stays slow becomes usual"
-    assert tokens.ratio(400.0) is None, "nothing is new"
+    for second in range(130, 240):
+        tokens.add(float(second), 800.0)
+        assert tokens.ratio(float(second)) == pytest.approx(2.0), "a slow minute does not pass for usual"
+    for second in range(240, 500):
+        tokens.add(float(second), 800.0)
+    assert tokens.ratio(499.0) == pytest.approx(1.0), "what stays slow becomes usual"
+    assert tokens.ratio(600.0) is None, "nothing is new"
 
 
 @pytest.mark.parametrize(

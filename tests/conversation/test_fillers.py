@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from repartee.conversation.fillers import Chooser, apology_for, kind_of, texts_for
@@ -50,7 +52,7 @@ def test_the_same_words_are_never_said_twice_running() -> None:
     chooser = Chooser(texts_for("en"), "en")
     said = [chooser.choose("when are you open") for _ in range(6)]
     assert None not in said
-    assert all(one != other for one, other in zip(said, said[1:], strict=False))
+    assert all(one != other for one, other in pairwise(said))
     assert len(set(said)) == 2
 
 

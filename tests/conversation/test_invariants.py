@@ -168,7 +168,10 @@ def _random_event(
     return rng.choice(options)
 
 
-ENDINGS = {"budget": (BudgetSpent, "budget"), "trouble": (HelpLost, "hang_up")}
+ENDINGS: dict[str, tuple[type[BudgetSpent] | type[HelpLost], str]] = {
+    "budget": (BudgetSpent, "budget"),
+    "trouble": (HelpLost, "hang_up"),
+}
 
 
 @pytest.mark.parametrize("why", ENDINGS)
@@ -181,7 +184,7 @@ def test_a_call_that_must_end_does_whatever_happens(seed: int, why: str) -> None
     lines = 0
     for index in range(600):
         now += rng.random() * 400
-        event = happened(now) if index == 200 else _random_event(rng, now, conversation, checker.armed)
+        event: Event = happened(now) if index == 200 else _random_event(rng, now, conversation, checker.armed)
         if isinstance(event, DeadlinePassed):
             checker.deadline_passed(event.name)
         before = conversation

@@ -16,9 +16,7 @@ SECONDS_A_LETTER = (0.03, 0.13)
 def test_recordings_say_what_the_program_says(language: str) -> None:
     lines = lines_for(language)
     expected = {**{name: lines[name] for name in RECORDED_LINES}, "busy": BUSY[language]}  # type: ignore[index]
-    assert {name: clip.text for name, clip in clips_for(language).items()} == expected, (
-        "run scripts/clips.py"
-    )
+    assert {name: clip.text for name, clip in clips_for(language).items()} == expected, "run scripts/clips.py"
 
 
 @pytest.mark.parametrize("language", ["en", "de", "es"])

@@ -1,4 +1,4 @@
-"""A word while the answer takes long: heard, in nobody's context, never over the user, and the answer right behind it."""
+"""A word while the answer takes long: in nobody's context, never over the user, and the answer right behind it."""
 
 from __future__ import annotations
 

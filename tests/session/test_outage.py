@@ -52,6 +52,10 @@ def caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caller:
     return caller
 
 
+async def finished(caller: Caller, replies: int) -> None:
+    await caller.until(lambda: caller.times("reply.finished") >= replies)
+
+
 async def over(caller: Caller) -> None:
     """Listen until the agent has hung up."""
     async with asyncio.timeout(30):
@@ -74,11 +78,13 @@ def marks(caller: Caller, name: str) -> list[dict[str, Any]]:
     return [mark for mark in found if mark["name"] == name]
 
 
-async def test_three_troubles_are_said_from_recordings_and_the_call_is_noted_and_ended(caller: Caller) -> None:
+async def test_three_troubles_are_said_from_recordings_and_the_call_is_noted_and_ended(
+    caller: Caller,
+) -> None:
     async with caller:
         for number in range(3):
             caller.hooks.chat("When are you open?")
-            await caller.until(lambda n=number: caller.times("reply.finished") > n)
+            await finished(caller, number + 1)
         await over(caller)
     assert caller._running.result() == "trouble"
     lines = [(mark["line"], mark["recorded"]) for mark in marks(caller, "line")]

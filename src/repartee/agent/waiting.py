@@ -25,10 +25,10 @@ class Waiting(BaseModel):
     say: dict[FillerKind, Annotated[tuple[Words, ...], Field(min_length=1, max_length=8)]] = Field(
         default_factory=dict
     )
-    """The words, by what they come before: `question`, `request`, `booking`, `other`; in place of the built-in ones."""
+    """The words by what they come before: `question`, `request`, `booking`, `other`; else the built-in ones."""
     apology: Words | None = None
     hang_up: Words | None = None
-    """The last words when no answer can be made and the call is ended. Promise a call back only if somebody makes it."""
+    """The last words when no answer can be made. Promise a call back only if somebody makes it."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Waiting:

@@ -21,6 +21,7 @@ from repartee.providers.ondevice import SpeechHost
 from repartee.providers.prepared_voice import preparing_voice
 from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
+from repartee.server.busy import Busy
 from repartee.session.budget import today_reader
 from repartee.session.fixed_texts import fixed_texts
 from repartee.session.prompt_budget import check_budget
@@ -74,7 +75,8 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                 admission = Admission(
                     day_limits(agent.budget, settings.budget_day_usd), today_reader(kept.store, agent.name)
                 )
-                serving = _serve_http(settings, site, admission, stop)
+                busy = Busy(settings.state_dir, agent.language, settings.level)
+                serving = _serve_http(settings, site, admission, busy, stop)
                 jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder)
             await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -138,9 +140,11 @@ class _Http(uvicorn.Server):
         yield
 
 
-async def _serve_http(settings: Settings, site: Site, admission: Admission, stop: asyncio.Event) -> None:
+async def _serve_http(
+    settings: Settings, site: Site, admission: Admission, busy: Busy, stop: asyncio.Event
+) -> None:
     config = uvicorn.Config(
-        create_app(settings, site, admission),
+        create_app(settings, site, admission, busy),
         host=settings.host,
         port=settings.port,
         log_level="warning",

@@ -1,8 +1,8 @@
 """What is given up under load or without help, in which order, and when it is taken back. Pure.
 
-Levels are ordered: each has all that those below it have. A level is entered when one of its limits has been passed for
-some time, and left when all have been kept with room to spare for longer, so that it does not go to and fro. What a
-level changes in a call is taken when nobody speaks, never in the middle of an utterance.
+Levels are ordered: each has all that those below it have. A level is entered when one of its limits has been passed
+for some time, and left when all have been kept with room to spare for longer, so that it does not go to and fro. What
+a level changes in a call is taken when nobody speaks, never in the middle of an utterance.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from statistics import median
 
 from repartee.conversation.policies import Policies
 
@@ -70,7 +71,9 @@ class Step:
         passed = [
             name
             for name, limit, value in measured
-            if limit is not None and value is not None and (value > limit if share == 1.0 else value >= limit * share)
+            if limit is not None
+            and value is not None
+            and (value > limit if share == 1.0 else value >= limit * share)
         ]
         return (*passed, *(("down",) if self.down and load.down else ()))
 
@@ -169,13 +172,15 @@ class FirstTokens:
 
     Attributes:
         recent_s: What counts as now.
-        usual_s: What is compared with reaches back so far; a provider that stays slow becomes the usual one.
+        usual_s: What is compared with reaches back so far; a provider that is slow for half of that is the usual one.
         least: So many are needed on either side.
+        stretch: The usual is the median over stretches of so many, so that a slow minute does not pass for usual.
     """
 
     recent_s: float = 60.0
     usual_s: float = 900.0
     least: int = 8
+    stretch: int = 20
     _times: deque[tuple[float, float]] = field(default_factory=deque)
 
     def add(self, at_s: float, took_ms: float) -> None:
@@ -190,7 +195,8 @@ class FirstTokens:
         usual = [took_ms for at_s, took_ms in self._times if at_s < now_s - self.recent_s]
         if len(recent) < self.least or len(usual) < self.least:
             return None
-        return p95(recent) / max(1.0, p95(usual))
+        stretches = [p95(usual[at : at + self.stretch]) for at in range(0, len(usual), self.stretch)]
+        return p95(recent) / max(1.0, median(stretches))
 
 
 def p95(values: Iterable[float]) -> float:

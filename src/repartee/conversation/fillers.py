@@ -26,8 +26,8 @@ _BOOKING = {
 _REQUEST = {
     "en": _words(
         r"^(?:\W*(?:hi|hello|okay|ok|so|and|yes|well|um|uh)\W+)*"
-        r"(?:please|can you|could you|would you|will you|can i|could i|may i|i(?:'d| would) like|i (?:want|need)|let's"
-        r"|cancel|change|check|find|give|help|move|send|show|tell)\b|\bplease\W*$"
+        r"(?:please|can you|could you|would you|will you|can i|could i|may i|i(?:'d| would) like|i (?:want|need)"
+        r"|let's|cancel|change|check|find|give|help|move|send|show|tell)\b|\bplease\W*$"
     ),
     "de": _words(
         r"^(?:\W*(?:hallo|ja|also|und|äh|ähm|okay)\W+)*"
@@ -42,16 +42,16 @@ _REQUEST = {
 }
 _QUESTION = {
     "en": _words(
-        r"\?\s*$|^(?:\W*(?:hi|hello|okay|ok|so|and|well|um|uh)\W+)*(?:who|what|when|where|why|which|how|is|are|do|does|did"
-        r"|have|has|am|was|were|should)\b"
+        r"\?\s*$|^(?:\W*(?:hi|hello|okay|ok|so|and|well|um|uh)\W+)*(?:who|what|when|where|why|which|how|is|are|do"
+        r"|does|did|have|has|am|was|were|should)\b"
     ),
     "de": _words(
         r"\?\s*$|^(?:\W*(?:hallo|ja|also|und|äh|ähm|okay)\W+)*(?:wer|was|wann|wo|wie|warum|wieso|welche\w*|wieviel"
         r"|ist|sind|haben|hat|gibt|geht)\b"
     ),
     "es": _words(
-        r"\?\s*$|^(?:\W*(?:hola|pues|y|eh|bueno)\W+)*(?:quién|qué|cuándo|dónde|por qué|cuál\w*|cómo|cuánt\w+|hay|es|está"
-        r"|tienen?)\b"
+        r"\?\s*$|^(?:\W*(?:hola|pues|y|eh|bueno)\W+)*(?:quién|qué|cuándo|dónde|por qué|cuál\w*|cómo|cuánt\w+|hay|es"
+        r"|está|tienen?)\b"
     ),
 }
 _TEXTS: dict[str, dict[FillerKind, tuple[str, ...]]] = {

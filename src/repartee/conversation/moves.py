@@ -303,9 +303,7 @@ class Moves:
         if isinstance(self.state, Yielding) and self.state.waiting is not None:
             self.remember(self.state.waiting.turn)
 
-    def say_line(
-        self, line: Line, at_ms: float, turn: Turn | None = None, *, recorded: bool = False
-    ) -> None:
+    def say_line(self, line: Line, at_ms: float, turn: Turn | None = None, *, recorded: bool = False) -> None:
         self.reply_id += 1
         self.do(SpeakLine(self.reply_id, line, recorded))
         self.wait_on(Thinking(self.reply_id, turn, is_line=True, line=line, recorded=recorded), at_ms)

@@ -23,7 +23,9 @@ from livekit import api
 from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest
 
 from repartee.server.admission import Admission
+from repartee.server.busy import CLIPS_PATH, Busy
 from repartee.session.callers import CALLER_ID, valid_id
+from repartee.session.clips import FOLDER
 from repartee.settings import Settings
 from repartee.urls import http_url
 from repartee.version import VERSION
@@ -74,8 +76,10 @@ class RateLimit:
         return 0.0 if allowed else (1 - level) * 60 / self._per_minute
 
 
-def create_app(settings: Settings, site: Site, admission: Admission | None = None) -> FastAPI:
-    """Build the application; `admission` may refuse calls before a token is given out."""
+def create_app(
+    settings: Settings, site: Site, admission: Admission | None = None, busy: Busy | None = None
+) -> FastAPI:
+    """Build the application; `busy` and `admission` may refuse calls before a token is given out."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -93,6 +97,9 @@ def create_app(settings: Settings, site: Site, admission: Admission | None = Non
         body = await _body(request)
         if isinstance(body, JSONResponse):
             return body
+        if busy is not None and (no := busy.full()) is not None:
+            log.warning("token.busy")
+            return _error(503, "capacity", no.message, retry_after=no.retry_after_s, clip=no.clip)
         if admission is not None and (full := await admission.refusal()) is not None:
             log.warning("token.budget_spent", limit=full.limit)
             return _error(503, "budget_spent", full.message, retry_after=full.retry_after_s)
@@ -109,6 +116,7 @@ def create_app(settings: Settings, site: Site, admission: Admission | None = Non
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    app.mount(CLIPS_PATH, StaticFiles(directory=FOLDER), name="clips")
     static = Path(__file__).with_name("static")
     if (static / "index.html").is_file():
         app.mount("/", StaticFiles(directory=static, html=True), name="page")
@@ -207,9 +215,9 @@ async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONR
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-def _error(status: int, code: str, message: str, retry_after: int | None = None) -> JSONResponse:
+def _error(status: int, code: str, message: str, retry_after: int | None = None, **more: str) -> JSONResponse:
     headers = {"Cache-Control": "no-store"}
-    body: dict[str, Any] = {"error": code, "message": message}
+    body: dict[str, Any] = {"error": code, "message": message, **more}
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
         body["retry_after"] = retry_after

@@ -265,11 +265,16 @@ class Bridge(FrameProcessor):
 
     async def _perform(self, command: Command, before: Conversation) -> None:
         match command:
-            case StartReply() | VoiceReply() | SpeakGreeting() | SpeakLine() | ReleaseReply() | CancelReply():
+            case (
+                StartReply()
+                | VoiceReply()
+                | ReleaseReply()
+                | CancelReply()
+                | SpeakGreeting()
+                | SpeakLine()
+                | SpeakAside()
+            ):
                 await self._perform_reply(command)
-            case SpeakAside():
-                if self.parts.fillers is not None:
-                    await self.parts.fillers.say(command)
             case TranscribeNow(segment_id):
                 await self.push_frame(TranscribeNowFrame(segment_id=segment_id), FrameDirection.UPSTREAM)
             case LowerVoice(reply_id):
@@ -298,7 +303,13 @@ class Bridge(FrameProcessor):
 
     async def _perform_reply(
         self,
-        command: StartReply | VoiceReply | SpeakGreeting | SpeakLine | ReleaseReply | CancelReply,
+        command: StartReply
+        | VoiceReply
+        | ReleaseReply
+        | CancelReply
+        | SpeakGreeting
+        | SpeakLine
+        | SpeakAside,
     ) -> None:
         parts = self.parts
         match command:
@@ -307,19 +318,11 @@ class Bridge(FrameProcessor):
                 await self._ask_model(command)
                 if not held:
                     await parts.clauses.allow(reply_id)
+            case SpeakGreeting() | SpeakLine() | SpeakAside():
+                await self._perform_words(command)
             case VoiceReply(reply_id):
                 parts.timeline.mark("reply.voiced", reply_id=reply_id)
                 await parts.clauses.allow(reply_id)
-            case SpeakGreeting(reply_id):
-                await self._speak(reply_id, self._script.greeting)
-            case SpeakLine(reply_id, line, recorded):
-                parts.timeline.mark("line", reply_id=reply_id, line=line, recorded=recorded)
-                if recorded:
-                    await self._play(reply_id, line)
-                    return
-                if line == "hang_up":
-                    parts.timeline.mark("callback.wanted")
-                await self._speak(reply_id, self._script.lines[line])
             case ReleaseReply(reply_id):
                 parts.timeline.mark("reply.released", reply_id=reply_id)
                 parts.permits.release(reply_id)
@@ -333,6 +336,25 @@ class Bridge(FrameProcessor):
                 parts.history.remember_heard(heard, interrupted=True)
                 self._replied(reply_id, heard, made)
                 await self.push_frame(InterruptionFrame())
+
+    async def _perform_words(self, command: SpeakGreeting | SpeakLine | SpeakAside) -> None:
+        """Say what needs no model."""
+        parts = self.parts
+        match command:
+            case SpeakGreeting(reply_id):
+                await self._speak(reply_id, self._script.greeting)
+            case SpeakLine(reply_id, line, recorded):
+                parts.timeline.mark("line", reply_id=reply_id, line=line, recorded=recorded)
+                if line == "hang_up" and not recorded:
+                    parts.timeline.mark("callback.wanted")
+                await (
+                    self._play(reply_id, line)
+                    if recorded
+                    else self._speak(reply_id, self._script.lines[line])
+                )
+            case SpeakAside():
+                if parts.fillers is not None:
+                    await parts.fillers.say(command)
 
     def _replied(self, reply_id: int, heard: str, made: str) -> None:
         self.parts.permits.heard(reply_id, heard)

@@ -1,4 +1,4 @@
-"""Recordings of the few sentences that must be heard when nobody can be asked to say them: they come with the program.
+"""Recordings of sentences that must be heard when nobody can be asked to say them. They come with the program.
 
 `scripts/clips.py` makes them. They are in a voice of their own; the agent's is tried first.
 """

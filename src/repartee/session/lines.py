@@ -9,16 +9,16 @@ _LINES: dict[str, dict[Line, str]] = {
     "en": {
         "trouble": "Sorry, I have a small technical problem. Could you say that again?",
         "trouble_again": "I'm sorry, it is still not working. Please try once more, or hang up and call again later.",
-        "hang_up": "I'm sorry, something is not working on our side. I have noted that you called. Please try again a "
-        "little later. Goodbye!",
+        "hang_up": "I'm sorry, something is not working on our side. I have noted that you called. Please try again "
+        "a little later. Goodbye!",
         "not_heard": "Sorry, I didn't catch that.",
         "goodbye": "Thank you for calling. Goodbye!",
         "budget": "I'm sorry, I have to end our call here. Please call again later. Goodbye!",
     },
     "de": {
         "trouble": "Entschuldigung, ich habe gerade ein technisches Problem. Können Sie das wiederholen?",
-        "trouble_again": "Es tut mir leid, es klappt immer noch nicht. Versuchen Sie es bitte noch einmal, oder rufen Sie "
-        "später wieder an.",
+        "trouble_again": "Es tut mir leid, es klappt immer noch nicht. Versuchen Sie es bitte noch einmal, oder "
+        "rufen Sie später wieder an.",
         "hang_up": "Es tut mir leid, bei uns funktioniert gerade etwas nicht. Ich habe Ihren Anruf notiert. Bitte "
         "versuchen Sie es etwas später noch einmal. Auf Wiederhören!",
         "not_heard": "Entschuldigung, das habe ich nicht verstanden.",
