@@ -33,6 +33,7 @@ def main() -> int:
         (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
+        (ROOT / "docs" / "degradation.md", degradation()),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -190,6 +191,38 @@ differently: {len(savings["first_call"]["answered_differently"]) + len(savings["
 | | USD | model requests | characters voiced | first text, ms, median | first audio, ms, median | tiers |
 |---|---|---|---|---|---|---|
 {calls}
+"""
+
+
+LEVELS = ("0 normal", "1 lean", "2 small", "3 plain")
+
+
+def degradation() -> str:
+    """Return the figures of the page on degradation."""
+    ladder = load("ladder")
+    levels = ladder["levels"]
+    lines = ""
+    for number, name in enumerate(LEVELS):
+        suites = levels.get(str(number), {})
+        mine, pauses = suites.get("latency", {}), suites.get("pauses", {})
+        lines += (
+            f"| {name} | {mine['cpu_per_call']:.2f} | {shown_value(mine['latency_ms'])} "
+            f"| {shown_value(mine['content_ms'])} | {1000 * mine['usd'] / mine['turns']:.2f} | {mine['wasted']:.0%} "
+            f"| {shown_value(pauses.get('cut_in_turns'))} |\n"
+        )
+    closed, down, filler = ladder["closed"], ladder["down"], ladder["filler"]
+    return f"""
+Calls over WebRTC, {levels["0"]["latency"]["turns"]} turns a level, fixed vendors ({levels["0"]["latency"]["profile"].removeprefix("fixed:")} ms), `routing.small` set;
+`python scripts/measure_ladder.py`, {ladder["machine"]}.
+
+| level | processors per call | first sound, ms, median / 95 % | first content, ms | USD per 1000 turns | wasted | cut into, turns with pauses |
+|---|---|---|---|---|---|---|
+{lines}
+A full machine refuses in {closed["p50_ms"]:.0f} ms (median of {closed["asked"]}). With no model provider left, the recording is heard {down["heard_after_s"]:.0f} s after the last
+one was found to be away, of which 8 s are waited on purpose; the agent hangs up {down["hung_up_after_s"] - down["heard_after_s"]:.0f} s later, and {down["callbacks_noted"]} call back is noted.
+
+With a model that takes {filler["profile"].split("/")[1]} ms to its first token, {filler["turns"]} turns: first word after {filler["first_sound_p50_ms"]:.0f} ms, the answer after {filler["answer_p50_ms"]:.0f} ms in the
+median.
 """
 
 

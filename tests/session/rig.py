@@ -35,6 +35,7 @@ from repartee.session.agenda import Agenda
 from repartee.session.asides import Asides
 from repartee.session.bridge import Bridge
 from repartee.session.clauses import Clauses
+from repartee.session.degrading import Degrading
 from repartee.session.fillers import Fillers, words_for
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
@@ -242,9 +243,10 @@ class Call:
             tool_line=self.agenda.toolbox.line if self.agenda else lambda _: None,
             kept=lambda text: text in self.kept,
             only_kept=lambda: self.only_kept,
-            mark=lambda name, **values: self.marks.append((name, values)),
+            mark=self.mark,
         )
         self.remembering: Remembering | None = None
+        self.degrading: Degrading | None = None
         self.clauses = clauses = Clauses(None)
         self.connect()
         before, speaking = [] if tiers is None else [tiers], voice or [self.voice]
@@ -269,8 +271,12 @@ class Call:
             self.clauses,
             self.remembering,
             fillers=self.fillers,
+            degrading=self.degrading,
         )
         self.bridge.connect(parts, self.agenda)
+
+    def mark(self, name: str, **values: object) -> None:
+        self.marks.append((name, values))
 
     def clock(self) -> float:
         return self.now_ms

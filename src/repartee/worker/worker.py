@@ -16,6 +16,8 @@ from livekit.protocol import agent as proto
 from livekit.protocol import models
 
 from repartee.errors import CapacityError, MediaError
+from repartee.providers.breakers import Breakers
+from repartee.providers.shared import FileJournal
 from repartee.session import SessionSpec
 from repartee.settings import Settings
 from repartee.telemetry.load import LoadBoard
@@ -29,6 +31,8 @@ log = structlog.get_logger()
 STATUS_S = 2.5
 BACKOFF_S = (0.2, 10.0)
 REGISTER_S = 10.0
+PROVIDERS_FOLDER = "providers"
+"""In the state folder: what all calls have found out about the providers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,10 @@ class Worker:
         self._speech_url: str | None = None
         self.registered = asyncio.Event()
         self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set)
-        self.load = LoadWatch(LoadBoard(config.data_dir), pinned=config.settings.level)
+        breakers = Breakers(FileJournal(config.data_dir.absolute() / PROVIDERS_FOLDER))
+        self.load = LoadWatch(
+            LoadBoard(config.data_dir), breakers=breakers.states, pinned=config.settings.level
+        )
         self.metrics.watch_load(self.load)
 
     @property
