@@ -251,7 +251,7 @@ class Call:
         self.connect()
         before, speaking = [] if tiers is None else [tiers], voice or [self.voice]
         if tiers is not None:
-            self.gate.on_heard = tiers.heard
+            self.gate.on_heard, self.gate.on_aside = tiers.heard, tiers.aside
         self.worker = PipelineWorker(
             Pipeline([self.bridge, *before, model or self.model, tracker, clauses, *speaking, self.gate]),
             params=PipelineParams(),

@@ -24,6 +24,7 @@ async def long_wait(call: Call, text: str = "When are you open?") -> None:
     """The user asks, and the model is silent for a second."""
     said(call, text)
     await call.until(lambda: isinstance(call.state, Thinking) and call.model.asked)
+    await call.settle()
     call.now_ms += 1000
     call.happen(DeadlinePassed(call.now_ms, "waiting"))
 
@@ -51,6 +52,15 @@ async def test_the_answer_follows_the_filler_and_only_the_answer_is_remembered()
     assert not any(QUESTIONS[0] in str(message) for asked in call.model.asked for message in asked)
     assert call.captions.agent[-1][0] == f"{QUESTIONS[0]} From eight to six."
     assert [values["what"] for name, values in call.marks if name == "filler"] == ["filler"]
+
+
+async def test_a_filler_s_audio_is_told_whole_so_that_it_need_not_be_made_again() -> None:
+    made: list[tuple[str, int]] = []
+    async with Call(Ask("Yes.", wait=asyncio.Event()), policies=NOW) as call:
+        call.gate.on_aside = lambda text, pcm: made.append((text, len(pcm)))
+        await long_wait(call)
+        await call.until(lambda: made)
+    assert made == [(QUESTIONS[0], len(QUESTIONS[0]) * 60 * RATE // 1000 * 2)]
 
 
 async def test_the_user_stops_a_filler_at_once_and_an_acknowledgement_brings_the_answer_back() -> None:

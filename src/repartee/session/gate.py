@@ -89,6 +89,8 @@ class ReplyGate(FrameProcessor):
         self.on_first_audio: Callable[[int], None] | None = None
         self.on_heard: Callable[[int, str, bytes], None] | None = None
         """Called with a reply's text and audio when all of it was heard."""
+        self.on_aside: Callable[[str, bytes], None] | None = None
+        """Called with what is said while a reply takes long, and its audio, when all of that has come."""
 
     # --- what the bridge calls --------------------------------------------------------------------------------
 
@@ -220,6 +222,10 @@ class ReplyGate(FrameProcessor):
             case AsideFrame():
                 reply.end_sentence()
                 reply.in_aside = frame.begins
+                if frame.begins:
+                    reply.aside_start = reply.samples
+                elif self.on_aside and (pcm := bytes(reply.pcm[reply.aside_start * 2 :])):
+                    self.on_aside(frame.text, pcm)
             case TTSTextFrame() if frame.pts:
                 if reply.context_started_ns is None:
                     # Words may overtake the audio they belong to; the first begins with it.

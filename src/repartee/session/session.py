@@ -236,7 +236,7 @@ class _Session:
         )
         voice = kit.tts()
         tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
-        gate.on_heard = tiers.heard
+        gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         ears = Ears(
             submit=bridge.submit,

@@ -69,6 +69,8 @@ class SpokenReply:
     words: list[Sentence] = field(default_factory=list)
     in_aside: bool = False
     """What arrives now is an aside."""
+    aside_start: int = 0
+    """Where the newest aside's audio begins."""
     context_start: int = 0
     context_started_ns: int | None = None
 

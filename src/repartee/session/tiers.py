@@ -144,6 +144,12 @@ class Tiers(FrameProcessor):
             return
         self._learning = self.create_task(self._learn(asked, text), "Tiers::learn")
 
+    def aside(self, text: str, pcm: bytes) -> None:
+        """The audio of what is said while an answer takes long has come; it is not made again."""
+        voice = self._parts.voice
+        if self._parts.whole and voice is not None and not voice.has_all([text]):
+            voice.put(text, pcm)
+
     async def cleanup(self) -> None:
         """Stop learning."""
         if self._learning is not None and not self._learning.done():
