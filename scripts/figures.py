@@ -240,7 +240,7 @@ on purpose; the agent hangs up {down["hung_up_after_s"] - down["heard_after_s"]:
 
 def _filler(ladder: Figures) -> str:
     filler = ladder["filler"]
-    return f"""With a model that takes {filler["profile"].split("/")[1]} ms to its first token, {filler["turns"]} turns: first word after {filler["first_sound_p50_ms"]:.0f} ms, the answer after {filler["answer_p50_ms"]:.0f} ms
+    return f"""With a model that takes {filler["profile"].split("/")[1]} ms to its first token, {filler["turns"]} turns: first word after {filler["filler_p50_ms"]:.0f} ms, the answer after {filler["answer_p50_ms"]:.0f} ms
 in the median.
 """
 
