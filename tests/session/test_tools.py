@@ -245,6 +245,9 @@ def of(call: Call) -> Any:
 
 async def test_a_word_is_said_while_it_takes_long_and_is_nowhere_in_the_context(slow: Path) -> None:
     call, model, marks = call_with(slow, Does(calls=[("look", {"what": "it"})]), Does("Here it is."))
+    running: list[str] = []
+    assert call.agenda is not None
+    call.agenda.toolbox.on_running = running.append
     async with call:
         said(call, "Please look it up")
         await call.until(lambda: call.voice.spoken)
@@ -258,6 +261,7 @@ async def test_a_word_is_said_while_it_takes_long_and_is_nowhere_in_the_context(
     assert call.history.entries[-1] == {"role": "assistant", "content": "Here it is."}
     assert not any("One moment" in str(message) for asked in model.asked for message in asked)
     assert len(marks.named("tool.aside")) == 1
+    assert running == ["look", ""], "clients are told its name, and that it has ended"
 
 
 async def test_no_word_when_the_model_has_just_said_one(slow: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ class Machine:
             self.now_s += 1.0
             for pid, (_, lag_ms) in enumerate(processes.items()):
                 self.board.tell(ProcessLoad(pid + 1, self.now_s, lag_ms))
-            self.watch.judge()
+            self.watch.judge(self.cpu, 0.0)
         return self.watch.level
 
 
@@ -69,7 +70,7 @@ def test_slow_first_tokens_are_counted_once_each_from_all_processes(tmp_path: Pa
         for pid, told in tokens.items():
             told.append((machine.now_s, took_ms))
             machine.board.tell(ProcessLoad(pid, machine.now_s, 1.0, tuple(told[-5:])))
-        machine.watch.judge()
+        machine.watch.judge(machine.cpu, 0.0)
     assert len(machine.watch._tokens._times) == 320
     assert machine.watch.load.first_token == pytest.approx(2.25)
     assert machine.watch.level is Level.SMALL
@@ -113,3 +114,18 @@ def test_the_level_and_what_it_comes_from_are_in_the_metrics(tmp_path: Path) -> 
     assert "repartee_level_changes 1.0" in lines
     assert "repartee_loop_lag_ms 7.5" in lines
     assert "repartee_cpu_share 0.75" in lines
+
+
+async def test_it_measures_by_itself_once_a_second_and_tells(tmp_path: Path) -> None:
+    board = LoadBoard(tmp_path)
+    watch = LoadWatch(board, pinned=2)
+    watching = asyncio.create_task(watch.run())
+    try:
+        async with asyncio.timeout(20):
+            while watch.load.cpu <= 0.0:  # noqa: ASYNC110 - the second look is the first that knows
+                await asyncio.sleep(0.05)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    assert 0.0 < watch.load.cpu <= 1.0
+    assert board.level().level == Level.SMALL

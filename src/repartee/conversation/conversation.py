@@ -283,6 +283,8 @@ class _Step(Moves):
                 self.state = replace(self.state, busy_until_ms=event.until_ms)
             case Thinking(reply_id) if reply_id == event.reply_id:
                 self.wait_on(replace(self.state, busy_until_ms=event.until_ms), event.at_ms)
+            case Yielding(reply_id, waiting=Thinking() as waiting) if reply_id == event.reply_id:
+                self.state = replace(self.state, waiting=replace(waiting, busy_until_ms=event.until_ms))
             case _:
                 pass
 

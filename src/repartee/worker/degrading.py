@@ -72,16 +72,22 @@ class LoadWatch:
         self._lag.start()
         try:
             while True:
-                await asyncio.to_thread(self.judge)
+                # Asked here: what psutil compares with is kept for each thread.
+                await asyncio.to_thread(self.judge, self._cpu(), self._lag.p95_ms())
                 await asyncio.sleep(JUDGE_S)
         finally:
             self._lag.stop()
             self._board.leave(os.getpid())
 
-    def judge(self) -> Level:
-        """Measure, judge and tell; blocks for the files."""
+    def judge(self, cpu: float, lag_ms: float) -> Level:
+        """Take what was measured here, read what the others tell, judge and tell; blocks for the files.
+
+        Args:
+            cpu: Share of the machine's processors that is used.
+            lag_ms: This process's own lag.
+        """
         now_s = self._clock_s()
-        self.load = self._measure(now_s)
+        self.load = self._measure(cpu, lag_ms, now_s)
         self._degradation = self._degradation.judge(self.load, now_s)
         level = self._degradation.level if self._pinned is None else Level(self._pinned)
         if level is not self.level:
@@ -98,7 +104,7 @@ class LoadWatch:
         self._board.tell_level(int(level), self._degradation.why)
         return level
 
-    def _measure(self, now_s: float) -> Load:
+    def _measure(self, cpu: float, own_lag_ms: float, now_s: float) -> Load:
         loads = self._board.loads()
         for load in loads:
             newest = self._seen.get(load.pid, 0.0)
@@ -107,6 +113,6 @@ class LoadWatch:
                     self._tokens.add(at_s, took_ms)
             self._seen[load.pid] = max((at_s for at_s, _ in load.first_tokens), default=newest)
         self._seen = {pid: at_s for pid, at_s in self._seen.items() if any(x.pid == pid for x in loads)}
-        lag_ms = max([self._lag.p95_ms(), *(load.lag_ms for load in loads)])
+        lag_ms = max([own_lag_ms, *(load.lag_ms for load in loads)])
         down = bool(self._breakers and dead_stages(self._breakers()))
-        return Load(lag_ms, self._cpu(), self._tokens.ratio(now_s), down)
+        return Load(lag_ms, cpu, self._tokens.ratio(now_s), down)
