@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from repartee.simulator.chaos.report import tables
 from repartee.simulator.report import Point, frontier_plot, shown_value, svg
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +23,10 @@ NAMES = {
     "pipecat-tuned": "Pipecat 1.14, tuned",
     "livekit": "LiveKit Agents 1.8.9",
     "livekit-tuned": "LiveKit Agents 1.8.9, tuned",
+    "repartee-plain": "nothing saved",
+    "repartee-saving": "everything saved",
 }
+PLAIN, SAVING = "repartee-plain", "repartee-saving"
 Figures = dict[str, Any]
 
 
@@ -31,9 +35,17 @@ def main() -> int:
     changed = False
     for path, figures in (
         (ROOT / "docs" / "caching.md", caching()),
+        (ROOT / "docs" / "costs.md", costs()),
+        (ROOT / "docs" / "network.md", network()),
         (ROOT / "README.md", readme()),
+        (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
         (ROOT / "docs" / "degradation.md", degradation()),
+        *(
+            [(ROOT / "docs" / "reliability.md", tables(load("chaos")))]
+            if (RESULTS / "chaos.json").exists()
+            else []
+        ),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -53,18 +65,21 @@ def load(name: str) -> Figures:
     return dict(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
 
 
+def load_conversation() -> Figures | None:
+    """Return the conversation that was held with nothing and with everything saved, None where it was not yet."""
+    if not (RESULTS / "conversation-savings.json").is_file():
+        return None
+    return load("conversation-savings")
+
+
 def frontier() -> list[Point]:
-    """Return the points of the frontier: every system as it comes, and those that were swept."""
+    """Return the points of the frontier: every system at several endpointing delays, of one run."""
     points = []
-    for run in [
-        load("peers-fixed-300-350-250"),
-        *(load(p.stem) for p in sorted(RESULTS.glob("sweep-*.json"))),
-    ]:
-        knob = run["options"]["knob"]
-        for system, figures in run["figures"].items():
-            setting = f"{knob:g} s" if knob else ("tuned" if system.endswith("-tuned") else "default")
-            cut_ins = figures["pauses"]["cut_in_turns"]["share"]
-            points.append(Point(system, setting, cut_ins, figures["latency"]["latency_ms"]["p50"]))
+    for name, figures in load("sweep")["figures"].items():
+        system, _, knob = name.partition("@")
+        setting = f"{knob} s" if knob else ("tuned" if system.endswith("-tuned") else "default")
+        cut_ins = figures["pauses"]["cut_in_turns"]["share"]
+        points.append(Point(system, setting, cut_ins, figures["latency"]["latency_ms"]["p50"]))
     return points
 
 
@@ -83,7 +98,88 @@ first audio; median / 95th percentile:
 {table(peers, stops)}
 `make bench-peers`, {peers["machine"]}. [How it is measured](docs/measuring.md), [what it does and how to tune
 it](docs/tuning-turn-taking.md); every turn is in [benchmarks/results](benchmarks/results).
+{savings_line()}"""
+
+
+def savings_line() -> str:
+    """Return one line on what is saved, nothing where it was not measured."""
+    run = load_conversation()
+    if run is None:
+        return ""
+    plain, saving = (run["figures"][system]["conversation"] for system in (PLAIN, SAVING))
+    if saving["usd"] >= plain["usd"]:
+        return ""
+    return f"""
+With its savings on, a call of {plain["turns"]} turns costs **{1 - saving["usd"] / plain["usd"]:.0%} less** than without, and is answered after
+{saving["latency_ms"]["p50"]:.0f} ms instead of {plain["latency_ms"]["p50"]:.0f} ms in the median ([costs](docs/costs.md#what-is-saved)).
 """
+
+
+def costs() -> str:
+    """Return the figures of the page on costs: the same conversation with nothing and with everything saved."""
+    run = load_conversation()
+    if run is None:
+        return ""
+    plain, saving = (run["figures"][system]["conversation"] for system in (PLAIN, SAVING))
+    ungated = spent(run, PLAIN, gated=False)
+    lines = (
+        f"| {NAMES[PLAIN]}, and silence sent as well: reckoned | {per_minute(run, PLAIN, ungated)} | | |\n"
+    )
+    for system in (PLAIN, SAVING):
+        mine = run["figures"][system]["conversation"]
+        right = sum(bool(row.get("right")) for row in run["rows"] if row["system"] == system)
+        told = f"{shown_value(mine['latency_ms'])} | {right} of {mine['turns']}"
+        lines += f"| {NAMES[system]} | {per_minute(run, system, spent(run, system))} | {told} |\n"
+    return f"""
+The same {plain["turns"]} turns over WebRTC, simulated vendors (profile *{run["options"]["profile"]}*), {run["machine"]}. The agent has no answers of its
+own; it learns, in this one call. {changed(plain["usd"], saving["usd"])}, and {changed(sum(ungated.values()), saving["usd"])} than without the voice gate too; answers judged
+equal in {judged_equal(run)} of {plain["turns"]} turns.
+
+| | USD a minute | of it hearing | model | voice | first sound, ms, median / 95 % | answers right |
+|---|---|---|---|---|---|---|
+{lines}
+`{run["command"]}`
+"""
+
+
+def spent(run: Figures, system: str, *, gated: bool = True) -> dict[str, float]:
+    """Return USD of a system's calls by stage; not `gated`, with all audio of the calls sent to speech-to-text."""
+    calls = [call for call in run["calls"] if call["system"] == system]
+    found = {stage: sum(call[f"usd_{stage}"] for call in calls) for stage in ("stt", "llm", "tts")}
+    if not gated:
+        found["stt"] *= sum(call["call_s"] for call in calls) / sum(call["audio_sent_s"] for call in calls)
+    return found
+
+
+def per_minute(run: Figures, system: str, amounts: dict[str, float]) -> str:
+    """Return the cells of a cost and its parts, by the minute of the system's calls."""
+    minutes = sum(call["call_s"] for call in run["calls"] if call["system"] == system) / 60
+    return " | ".join(f"{amount / minutes:.5f}" for amount in (sum(amounts.values()), *amounts.values()))
+
+
+def changed(before: float, after: float) -> str:
+    """Return by how much a cost has changed, in words."""
+    share = 1 - after / before
+    return f"{share:.0%} cheaper" if share >= 0 else f"{-share:.0%} dearer"
+
+
+def judged_equal(run: Figures) -> int:
+    """Return in how many turns both sides gave the answer that belongs to the words, and no other."""
+    sides = [
+        [row for row in run["rows"] if row["system"] == system and row["kind"] == "turn"]
+        for system in (PLAIN, SAVING)
+    ]
+    both = zip(*sides, strict=True)
+    return sum(bool(one.get("right") and other.get("right")) for one, other in both)
+
+
+def operating() -> str:
+    """Return what a trace costs."""
+    took = load("tracing")["us_per_turn"]
+    return (
+        f"The marks and spans of a turn take {took['on']:.0f} µs of the call's event loop, {took['off']:.0f} µs without a trace\n"
+        "(`python scripts/measure.py tracing`).\n"
+    )
 
 
 def table(peers: Figures, stops: Figures) -> str:
@@ -161,13 +257,15 @@ def caching() -> str:
     )
     all_known = halves["held-out"]["among_all"]
     calls = "".join(
-        f"| {name} | {side['usd']} | {side['requests'].get('llm', 0)} | {side['characters']} "
+        f"| {name} | {float(side['usd']):.6f} | {side['requests'].get('llm', 0)} | {side['tokens_in']} ({side['tokens_cached']}) | {side['characters']} "
         f"| {side['first_text_ms']['p50']:.0f} | {side['first_audio_ms']['p50']:.0f} "
         f"| {', '.join(f'{tier} {count}' for tier, count in side['tiers'].items())} |\n"
         for name, side in (
             ("without savings", savings["first_call"]["off"]),
-            ("with, a machine's first call", savings["first_call"]["on"]),
-            ("with, a later call", savings["later_call"]["on"]),
+            ("cache, a machine's first call", savings["first_call"]["caching"]),
+            ("cache and routing, a first call", savings["first_call"]["on"]),
+            ("cache, a later call", savings["later_call"]["caching"]),
+            ("cache and routing, a later call", savings["later_call"]["on"]),
         )
     )
     return f"""
@@ -185,12 +283,36 @@ With all known questions of a domain at once: {all_known["right"]} right, {all_k
 the median, {cache["decision_ms"]["p95"]:.0f} ms at the 95th percentile, vectors included; the routing {cache["routing_ms"]["p95"]:.3f} ms.
 
 {savings["first_call"]["turns"]} turns of a call to the front desk, learning on, small model `gpt-4.1-nano`, simulated vendors (profile *{savings["profile"]}*,
-model and voice; their list prices). The first call saves {savings["first_call"]["saved"]:.0%}, a later one {savings["later_call"]["saved"]:.0%}; turns answered
-differently: {len(savings["first_call"]["answered_differently"]) + len(savings["later_call"]["answered_differently"])}.
+model and voice; their list prices; prompts of 1024 tokens and more are partly kept by the vendor, as OpenAI does). The first call saves {savings["first_call"]["saved"]:.0%}, a later one {savings["later_call"]["saved"]:.0%}; turns answered
+differently: {len(savings["first_call"]["answered_differently"]) + len(savings["later_call"]["answered_differently"])}. Before the first call the server makes the audio of what is sure to be said, once for each machine
+and voice: {savings["first_call"]["on"]["prepared_characters"]} characters, {float(savings["first_call"]["on"]["prepared_usd"]):.6f} USD.
 
-| | USD | model requests | characters voiced | first text, ms, median | first audio, ms, median | tiers |
-|---|---|---|---|---|---|---|
+| | USD | model requests | prompt tokens (kept by the vendor) | characters voiced | first text, ms, median | first audio, ms, median | tiers |
+|---|---|---|---|---|---|---|---|
 {calls}
+"""
+
+
+def network() -> str:
+    """Return the figures of the page on networks."""
+    loss = load("loss")
+    losses = sorted({row["loss"] for row in loss["rows"]})
+    ways = [way["name"] for way in loss["ways"]]
+    tables = ""
+    for direction in ("agent to caller", "caller to agent"):
+        rows = {(row["way"], row["loss"]): row for row in loss["rows"] if row["direction"] == direction}
+        head = "".join(f" {share:.0%} lost |" for share in losses)
+        lines = "".join(
+            f"| {way} | {rows[way, losses[0]]['kbit_per_s']:.0f} | "
+            + " | ".join(
+                f"{rows[way, share]['word_error']:.1%}, {rows[way, share]['made_up']:.1%}" for share in losses
+            )
+            + " |\n"
+            for way in ways
+        )
+        tables += f"{direction.capitalize()}; word error, made up:\n\n| sent as | kbit/s |{head}\n|---|---|{'---|' * len(losses)}\n{lines}\n"
+    return f"""
+{tables}{loss["sentences"]} sentences, {loss["words"]} words for each figure. kbit/s is what the receiver gets with packet headers, pauses included.
 """
 
 

@@ -5,6 +5,8 @@
 `onsets`: how soon the end of a command is told, and how many false pauses that costs, by the silence waited for.
 `memory`: what is remembered of an hour's scripted call, by who writes the notes, and what it adds to a reply.
 `cache`: how often the answer cache hits, how often wrongly, on labelled pairs of questions, and how long it takes.
+`tracing`: what a turn's spans cost the call's event loop.
+`loss`: speech over a network that loses packets, by how it is sent; needs root, and is run only when asked for.
 `savings`: thirty turns with and without the cache and the routing, against simulated vendors: cost and time.
 """
 
@@ -26,6 +28,12 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from repartee.telemetry.timeline import Timeline
+from repartee.telemetry.tracing import CallTrace
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -39,7 +47,7 @@ PAUSE_S = 0.6
 
 def main() -> int:
     """Run what is asked for, or all."""
-    wanted = sys.argv[1:] or ["pieces", "core", "onsets", "memory", "cache", "savings"]
+    wanted = sys.argv[1:] or ["pieces", "core", "onsets", "memory", "cache", "savings", "tracing"]
     measures = {
         "pieces": pieces,
         "core": core,
@@ -47,6 +55,8 @@ def main() -> int:
         "memory": memory,
         "cache": cache,
         "savings": savings,
+        "tracing": tracing,
+        "loss": loss,
     }
     for name in wanted:
         result = measures[name]()
@@ -54,6 +64,44 @@ def main() -> int:
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
     return 0
+
+
+def tracing() -> dict[str, Any]:
+    """Time the marks of a turn with and without a trace listening; the exporter's thread is not the call's."""
+    turns, took_us = 5000, {}
+    marks: list[tuple[str, dict[str, Any]]] = [
+        ("speech.stopped", {"ended_at_ms": 1.0}),
+        ("transcript", {"words": 5}),
+        *(
+            (f"reply.{step}", {"reply_id": 1})
+            for step in ("started", "first_text", "first_audio", "released")
+        ),
+        ("reply.audible", {}),
+        ("reply.finished", {"reply_id": 1}),
+    ]
+    for name in ("off", "on"):
+        timeline = Timeline(None, lambda: 0.0)
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
+        if name == "on":
+            timeline.listeners.append(CallTrace(provider, "call", "agent", "room", lambda: 0.0).mark)
+        began = time.thread_time()
+        for turn in range(turns):
+            for number, (mark, values) in enumerate(marks):
+                timeline.mark(mark, turn * 1000.0 + number, **values)
+        took_us[name] = (time.thread_time() - began) / turns * 1e6
+        provider.shutdown()
+    return {"turns": turns, "us_per_turn": {name: round(value, 1) for name, value in took_us.items()}}
+
+
+def loss() -> dict[str, Any]:
+    """Hold calls over a network that loses packets."""
+    from loss import measure  # noqa: PLC0415
+
+    if kept := os.environ.get("REPARTEE_LOSS_FOLDER"):
+        return measure(SPEECH, Path(kept))
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(SPEECH, Path(folder))
 
 
 def pieces() -> dict[str, Any]:

@@ -26,7 +26,7 @@ def main() -> int:
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     steps = [python_packages, livekit_server, web_page, models]
     if "--tests" in sys.argv[1:]:
-        steps += [browser, postgresql]
+        steps += [browser, postgresql, redis, firewall]
     if "--check-web" in sys.argv[1:]:
         steps = [web_checks]
     for number, step in enumerate(steps, 1):
@@ -109,6 +109,18 @@ def postgresql() -> None:
     """PostgreSQL, for the store's tests; they run a server of their own."""
     if not (shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
         apt("postgresql", "the store's tests need PostgreSQL")
+
+
+def firewall() -> None:
+    """iptables, for the tests of bad networks; they break networks of their own."""
+    if sys.platform == "linux" and not (shutil.which("iptables") or Path("/usr/sbin/iptables").exists()):
+        apt("iptables", "the tests of bad networks need iptables")
+
+
+def redis() -> None:
+    """Redis, for the tests of what machines share; they run a server of their own."""
+    if not shutil.which("redis-server"):
+        apt("redis-server", "the tests of what machines share need Redis")
 
 
 def apt(package: str, needed: str) -> None:

@@ -51,8 +51,10 @@ class SimulatorPrices:
             case "tts":
                 exact = used["characters"] * Decimal(str(TTS_PER_MILLION[usage.model])) / 1_000_000
             case "llm":
-                price_in, price_out = (Decimal(str(price)) for price in LLM_PER_MILLION[usage.model])
-                exact = (used["tokens_in"] * price_in + used["tokens_out"] * price_out) / 1_000_000
+                price_in, price_out, kept = (Decimal(str(price)) for price in LLM_PER_MILLION[usage.model])
+                fresh = used["tokens_in"] - used["tokens_cached"]
+                exact = fresh * price_in + used["tokens_cached"] * kept + used["tokens_out"] * price_out
+                exact /= 1_000_000
             case _:
                 return None
         return round(exact, 9)
@@ -78,6 +80,26 @@ class Account:
         return refused and any(usage.outcome == "cancelled" for usage in self.ours)
 
     @property
+    def crossed_refusal(self) -> bool:
+        """Text was on its way to a voice when its refusal of the context was to us.
+
+        The vendor took it for a new context, and bills it; we took it for a part of the one that was refused. All
+        of it is accounted for, and nobody can know on which side of the refusal it arrived.
+        """
+        refused = [entry for entry in self.theirs if entry.outcome == "failed"]
+        told = [usage for usage in self.free if usage.outcome == "failed" and usage.stage == "tts"]
+        all_text = sum(entry.characters for entry in self.theirs)
+        more = _sum(told, "characters") - sum(entry.characters for entry in refused)
+        return (
+            bool(refused and told) and more > 0 and all_text == _sum([*self.ours, *self.free], "characters")
+        )
+
+    @property
+    def socket(self) -> bool:
+        """Whether it was sent over a voice's socket."""
+        return all(entry.vendor != "openai" for entry in self.theirs)
+
+    @property
     def in_flight(self) -> int:
         """Tokens the vendor made and we never saw."""
         return sum(e.tokens_out for e in self.theirs) - int(_sum(self.ours, "tokens_out"))
@@ -89,7 +111,7 @@ class Account:
         above ours, never below.
         """
         charged = [entry for entry in self.theirs if entry.outcome != "failed"]
-        if self.refused_unseen:
+        if self.refused_unseen or self.crossed_refusal:
             return None
         fits = bool(self.ours) == bool(charged) and bool(self.ours or self.free)
         if fits and charged:
@@ -102,9 +124,13 @@ class Account:
                 off = abs(sum(e.tokens_in for e in charged) - int(_sum(self.ours, "tokens_in")))
                 if self.cut:
                     return off <= prompt_tokens_off and 0 <= self.in_flight <= TOKENS_IN_FLIGHT
-                return off == self.in_flight == 0
+                cached = sum(e.tokens_cached for e in charged) == _sum(self.ours, "tokens_cached")
+                return cached and off == self.in_flight == 0
             case "tts":
-                return sum(e.characters for e in charged) == _sum(self.ours, "characters")
+                unheard = _sum(self.ours, "characters") - sum(e.characters for e in charged)
+                # A text may be sent into a socket that is gone, which only the answer that does not come tells.
+                gone = self.socket and any(entry.outcome == "cancelled" for entry in charged)
+                return unheard == 0 or (gone and unheard > 0)
             case _:
                 return abs(_seconds(charged) - _sum(self.ours, "audio_s")) < SECONDS_OFF
 
@@ -119,7 +145,7 @@ class Comparison:
         requests: Rows.
         cut: Chat streams that were cut, whose tokens were reckoned.
         in_flight: Tokens that were on their way when they were.
-        unseen: Refusals that were on their way when a request was cancelled.
+        unseen: Refusals that were on their way when a request was cancelled, or more text was sent.
         problems: Requests that do not fit, each in words.
     """
 
@@ -157,8 +183,7 @@ def compare(rows: Iterable[Row], bill: Bill, *, prompt_tokens_off: int = PROMPT_
     Args:
         rows: Of every call the simulator served since its bill was reset.
         bill: The simulator's.
-        prompt_tokens_off: How far the reckoned prompt of a cut stream may be off. More where the agent has tools:
-            the simulator does not count their descriptions.
+        prompt_tokens_off: How far the reckoned prompt of a cut stream may be off.
     """
     found, accounts, realtime = Comparison(), defaultdict[str, Account](Account), Account()
     for row in rows:
@@ -171,11 +196,12 @@ def compare(rows: Iterable[Row], bill: Bill, *, prompt_tokens_off: int = PROMPT_
         (account.ours if usage.billed and row.cost != 0 else account.free).append(usage)
     for entry in bill.entries:
         found.theirs += Decimal(str(entry.usd))
-        (realtime if entry.vendor == REALTIME else accounts[entry.request_id]).theirs.append(entry)
+        name = entry.request_id.partition(AGAIN)[0]
+        (realtime if entry.vendor == REALTIME else accounts[name]).theirs.append(entry)
     for account in accounts.values():
         found.cut += account.cut
         found.in_flight += account.in_flight if account.cut else 0
-        found.unseen += account.refused_unseen
+        found.unseen += account.refused_unseen or account.crossed_refusal
         if problem := account.problem(prompt_tokens_off):
             found.problems.append(problem)
     ours = _sum(realtime.ours, "audio_s")

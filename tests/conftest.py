@@ -18,7 +18,7 @@ from repartee.providers.embedding import Embed, Vectors
 from repartee.providers.ondevice import registry
 from repartee.providers.ondevice.sentences import SentenceModel
 from repartee.settings import Settings
-from tests import postgres
+from tests import postgres, redis_server
 
 ROOT = Path(__file__).parent.parent
 SPEECH = Path(os.environ.get("REPARTEE_SPEECH", ROOT.parent / "shared" / "speech"))
@@ -66,6 +66,7 @@ def plain_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 LOUD = {
     "REPARTEE_SPEECH": f"no recordings in {SPEECH} (REPARTEE_SPEECH)",
     postgres.MISSING: postgres.MISSING,
+    redis_server.MISSING: redis_server.MISSING,
 }
 
 

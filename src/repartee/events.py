@@ -10,17 +10,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-DeadlineName = Literal["endpoint", "speculate", "transcript", "take_floor", "waiting", "reply", "call"]
+DeadlineName = Literal[
+    "endpoint", "speculate", "transcript", "take_floor", "waiting", "reply", "call", "absent", "silence"
+]
 """`endpoint`: the user's silence is long enough. `speculate`: it soon will be. `transcript`: speech-to-text took too
 long. `take_floor`: voice over the agent went on long enough to ask for its words, or for too long without them.
 `waiting`: the user has waited for the answer so long that something is to be said. `reply`: no audio in time.
-`call`: the call is too long."""
+`call`: the call is too long. `absent`: a caller whose connection broke has not come back. `silence`: nobody has said
+anything for long."""
 
 Asked = Literal["nothing", "answer", "digits"]
 """What the agent asked for last: numbers and spelled words come in groups, and a bare "yes" is a whole answer only to
 a question."""
 
-Line = Literal["trouble", "trouble_again", "hang_up", "not_heard", "goodbye", "budget"]
+Line = Literal[
+    "trouble",
+    "trouble_again",
+    "hang_up",
+    "not_heard",
+    "goodbye",
+    "budget",
+    "cut_off",
+    "lost_thread",
+    "say_again",
+    "still_there",
+    "let_go",
+    "no_sound",
+]
 """Fixed sentences spoken without asking the model; their words depend on the agent's language."""
 
 Aside = Literal["filler", "apology"]
@@ -31,15 +47,21 @@ FillerKind = Literal["question", "request", "booking", "other"]
 
 EndReason = Literal[
     "caller_left",
+    "caller_lost",
     "no_caller",
+    "silent",
     "stopped",
     "room_closed",
+    "media_lost",
     "max_duration",
     "hung_up",
     "budget",
     "trouble",
+    "handed_over",
     "error",
 ]
+"""`caller_lost`: their connection broke and they did not come back. `silent`: they said nothing for long.
+`media_lost`: the agent's own connection to the media server broke and could not be made again."""
 
 # --- events: facts, named in the past tense -----------------------------------------------------------------
 
@@ -180,6 +202,34 @@ class HelpLost:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerLost:
+    """The connection to the caller broke; they may come back.
+
+    Attributes:
+        since_ms: When the last of them was heard.
+        revived_id: A reply that had been played to its end, of which they cannot have heard the end.
+    """
+
+    at_ms: float
+    since_ms: float
+    revived_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerReturned:
+    """The caller is back and can hear the agent."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallerUnheard:
+    """No sound at all comes from the caller's microphone: it is muted where we cannot see it, or broken."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """The call is over, whatever the reason."""
 
@@ -204,6 +254,9 @@ Event: TypeAlias = (
     | DeadlinePassed
     | BudgetSpent
     | HelpLost
+    | CallerLost
+    | CallerReturned
+    | CallerUnheard
     | CallEnded
 )
 
@@ -303,6 +356,18 @@ class RestoreVoice:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatVoice:
+    """Go on with a lowered reply from the beginning of the sentence that was lost.
+
+    Attributes:
+        explain: Say first that the connection was broken.
+    """
+
+    reply_id: int
+    explain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RememberUser:
     """The user's words belong to the conversation from now on."""
 
@@ -345,6 +410,7 @@ Command: TypeAlias = (
     | CancelReply
     | LowerVoice
     | RestoreVoice
+    | RepeatVoice
     | RememberUser
     | ArmDeadline
     | DisarmDeadline

@@ -46,6 +46,13 @@ class Settings(BaseSettings):
     #: Any OpenAI-compatible chat server (Ollama, vLLM, llama.cpp); probed when no OpenAI key is there.
     llm_base_url: str = "http://127.0.0.1:11434/v1"
     llm_api_key: SecretStr | None = None
+    #: Requests at once that the vendor's plan allows, by the plan's name or as a number.
+    elevenlabs_plan: str | None = None
+    cartesia_plan: str | None = None
+    #: This machine's own models stand by for vendors that fail.
+    standby: bool = Field(default=True, validation_alias="repartee_standby")
+    #: Shares what is known of the vendors among machines; unset: each machine finds out for itself.
+    redis_url: SecretStr | None = Field(default=None, validation_alias="repartee_redis_url")
 
     # This process.
     agent: Path = Field(default=Path("agents/front-desk.yaml"), validation_alias="repartee_agent")
@@ -56,6 +63,12 @@ class Settings(BaseSettings):
     livekit_udp_port: int = Field(default=7882, ge=1, le=65535, validation_alias="repartee_livekit_udp_port")
     worker_health_port: int = Field(default=8081, ge=0, le=65535, validation_alias="repartee_worker_port")
     max_calls: int = Field(default=8, ge=1, le=1000, validation_alias="repartee_max_calls")
+    #: Session processes; 0: one for each core.
+    session_processes: int = Field(default=0, ge=0, le=256, validation_alias="repartee_session_processes")
+    #: Calls in one process; 0: all calls shared out evenly; 1: each call in a process of its own.
+    calls_per_process: int = Field(default=0, ge=0, le=1000, validation_alias="repartee_calls_per_process")
+    #: How long a worker that is told to end waits for its calls.
+    drain_s: float = Field(default=20.0, ge=0, le=86_400, validation_alias="repartee_drain_s")
     warm_processes: int = Field(default=1, ge=0, le=64, validation_alias="repartee_warm_processes")
     state_dir: Path = Field(default_factory=_state_dir, validation_alias="repartee_state_dir")
     cache_dir: Path = Field(default_factory=_cache_dir, validation_alias="repartee_cache_dir")
@@ -66,7 +79,11 @@ class Settings(BaseSettings):
     #: USD that all calls of this installation may cost in a day (UTC); unset: no limit.
     budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
+    #: Tokens that one address may ask for in a minute.
+    token_rate: int = Field(default=30, ge=1, le=1_000_000, validation_alias="repartee_token_rate")
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
+    #: Where traces go (OTLP over HTTP); its other standard variables are read by OpenTelemetry itself.
+    otel_endpoint: str | None = Field(default=None, validation_alias="otel_exporter_otlp_endpoint")
     #: Holds one level of the ladder of degradation, 0 to 5, whatever is measured: to try it out. Unset: measured.
     level: int | None = Field(default=None, ge=0, le=5, validation_alias="repartee_level")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -101,6 +101,7 @@ def test_a_call_is_shown_with_what_was_heard_and_what_was_not(repartee: Repartee
         (("costs", "--by", "dya"), "--by cannot be 'dya'; did you mean 'day'?"),
         (("costs", "--csv", "nowhere/a.csv"), "nowhere/a.csv cannot be written: No such file or directory"),
         (("costs", "--plot", "nowhere/a.svg"), "nowhere/a.svg cannot be written"),
+        (("costs", "--savings"), "there is no such agent file"),
         (("forget", "anna"), "nothing is kept of a caller 'anna'; did you mean 'ann'?"),
         (("export", "x"), "nothing is kept of a caller 'x'; there are: ann, bob"),
         (("export", "ann", "--out", "nowhere/a.json"), "nowhere/a.json cannot be written"),
@@ -130,10 +131,28 @@ def test_costs_and_their_total(repartee: Repartee) -> None:
     assert "$0.0022 + 1 UNKNOWN      9%  $0.0006 + ?" in total
 
 
+def test_what_the_voice_gate_saved_is_in_the_table_the_file_and_the_drawing(
+    repartee: Repartee, tmp_path: Path
+) -> None:
+    files = ("--csv", str(tmp_path / "costs.csv"), "--plot", str(tmp_path / "costs.svg"))
+    shown = repartee("costs", "--by", "stage", "--agent", "sales", *files)
+    (line,) = [line for line in shown.splitlines() if line.startswith("stt ")]
+    # 8 of 120 seconds were sent, for 0.0004: the other 112 would have been fourteen times as much.
+    assert "0.1 of 2.0 min" in line
+    assert line.split()[-1] == "$0.0056"
+    (voice,) = [line for line in repartee("costs", "--by", "stage").splitlines() if line.startswith("tts ")]
+    assert voice.split()[-1] == "-"
+    rows = {row["stage"]: row for row in csv.DictReader((tmp_path / "costs.csv").open())}
+    assert (rows["stt"]["gate_saved_usd"], rows["llm"]["gate_saved_usd"]) == ("0.0056", "")
+    drawing = (tmp_path / "costs.svg").read_text()
+    assert "stt silence that was not sent: 0.005600000" in drawing
+    assert "stroke-dasharray" in drawing
+
+
 def test_an_unknown_price_is_said_loudly_and_never_a_zero(repartee: Repartee) -> None:
     shown = repartee("costs", "--by", "provider")
     (line,) = [line for line in shown.splitlines() if line.startswith("openai:gpt-9 ")]
-    assert line.split()[-4:] == ["1", "UNKNOWN", "-", "-"]
+    assert line.split()[-5:] == ["1", "UNKNOWN", "-", "-", "-"]
     assert "in no sum above, because their price is not known: 1 request\n  openai:gpt-9  1 request" in shown
     assert "UNKNOWN" not in repartee("costs", "--by", "provider", "--agent", "front-desk")
 

@@ -120,3 +120,12 @@ def test_check_tells_every_mistake(tmp_path: Path) -> None:
     code, said = repartee("check", "a.yaml", folder=tmp_path)
     assert code == 2
     assert "a.yaml:2: unknown key 'persna'; did you mean 'persona'?" in said
+
+
+@pytest.mark.parametrize("command", [["simulate", "--faults"], ["faults"]])
+def test_a_plan_of_faults_that_is_wrong(tmp_path: Path, command: list[str]) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("faults:\n  - stal: {for_s: 1}\n")
+    code, said = repartee(*command, str(plan), folder=tmp_path)
+    assert code == 2
+    assert f"{plan}:2: there is no 'stal' in a fault; did you mean 'stall'?" in said

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from repartee.conversation import Conversation, Ended, Speculating, State, Thinking, UserTurn, Yielding
+from repartee.conversation import (
+    Conversation,
+    Ended,
+    Idle,
+    Speaking,
+    Speculating,
+    State,
+    Thinking,
+    UserTurn,
+    Yielding,
+)
 from repartee.events import (
     ArmDeadline,
+    CallerLost,
     CancelReply,
     CloseTurn,
     Command,
@@ -16,6 +27,7 @@ from repartee.events import (
     LowerVoice,
     OpenTurn,
     ReleaseReply,
+    RepeatVoice,
     ReplyFinished,
     RestoreVoice,
     SpeakAside,
@@ -53,9 +65,11 @@ class Invariants:
         # A held reply is not played, so it cannot finish: such an event is stale and changes nothing.
         if isinstance(event, ReplyFinished) and event.reply_id == self.live and not self.held:
             self._end(event.reply_id)
+        self.revive(before, event)
         for command in commands:
             self._command(command)
-        self._state(after.state)
+        self._state(after.state, away=after.presence.away)
+        self._presence(after)
 
     def _command(self, command: Command) -> None:
         match command:
@@ -81,7 +95,7 @@ class Invariants:
                 self.voiced.add(reply_id)
             case SpeakAside():
                 self._aside(command)
-            case LowerVoice() | RestoreVoice():
+            case LowerVoice() | RestoreVoice() | RepeatVoice():
                 self._volume(command)
             case OpenTurn(turn_id):
                 assert self.open_turn is None, "a turn was opened in an open turn"
@@ -96,10 +110,10 @@ class Invariants:
             case _:
                 pass
 
-    def _volume(self, command: LowerVoice | RestoreVoice) -> None:
+    def _volume(self, command: LowerVoice | RestoreVoice | RepeatVoice) -> None:
         assert command.reply_id == self.live
         assert not self.held
-        assert self.lowered == isinstance(command, RestoreVoice)
+        assert self.lowered != isinstance(command, LowerVoice)
         self.lowered = not self.lowered
 
     def _deadline(self, command: ArmDeadline | DisarmDeadline) -> None:
@@ -127,13 +141,31 @@ class Invariants:
         self.ended.add(reply_id)
         self.live = None
 
-    def _state(self, state: State) -> None:
+    def revive(self, before: Conversation, event: Event) -> None:
+        """A reply that had ended is said again when its end was not heard."""
+        if not isinstance(event, CallerLost) or event.revived_id is None:
+            return
+        if before.presence.away == "here" and isinstance(before.state, Idle):
+            self.ended.discard(event.revived_id)
+            self.live, self.lowered, self.held = event.revived_id, False, False
+
+    def _presence(self, after: Conversation) -> None:
+        if isinstance(after.state, Ended):
+            return
+        away = after.presence.away != "here"
+        assert away == ("absent" in self.armed), "an absence nobody will end"
+        if away and isinstance(after.state, (Thinking, Speaking)):
+            assert self.lowered, f"a reply sounds for nobody: {after.state}"
+        if isinstance(after.state, Idle) and after.joined and not away:
+            assert "silence" in self.armed, "a silence nobody will end"
+
+    def _state(self, state: State, *, away: str = "here") -> None:
         holds_floor = isinstance(state, (UserTurn, Speculating))
         assert (self.open_turn is not None) == holds_floor, f"open turn {self.open_turn} in {state}"
         match state:
             case UserTurn(turn):
                 assert self.live is None
-                if not turn.voice:
+                if not turn.voice and away != "cut":
                     assert "endpoint" in self.armed or "transcript" in self.armed, "a pause nobody will end"
             case Speculating(_, reply_id, _, voiced):
                 assert self.live == reply_id
@@ -145,9 +177,11 @@ class Invariants:
             case Thinking(reply_id):
                 assert self.live == reply_id
                 assert not self.held
-                assert "reply" in self.armed
-                if state.turn is not None and not state.is_line and state.asides < 2:
-                    assert "waiting" in self.armed, "a wait in silence that nobody ends"
+                assert ("reply" in self.armed) == (away == "here")
+                waits = state.turn is not None and not state.is_line and state.asides < 2
+                assert ("waiting" in self.armed) == (waits and away == "here"), (
+                    "a wait in silence that nobody ends, or something to be said to nobody"
+                )
             case Yielding(reply_id, turn):
                 assert self.live == reply_id
                 assert self.lowered

@@ -19,6 +19,8 @@ from repartee.events import (
     AsideSaid,
     CallEnded,
     CallerJoined,
+    CallerLost,
+    CallerReturned,
     CancelReply,
     Command,
     DeadlinePassed,
@@ -26,6 +28,7 @@ from repartee.events import (
     Event,
     LowerVoice,
     ReleaseReply,
+    RepeatVoice,
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
@@ -155,7 +158,7 @@ class VirtualCall:
                 reply = self._replies[reply_id]
                 reply.left_ms -= now - reply.audible_at if reply.audible_at is not None else 0
                 self._pending.pop(reply_id, None)
-            case RestoreVoice(reply_id):
+            case RestoreVoice(reply_id) | RepeatVoice(reply_id):
                 self._sound(reply_id, max(now, self._replies[reply_id].text_at + TTS_MS))
             case _:
                 pass
@@ -334,6 +337,46 @@ def nobody_answers(call: VirtualCall) -> None:
         call.at(at_ms + 1410, ReplyFailed(at_ms + 1410, first + 1))
 
 
+def lost_and_back(call: VirtualCall) -> None:
+    """Cut off in the answer, and back after eight seconds."""
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.at(4500, CallerLost(4500, 2500))
+    call.at(11_000, CallerReturned(11_000))
+
+
+def lost_in_their_own_sentence(call: VirtualCall) -> None:
+    call.says(0, 1000, "I would like an appoint", scores={80: 0.2})
+    call.at(3000, CallerLost(3000, 900))
+    call.at(5000, CallerReturned(5000))
+    call.says(9000, 10_000, "I would like an appointment", scores=SURE)
+
+
+def lost_for_good(call: VirtualCall) -> None:
+    call.at(0, CallerJoined(0))
+    call.at(1000, CallerLost(1000, 500))
+
+
+def silent(call: VirtualCall) -> None:
+    """Asked twice, and let go."""
+    call.at(0, CallerJoined(0))
+
+
+def lost_while_they_wait(call: VirtualCall) -> None:
+    """Nothing is said to nobody; back, they have waited long enough when they have heard nothing for as long anew."""
+    call.llm_ms = [7500]
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.at(1900, CallerLost(1900, 1700))
+    call.at(6000, CallerReturned(6000))
+
+
+def lost_and_nobody_answers(call: VirtualCall) -> None:
+    """An answer that fails while they are away is no trouble of theirs: they hear of it, and it does not count."""
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.at(1450, CallerLost(1450, 1440))
+    call.at(1500, ReplyFailed(1500, 1))
+    call.at(6000, CallerReturned(6000))
+
+
 CALLS: tuple[Callable[[VirtualCall], None], ...] = (
     nobody_answers,
     slow_answer,
@@ -356,14 +399,28 @@ CALLS: tuple[Callable[[VirtualCall], None], ...] = (
     goes_on_after_the_release,
     goes_on_and_is_told_again,
     held_reply_fails,
+    lost_and_back,
+    lost_in_their_own_sentence,
+    lost_for_good,
+    silent,
+    lost_while_they_wait,
+    lost_and_nobody_answers,
 )
+LENGTHS_MS: dict[Callable[[VirtualCall], None], float] = {
+    nobody_answers: 60_000,
+    no_answer_at_all: 60_000,
+    slow_tool: 30_000,
+    lost_for_good: 90_000,
+    silent: 90_000,
+}
+"""Of those that take long."""
 
 
 @pytest.mark.parametrize("scene", CALLS, ids=lambda scene: scene.__name__)
 def test_a_call_goes_as_it_is_written_down(scene: Callable[[VirtualCall], None]) -> None:
     call = VirtualCall()
     scene(call)
-    text = call.run(until_ms=60_000)
+    text = call.run(until_ms=LENGTHS_MS.get(scene, 15_000))
     file = FOLDER / f"{scene.__name__}.txt"
     if os.environ.get("REPARTEE_SNAPSHOTS"):
         file.write_text(text, encoding="utf-8")

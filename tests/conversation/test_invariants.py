@@ -29,6 +29,9 @@ from repartee.events import (
     BudgetSpent,
     CallEnded,
     CallerJoined,
+    CallerLost,
+    CallerReturned,
+    CallerUnheard,
     DeadlineName,
     DeadlinePassed,
     Event,
@@ -49,8 +52,9 @@ from repartee.events import (
 )
 from tests.conversation.model import Invariants
 
-POLICIES = Policies()
-NEVER_GIVES_UP = Policies(patience=Patience(troubles_max=1_000_000))
+POLICIES = Policies(patience=Patience(silence_asks=1_000_000))
+"""A caller who is never let go: a walk that ends early finds nothing."""
+NEVER_GIVES_UP = Policies(patience=Patience(silence_asks=1_000_000, troubles_max=1_000_000))
 HELLO = ((1, "hello"),)
 SPEAKING = Turn(1, HELLO, voice=True, segment_id=3, known_id=2)
 PAUSED = Turn(1, HELLO, segment_id=3, known_id=3, silent_since_ms=900, probability=0.9)
@@ -113,6 +117,10 @@ EVENTS: tuple[Event, ...] = (
     *(DeadlinePassed(1000, name) for name in get_args(DeadlineName)),
     BudgetSpent(1000),
     HelpLost(1000),
+    CallerLost(1000, 900),
+    CallerLost(1000, 100, revived_id=5),
+    CallerReturned(1000),
+    CallerUnheard(1000),
     CallEnded(1000, "caller_left"),
 )
 
@@ -161,8 +169,15 @@ def _random_event(
         ReplyFinished(now, reply_id, rng.choice(("nothing", "digits"))),
         ReplyFailed(now, reply_id),
         CallerJoined(now),
+        CallerUnheard(now),
+        CallerReturned(now),
+        CallerReturned(now),
+        CallerLost(
+            now, now - rng.choice((100, 2500)), rng.choice((None, conversation.last_reply_id or None))
+        ),
     ]
-    due = [name for name in armed if name != "call"]
+    # These two end the call.
+    due = [name for name in armed if name not in {"call", "absent"}]
     if due:
         options += [DeadlinePassed(now, rng.choice(due))] * 4  # type: ignore[arg-type]
     return rng.choice(options)
@@ -237,6 +252,7 @@ def test_no_call_is_ever_wedged(seed: int) -> None:
         event = _random_event(rng, now, conversation, checker.armed)
         if isinstance(event, DeadlinePassed):
             checker.deadline_passed(event.name)
+        checker.revive(conversation, event)
         conversation, commands = advance(conversation, event, NEVER_GIVES_UP)
         if isinstance(event, ReplyFinished) and checker.live == event.reply_id and not checker.held:
             checker.live = None
@@ -250,7 +266,7 @@ def test_no_call_is_ever_wedged(seed: int) -> None:
         for command in commands:
             checker._command(command)
     for _ in range(20):
-        due = {name: at for name, at in checker.armed.items() if name != "call"}
+        due = {name: at for name, at in checker.armed.items() if name not in {"call", "silence"}}
         if not due:
             break
         name = min(due, key=lambda key: due[key])
@@ -259,7 +275,7 @@ def test_no_call_is_ever_wedged(seed: int) -> None:
         conversation, commands = advance(conversation, DeadlinePassed(now, name), NEVER_GIVES_UP)  # type: ignore[arg-type]
         for command in commands:
             checker._command(command)
-    assert isinstance(conversation.state, (Idle, Speaking)), conversation.state
+    assert isinstance(conversation.state, (Idle, Speaking, Ended)), conversation.state
 
 
 def test_advance_takes_microseconds() -> None:

@@ -175,6 +175,34 @@ async def test_nothing_is_asked_after_the_deadline() -> None:
     assert error.kind == "timeout"
 
 
+async def test_a_rung_that_asked_for_a_moment_gets_it_where_nothing_else_is_left() -> None:
+    stage = Stage(FIRST)
+    limits = status(429, **{"Retry-After": "0.05"})
+    request = stage.failover.request(Deadline.after(5, stage.clock))
+    attempt = await request.upcoming()
+    assert attempt is not None
+    async with attempt:
+        raise limits
+    stage.clock.now += 0.1
+    again = await request.upcoming()
+    assert again is not None
+    assert again.index == 0
+    async with again:
+        raise limits
+    assert await request.upcoming() is None, "once"
+    assert stage.exhausted == ["llm"]
+
+
+async def test_a_moment_that_is_too_long_is_not_waited_for() -> None:
+    stage = Stage(FIRST)
+    request = stage.failover.request(Deadline.after(5, stage.clock))
+    attempt = await request.upcoming()
+    assert attempt is not None
+    async with attempt:
+        raise status(429, **{"Retry-After": "6"})
+    assert await request.upcoming() is None
+
+
 async def test_no_place_is_a_reason_to_go_on_and_no_failure() -> None:
     stage = Stage()
     deadline = Deadline.after(8, stage.clock)

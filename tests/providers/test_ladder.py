@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from repartee.agent import Agent, load_agent
 from repartee.errors import ConfigError
-from repartee.providers import check_keys, choose_ladder
+from repartee.providers import Ladder, check_keys, choose_ladder
+from repartee.providers.ladder import Stage
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.conftest import FRONT_DESK
@@ -153,3 +154,98 @@ async def test_the_sentence_model_is_started_where_the_cache_can_use_it(
     ladder = await choose_ladder(with_keys(plain_settings, *keys), load_agent(file))
     assert ladder.meaning is wanted
     assert ladder.needs_speech_host is (not keys), "the sentence model alone needs no recogniser and no voice"
+
+
+def order(ladder: Ladder, stage: Stage) -> list[str]:
+    return [f"{rung.provider}:{rung.model}" for rung in ladder.rungs(stage)]
+
+
+async def test_other_vendors_stand_by_and_this_machine_last(plain_settings: Settings) -> None:
+    settings = with_keys(plain_settings, "openai", "elevenlabs", "cartesia")
+    ladder = await choose_ladder(settings, agent())
+    assert order(ladder, "stt") == ["openai:gpt-4o-mini-transcribe", "on-device:tiny.en"]
+    assert order(ladder, "llm") == ["openai:gpt-4.1-mini"], "no model answers at LLM_BASE_URL"
+    assert [rung.provider for rung in ladder.rungs("tts")] == [
+        "cartesia",
+        "elevenlabs",
+        "openai",
+        "on-device",
+    ]
+    assert not ladder.needs_speech_host
+    assert ladder.uses_speech_host
+    alone = await choose_ladder(settings.model_copy(update={"standby": False}), agent())
+    assert [rung.provider for rung in alone.rungs("tts")] == ["cartesia", "elevenlabs", "openai"]
+    assert not alone.uses_speech_host
+
+
+async def test_a_list_is_the_order_and_nothing_else(plain_settings: Settings, tmp_path: Path) -> None:
+    settings = with_keys(plain_settings, "openai", "elevenlabs", "cartesia")
+    listed = agent("stt: ['openai:whisper-1', on-device], tts: ['openai:tts-1']", tmp_path)
+    ladder = await choose_ladder(settings, listed)
+    assert order(ladder, "stt") == ["openai:whisper-1", "on-device:tiny.en"]
+    assert order(ladder, "tts") == ["openai:tts-1"]
+
+
+async def test_this_machine_stands_by_only_in_the_agent_s_language(
+    plain_settings: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("name: A\npersona: x\ngreeting: Hallo\nlanguage: de\n")
+    ladder = await choose_ladder(with_keys(plain_settings, "openai"), load_agent(file))
+    assert order(ladder, "stt") == ["openai:gpt-4o-mini-transcribe"]
+    assert order(ladder, "tts") == ["openai:gpt-4o-mini-tts"]
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ("stt: ['openai:whisper-1', 'openai-realtime:x']", "a stream cannot be replayed; write it first"),
+        (
+            "tts: ['openai:tts-1', 'elevenlabs:x']",
+            "models.tts asks for 'elevenlabs:x', which needs ELEVENLABS_API_KEY",
+        ),
+        ("stt: ['openai:whisper-1', 'cartesia:ink']", "models.stt cannot be 'cartesia'"),
+    ],
+)
+async def test_a_list_that_cannot_be(
+    plain_settings: Settings, tmp_path: Path, models: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        await choose_ladder(with_keys(plain_settings, "openai"), agent(models, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ("llm: []", "models.llm"),
+        ("llm: ['openai:a', 'openai:a']", "a model is in the list twice"),
+        ("llm: ['openai:a', 'opnai:b']", "unknown provider 'opnai'; did you mean 'openai'"),
+    ],
+)
+def test_a_list_that_is_none(tmp_path: Path, models: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        agent(models, tmp_path)
+
+
+async def test_plans_are_known_before_asking(plain_settings: Settings) -> None:
+    settings = with_keys(plain_settings, "elevenlabs", "cartesia").model_copy(
+        update={"elevenlabs_plan": "creator", "cartesia_plan": "40"}
+    )
+    assert (await choose_ladder(settings, agent())).ceilings == {"cartesia": 40, "elevenlabs": 10}
+    with pytest.raises(ConfigError, match="CARTESIA_PLAN is 'gold'"):
+        await choose_ladder(settings.model_copy(update={"cartesia_plan": "gold"}), agent())
+
+
+async def test_a_wrong_key_of_a_vendor_that_stands_by_is_told_and_no_reason_not_to_start(
+    plain_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Simulator.start(SimulatorConfig(profile="instant")) as simulator:
+        base = {
+            "openai_base_url": f"{simulator.url}/v1",
+            "elevenlabs_base_url": simulator.url.replace("http", "ws"),
+            "cartesia_base_url": simulator.url.replace("http", "ws"),
+            "elevenlabs_api_key": SecretStr("wrong"),
+        }
+        settings = with_keys(plain_settings, "openai", "cartesia").model_copy(update=base)
+        await check_keys(settings, await choose_ladder(settings, agent()))
+    assert "standby_key_refused" in capsys.readouterr().out

@@ -17,9 +17,10 @@ import pytest
 import soundfile as sf
 from aiohttp import web
 from openai import AsyncOpenAI
-from pipecat.frames.frames import ErrorFrame, TTSAudioRawFrame
+from pipecat.frames.frames import TTSAudioRawFrame
 
 from repartee.providers.brevity import MAX_TOKENS, Brevity, shorten
+from repartee.providers.frames import VoiceLostFrame
 from repartee.providers.metered_http import MeteredClient, MeteredHostClient, wav_seconds
 from repartee.providers.metering import AGAIN, Density, Meter, TokenUsage, about
 from repartee.providers.services import SharedClientLLM, SmallChunkTTS
@@ -324,15 +325,16 @@ class TestVoice:
         self, desk: Desk, simulator: Simulator
     ) -> None:
         """The SDK raises errors of httpx2, not httpx, from a stream that breaks."""
-        simulator.desk.faults.append(Fault("tts", "cut", 1))
+        simulator.desk.faults.append(Fault("tts", "cut", 2))
         async with asyncio.timeout(10):
             frames = [
                 frame async for frame in self.voice(desk).run_tts("A long sentence, cut in the middle.", "c")
             ]
         assert isinstance(frames[0], TTSAudioRawFrame)
-        assert isinstance(frames[-1], ErrorFrame)
-        (usage,) = desk.usages
-        assert (usage.outcome, usage.billed) == ("failed", True), "what had been made was made"
+        assert isinstance(frames[-1], VoiceLostFrame)
+        assert [(usage.outcome, usage.billed) for usage in desk.usages] == [("failed", True)] * 2, (
+            "what had been made was made"
+        )
 
 
 def test_usage_is_asked_for_in_every_stream() -> None:

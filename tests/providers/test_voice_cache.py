@@ -22,10 +22,11 @@ def test_courtesies_are_kept(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["Sure, Jennifer.", "Your number is 5551234.", "", "...", "no " * 7])
-def test_what_may_be_personal_is_not(tmp_path: Path, text: str) -> None:
+def test_what_may_be_personal_is_kept_for_the_call_only(tmp_path: Path, text: str) -> None:
     cache = VoiceCache(tmp_path / "voices", "alloy")
     cache.put(text, b"\1\0")
-    assert cache.get(text) is None
+    assert cache.get(text) == b"\1\0", "said again in this call, it is not made again"
+    assert VoiceCache(tmp_path / "voices", "alloy").get(text) is None
     assert not (tmp_path / "voices").exists()
 
 
@@ -61,9 +62,9 @@ def test_it_is_bounded_in_bytes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_is_found_worth_keeping_only_later_is_still_there(tmp_path: Path) -> None:
     cache = VoiceCache(tmp_path, "alloy")
     cache.put("Parking is behind the house.", b"\1\0")
-    assert cache.get("Parking is behind the house.") is None
+    assert VoiceCache(tmp_path, "alloy").get("Parking is behind the house.") is None
     cache.keep(["Parking is behind the house."])
-    assert cache.get("Parking is behind the house.") == b"\1\0"
+    assert VoiceCache(tmp_path, "alloy").get("Parking is behind the house.") == b"\1\0"
 
 
 def test_what_is_remembered_for_a_moment_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

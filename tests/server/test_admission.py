@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
+from livekit.protocol.models import Room
+from livekit.protocol.room import CreateRoomRequest
 
-from repartee.errors import ProviderError
+from repartee.errors import ProviderError, StoreError
 from repartee.server.admission import FRESH_S, Admission, DayLimits
 from repartee.server.app import Site, create_app
 from repartee.session.budget import Today
 from repartee.settings import Settings
+from repartee.store import Held, Seats
+from repartee.store import Store as Calls
 
 NOON = datetime(2026, 9, 29, 12, 0, tzinfo=UTC)
 TEN = DayLimits(agent=Decimal(10), installation=Decimal(100))
@@ -130,3 +138,98 @@ async def test_no_token_is_given_out_and_no_agent_sent_for(plain_settings: Setti
     assert full.headers["cache-control"] == "no-store"
     assert "00:00 UTC" in full.json()["message"]
     assert free.json()["error"] == "no_agent", "this one went on to the media server, which is not there"
+
+
+# --- seats ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def seats(tmp_path: Path) -> Iterator[Seats]:
+    store = Calls.open(f"sqlite:///{tmp_path / 'seats.db'}")
+    yield Seats(store)
+    store.close()
+
+
+class Dispatches:
+    """LiveKit's room API; counts who was sent for."""
+
+    def __init__(self) -> None:
+        self.rooms: list[str] = []
+        self.status = 200
+
+    async def start(self) -> str:
+        app = web.Application()
+        app.router.add_post("/twirp/livekit.RoomService/CreateRoom", self._create)
+        self.runner = web.AppRunner(app, access_log=None)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        return f"ws://127.0.0.1:{self.runner.addresses[0][1]}"
+
+    async def _create(self, request: web.Request) -> web.Response:
+        asked = CreateRoomRequest()
+        asked.ParseFromString(await request.read())
+        if self.status != 200:
+            return web.json_response({"code": "unavailable", "msg": "no"}, status=self.status)
+        assert len(asked.agents) == 1
+        self.rooms.append(asked.name)
+        body = Room(name=asked.name).SerializeToString()
+        return web.Response(body=body, content_type="application/protobuf")
+
+
+@pytest.fixture
+async def dispatches() -> AsyncIterator[Dispatches]:
+    server = Dispatches()
+    server.url = await server.start()  # type: ignore[attr-defined]
+    yield server
+    await server.runner.cleanup()
+
+
+def full_house(settings: Settings, seats: Seats, dispatches: Any) -> httpx.AsyncClient:
+    admission = Admission(DayLimits(), Store().read, seats)
+    site = Site(dispatches.url, "ws://there", "k", "s" * 40, "Desk", {})
+    settings = settings.model_copy(update={"token_rate": 1000})
+    transport = httpx.ASGITransport(create_app(settings, site, admission))
+    return httpx.AsyncClient(transport=transport, base_url="http://here", timeout=30)
+
+
+async def test_fifty_at_once_get_as_many_tokens_as_there_are_seats(
+    plain_settings: Settings, seats: Seats, dispatches: Any
+) -> None:
+    seats.announce("w", 20)
+    async with full_house(plain_settings, seats, dispatches) as client:
+        answers = await asyncio.gather(*(client.post("/api/token") for _ in range(50)))
+    admitted = [answer.json()["room_name"] for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert (len(admitted), len(refused)) == (20, 30)
+    assert sorted(admitted) == sorted(dispatches.rooms), "an agent for each token, none for a refusal"
+    for number, room in enumerate(admitted):  # each of them still has its seat when its agent comes
+        assert seats.take(Held(room, f"call-{number}", "w", "agent", 0)) == 1
+    assert (seats.seating().seats, seats.seating().taken) == (20, 20)
+    body = refused[0].json()
+    assert body["error"] == "capacity"
+    assert "busy" in body["message"]
+    waits = {int(answer.headers["retry-after"]) for answer in refused}
+    assert len(waits) > 1, "not all of them come again at the same time"
+    assert min(waits) >= 5
+
+
+async def test_a_call_that_cannot_begin_keeps_no_seat(
+    plain_settings: Settings, seats: Seats, dispatches: Any
+) -> None:
+    seats.announce("w", 1)
+    dispatches.status = 503
+    async with full_house(plain_settings, seats, dispatches) as client:
+        assert (await client.post("/api/token")).json()["error"] == "no_agent"
+        dispatches.status = 200
+        assert (await client.post("/api/token")).status_code == 200
+
+
+async def test_a_store_that_is_away_refuses_nobody_for_seats(
+    plain_settings: Settings, seats: Seats, dispatches: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreError("away")
+
+    monkeypatch.setattr(seats, "promise", away)
+    async with full_house(plain_settings, seats, dispatches) as client:
+        assert (await client.post("/api/token")).status_code == 200

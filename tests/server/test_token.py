@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, ClassVar
 
 import httpx
@@ -12,7 +13,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from repartee.server import Site, create_app
-from repartee.server.app import PATHS, RATE_PER_MINUTE
+from repartee.server.app import PATHS
 from repartee.session.callers import CALLER_ID
 from repartee.settings import Settings
 
@@ -30,30 +31,46 @@ GREEDY = {
 
 
 class LiveKit:
-    """Takes dispatches, as a LiveKit server does."""
+    """Makes rooms with an agent sent for, as a LiveKit server does."""
 
     def __init__(self) -> None:
         self.rooms: list[tuple[str, str]] = []
         self.status = 200
+        self.departure_s = 0
+        self.open: list[str] = []
 
     async def start(self) -> str:
         app = web.Application()
-        app.router.add_post("/twirp/livekit.AgentDispatchService/CreateDispatch", self._dispatch)
+        app.router.add_post("/twirp/livekit.RoomService/CreateRoom", self._create)
+        app.router.add_post("/twirp/livekit.RoomService/ListRooms", self._list)
         self.runner = web.AppRunner(app)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         return f"ws://127.0.0.1:{self.runner.addresses[0][1]}"
 
-    async def _dispatch(self, request: web.Request) -> web.Response:
-        from livekit.protocol.agent_dispatch import AgentDispatch, CreateAgentDispatchRequest
+    async def _create(self, request: web.Request) -> web.Response:
+        from livekit.protocol.models import Room
+        from livekit.protocol.room import CreateRoomRequest
 
-        asked = CreateAgentDispatchRequest()
+        asked = CreateRoomRequest()
         asked.ParseFromString(await request.read())
         if self.status != 200:
             return web.json_response({"code": "unavailable", "msg": "no"}, status=self.status)
-        self.rooms.append((asked.room, asked.agent_name))
+        self.rooms.append((asked.name, *(agent.agent_name for agent in asked.agents)))  # type: ignore[arg-type]
+        self.departure_s = asked.departure_timeout
         return web.Response(
-            body=AgentDispatch(id="AD_1").SerializeToString(), content_type="application/protobuf"
+            body=Room(name=asked.name).SerializeToString(), content_type="application/protobuf"
+        )
+
+    async def _list(self, request: web.Request) -> web.Response:
+        from livekit.protocol.models import Room
+        from livekit.protocol.room import ListRoomsRequest, ListRoomsResponse
+
+        asked = ListRoomsRequest()
+        asked.ParseFromString(await request.read())
+        rooms = [Room(name=name) for name in asked.names if name in self.open]
+        return web.Response(
+            body=ListRoomsResponse(rooms=rooms).SerializeToString(), content_type="application/protobuf"
         )
 
 
@@ -211,7 +228,7 @@ class TestCallerId:
 
 async def test_too_many_calls_are_slowed(plain_settings: Settings, livekit: Any) -> None:
     async with client_for(plain_settings, livekit.url) as client:
-        answers = [await client.post("/api/token") for _ in range(RATE_PER_MINUTE + 1)]
+        answers = [await client.post("/api/token") for _ in range(plain_settings.token_rate + 1)]
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert {answer.status_code for answer in answers[:-1]} == {200}
@@ -230,3 +247,76 @@ async def test_the_page_is_told_what_the_agent_runs_on(plain_settings: Settings,
         config = (await client.get("/api/config")).json()
     assert config["agent"] == {"name": "Desk"}
     assert SECRET not in json.dumps(config)
+
+
+class TestComingBack:
+    """The page holds the token of its call; with it, and only with it, it comes back to its place."""
+
+    async def test_the_room_waits_longer_than_the_agent(self, plain_settings: Settings, livekit: Any) -> None:
+        async with client_for(plain_settings, livekit.url) as client:
+            await client.post("/api/token")
+        assert livekit.departure_s > 30
+
+    async def test_a_call_that_goes_on_gives_the_same_place(
+        self, plain_settings: Settings, livekit: Any
+    ) -> None:
+        settings = plain_settings.model_copy(update={"api_token": SecretStr("t")})
+        headers = {"Authorization": "Bearer t"}
+        async with client_for(settings, livekit.url) as client:
+            asked = {"caller_id": "ann@example", "participant_name": "Ann"}
+            first = (await client.post("/api/token", json=asked, headers=headers)).json()
+            livekit.open = [first["room_name"]]
+            old = {"participant_token": first["participant_token"]}
+            second = await client.post("/api/rejoin", json=old, headers=headers)
+        assert second.status_code == 200
+        before, after = claims(first["participant_token"]), claims(second.json()["participant_token"])
+        for claim in ("sub", "name", "video", "attributes"):
+            assert before[claim] == after[claim]
+        assert livekit.rooms == [(first["room_name"], "repartee")], "no second agent is sent for"
+
+    async def test_also_with_a_token_that_has_run_out(self, plain_settings: Settings, livekit: Any) -> None:
+        async with client_for(plain_settings, livekit.url) as client:
+            first = (await client.post("/api/token")).json()
+            livekit.open = [first["room_name"]]
+            ran_out = {**claims(first["participant_token"]), "nbf": 1_700_000_000}
+            ran_out["exp"] = int(time.time()) - 3600
+            old = jwt.encode(ran_out, SECRET, algorithm="HS256")
+            answer = await client.post("/api/rejoin", json={"participant_token": old})
+        assert answer.status_code == 200
+        assert claims(answer.json()["participant_token"])["sub"] == ran_out["sub"]
+
+    async def test_a_call_that_is_over_stays_so(self, plain_settings: Settings, livekit: Any) -> None:
+        async with client_for(plain_settings, livekit.url) as client:
+            first = (await client.post("/api/token")).json()
+            old = {"participant_token": first["participant_token"]}
+            answer = await client.post("/api/rejoin", json=old)
+        assert (answer.status_code, answer.json()["error"]) == (410, "over")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"iss": "other"},
+            {"exp": 1_700_000_000},
+            {"kind": "agent"},
+            {"video": {"roomJoin": True, "room": "r", "roomAdmin": True}},
+            {"video": {"roomJoin": True, "room": "r", "agent": True}},
+            {"video": {"roomJoin": True}},
+            {"video": "all"},
+            {"sub": None},
+        ],
+    )
+    async def test_what_is_no_caller_s_token_opens_nothing(
+        self, plain_settings: Settings, livekit: Any, change: dict[str, Any]
+    ) -> None:
+        async with client_for(plain_settings, livekit.url) as client:
+            first = (await client.post("/api/token")).json()
+            livekit.open = [first["room_name"], "r"]
+            changed = {
+                k: v for k, v in {**claims(first["participant_token"]), **change}.items() if v is not None
+            }
+            old = jwt.encode(changed, SECRET, algorithm="HS256")
+            answer = await client.post("/api/rejoin", json={"participant_token": old})
+            forged = jwt.encode(claims(first["participant_token"]), "x" * 40, algorithm="HS256")
+            refused = await client.post("/api/rejoin", json={"participant_token": forged})
+        assert answer.status_code == 403
+        assert refused.status_code == 403

@@ -29,6 +29,7 @@ from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
 from repartee.session.lines import lines_for
 from repartee.session.parts import Parts, Script
+from repartee.session.tiering import voice_parts
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.settings import Settings
@@ -104,7 +105,9 @@ class BilledCall:
         )
         tracker = ReplyTracker(self.history.remember_tools, lambda _: None)
         return PipelineWorker(
-            Pipeline([self.stt, self.bridge, llm, tracker, clauses, voice, self.gate]),
+            Pipeline(
+                [self.stt, self.bridge, llm, tracker, clauses, *voice_parts(self.kit, voice), self.gate]
+            ),
             params=PipelineParams(audio_in_sample_rate=IN_RATE, audio_out_sample_rate=RATE),
             enable_rtvi=False,
             enable_turn_tracking=False,

@@ -246,6 +246,7 @@ class Call:
             mark=self.mark,
         )
         self.remembering: Remembering | None = None
+        self.kept_audio: Callable[[str], bytes | None] = lambda _: None
         self.degrading: Degrading | None = None
         self.clauses = clauses = Clauses(None)
         self.connect()
@@ -270,6 +271,7 @@ class Call:
             self.history,
             self.clauses,
             self.remembering,
+            kept_audio=self.kept_audio,
             fillers=self.fillers,
             degrading=self.degrading,
         )

@@ -116,6 +116,6 @@ async def test_the_ledger_is_the_vendors_bill_to_the_cent(simulator: Simulator, 
         total += one
     print(f"\n{CALLS} calls, {total}")  # noqa: T201 - the difference is to be seen
     assert total.requests > 5 * CALLS
-    assert total.cut > CALLS // 4, "streams must have been cut for this to show anything"
+    assert total.cut > CALLS // 8, "streams must have been cut for this to show anything"
     assert total.ours > 10 * CENT
     assert abs(total.ours - total.theirs) < CENT / 2

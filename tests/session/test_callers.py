@@ -234,7 +234,7 @@ class TestRoom:
         client = RoomClient.__new__(RoomClient)
         ignore: Any = lambda *_: None  # noqa: E731
         client._hooks = RoomHooks(ignore, ignore, ignore, ignore, ignore, identified=identified.append)
-        client._caller_identity, client._caller, client._lobby, client._grace = None, None, None, None
+        client._caller_identity, client._caller, client._lobby = None, None, None
         return client
 
     def participant(self, *, may_change: bool, identity: str = "caller-1") -> Any:
@@ -245,7 +245,7 @@ class TestRoom:
             permissions=SimpleNamespace(can_update_metadata=may_change),
         )
 
-    def test_the_caller_is_identified_once_when_they_come(self) -> None:
+    async def test_the_caller_is_identified_once_when_they_come(self) -> None:
         identified: list[str] = []
         client = self.client(identified)
         client._on_joined(self.participant(may_change=False))
@@ -253,7 +253,7 @@ class TestRoom:
         client._on_joined(self.participant(may_change=False, identity="other"))
         assert identified == ["ann"]
 
-    def test_one_who_could_have_written_it_is_not(self) -> None:
+    async def test_one_who_could_have_written_it_is_not(self) -> None:
         identified: list[str] = []
         self.client(identified)._on_joined(self.participant(may_change=True))
         assert identified == []

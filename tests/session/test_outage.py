@@ -45,7 +45,7 @@ def caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caller:
     rooms: list[Room] = []
     monkeypatch.setattr(Room, "made", rooms, raising=False)
     monkeypatch.setattr(session, "RoomTransport", RecordedRoom)
-    monkeypatch.setattr(session, "RoomSink", lambda _: rooms[-1].sink)
+    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
     simulator: Any = type("Nobody", (), {"url": NOBODY.removesuffix("/v1")})
     caller = Caller(simulator, tmp_path, rooms)
     caller.settings = caller.settings.model_copy(update={"openai_api_key": SecretStr("k")})

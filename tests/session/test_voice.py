@@ -33,6 +33,23 @@ def changes(pcm: np.ndarray) -> list[tuple[str, float]]:
     ]
 
 
+def test_a_silence_costs_nothing() -> None:
+    asked = 0
+
+    def probability(_: bytes) -> float:
+        nonlocal asked
+        asked += 1
+        return 0.0
+
+    voice = VoiceActivity(probability)
+    quiet = np.random.default_rng(0).normal(0, 12, STEP * 500).astype(np.int16)
+    for at in range(0, len(quiet), STEP):
+        voice.hear(quiet[at : at + STEP].tobytes())
+    assert asked <= 12, "Silero is asked at the beginning only"
+    voice.hear(np.full(1024, 5000, np.int16).tobytes())
+    assert asked >= 4, "and again, from a little before the sound, when there is one"
+
+
 def in_a_quiet_room(pcm: np.ndarray) -> np.ndarray:
     quiet = np.zeros(int(QUIET_S * SAMPLE_RATE_HZ), np.int16)
     noise = np.random.default_rng(0).normal(0, 12, len(pcm) + 2 * len(quiet))

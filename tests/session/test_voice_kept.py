@@ -159,9 +159,10 @@ async def test_the_audio_is_made_before_the_first_call(
         texts = fixed_texts(agent)
         cache = VoiceCache(settings.state_dir / "voices", voice_key(agent, ladder), texts)
         kit = ProviderKit(settings, agent, ladder, None)
-        made = await make_voice(kit._client("openai"), agent, ladder, cache, texts)
+        voice = kit._voice(ladder.tts)
+        made = await make_voice(voice, cache, texts)
         assert made == sum(map(len, texts))
-        assert await make_voice(kit._client("openai"), agent, ladder, cache, texts) == 0
+        assert await make_voice(voice, cache, texts) == 0
         before = len(simulator.desk.bill.entries)
         async with preparing_voice(settings, agent, ladder, texts):
             await one_call(settings, agent, settings.state_dir / "voices")
@@ -179,5 +180,5 @@ async def test_a_voice_that_fails_is_left_alone(
     texts = [f"text {number}" for number in range(10)]
     cache = VoiceCache(tmp_path / "v", voice_key(agent, ladder), texts)
     kit = ProviderKit(settings, agent, ladder, None)
-    assert await make_voice(kit._client("openai"), agent, ladder, cache, texts) == 0
+    assert await make_voice(kit._voice(ladder.tts), cache, texts) == 0
     await kit.aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +16,16 @@ from pipecat.frames.frames import Frame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pydantic import SecretStr
 
+from repartee.goals import Goal, Goals
 from repartee.session import session
+from repartee.session.fence import Fence
+from repartee.session.record import SOUNDING
+from repartee.session.resuming import goals_to_json, resume_of
 from repartee.session.room import RoomHooks
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
-from repartee.store import Store
+from repartee.store import EventRow, Store, TurnRow
 from tests.billing import compare
 from tests.session.rig import RATE, Loudspeaker
 
@@ -46,7 +51,7 @@ class Room:
 
     made: list[Room]
 
-    def __init__(self, *_: object, hooks: RoomHooks, caller_identity: str | None) -> None:
+    def __init__(self, *_: object, hooks: RoomHooks, caller_identity: str | None, **__: object) -> None:
         self.hooks = hooks
         nobody = SimpleNamespace(local_participant=None)
         self.client: Any = SimpleNamespace(room=nobody, caller=caller_identity, is_caller=lambda _: True)
@@ -77,14 +82,16 @@ class Caller:
         )
         self.spec = SessionSpec("call-1", "room-1", "ws://x", "t", "agent", agent, "ann", folder, None)
         self.told: list[tuple[str, dict[str, Any]]] = []
+        self.fence = Fence()
 
     async def __aenter__(self) -> Caller:
-        stop = asyncio.Event()
+        stop = self.stop = asyncio.Event()
         taking = session.run_session(
-            self.spec, self.settings, stop, lambda name, data: self.told.append((name, data))
+            self.spec, self.settings, stop, lambda name, data: self.told.append((name, data)), self.fence
         )
+        before = len(self.told)
         self._running = asyncio.create_task(taking)
-        await self.until(lambda: self.told)
+        await self.until(lambda: len(self.told) > before)
         self.hooks.caller_ready("ann")
         return self
 
@@ -140,7 +147,7 @@ def caller(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     rooms: list[Room] = []
     monkeypatch.setattr(Room, "made", rooms, raising=False)
     monkeypatch.setattr(session, "RoomTransport", Room)
-    monkeypatch.setattr(session, "RoomSink", lambda _: rooms[-1].sink)
+    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
     return Caller(simulator, tmp_path, rooms)
 
 
@@ -226,4 +233,92 @@ async def test_a_caller_whom_the_token_names_is_in_the_record(caller: Caller) ->
     store = stored(caller)
     (summary,) = store.calls(caller_id="user/42")
     assert summary.call.call_id == "call-1"
+    store.close()
+
+
+# --- a call that changes hands ----------------------------------------------------------------------------------
+
+
+async def test_while_a_reply_is_heard_the_store_knows_how_far(caller: Caller) -> None:
+    async with caller as call:
+        await call.until(lambda: call.times("reply.finished"))
+        audible = call.times("reply.audible")
+        call.hooks.chat("Tell me about all of your cakes, please")
+        await call.until(lambda: call.times("reply.audible") > audible)
+        store = stored(caller)
+        async with asyncio.timeout(10):
+            while not (last := store.turns("call-1")[-1]).heard_text:  # a thread writes it, twice in a second
+                await call.listen(20)
+                await asyncio.sleep(0.02)
+        assert SOUNDING in last.timings
+        assert last.unheard_text
+        cut = resume_of(store, "call-1")
+        assert cut.rest == last.unheard_text
+        assert cut.turns[-1] == ("Tell me about all of your cakes, please", last.heard_text)
+    assert SOUNDING not in store.turns("call-1")[-1].timings
+    assert resume_of(store, "call-1").rest == "", "what the caller cut short is not said again"
+    store.close()
+
+
+async def test_another_agent_says_the_rest_and_knows_what_was_said(
+    caller: Caller, simulator: Simulator
+) -> None:
+    async with caller as call:
+        await call.until(lambda: call.times("reply.finished"))
+        await call.ask("What does a loaf of bread cost?")
+    store = stored(caller)
+    goals = Goals((Goal(3, "order", "open", {"what": "bread"}, ("when",)),))
+    cut = TurnRow("call-1", 2, "And a cake?", "A cake costs", "twelve euros.", timings={SOUNDING: 9000.0})
+    store.write([cut, EventRow("call-1", 9000.0, "goals", goals_to_json(goals))])
+    resume = resume_of(store, "call-1")
+    assert (resume.rest, resume.goals, resume.next_turn_id) == ("twelve euros.", goals, 3)
+    caller.spec = replace(caller.spec, resume=resume, identity="agent-2", takeovers=1)
+    finished = caller.times("reply.finished")
+    async with caller as call:
+        await call.until(lambda: call.times("reply.finished") > finished)
+        await call.ask("Thank you, that is dear")
+    turns = store.turns("call-1")
+    assert [turn.turn_id for turn in turns] == [0, 1, 2, 3, 4]
+    assert turns[2] == cut, "what was is not written over"
+    assert turns[3].heard_text == "Sorry, we were cut off for a moment. twelve euros."
+    assert turns[4].user_text == "Thank you, that is dear"
+    assert turns[4].started_at_ms is not None
+    assert turns[4].started_at_ms >= resume.elapsed_ms, "the call's clock goes on"
+    told = simulator.desk.bill.entries[-1]
+    asked = [entry for entry in simulator.desk.bill.entries if entry.stage == "llm"][-1]
+    assert "twelve euros" in asked.told
+    (summary,) = store.calls()
+    assert summary.call.started_at == resume.started_at
+    assert told
+    store.close()
+
+
+async def test_a_question_that_was_left_open_is_answered(caller: Caller) -> None:
+    async with caller as call:
+        await call.until(lambda: call.times("reply.finished"))
+    store = stored(caller)
+    store.write([TurnRow("call-1", 1, "What does a loaf of bread cost?")])
+    resume = resume_of(store, "call-1")
+    assert resume.unanswered == "What does a loaf of bread cost?"
+    caller.spec = replace(caller.spec, resume=resume, identity="agent-2", takeovers=1)
+    finished = caller.times("reply.finished")
+    async with caller as call:
+        await call.until(lambda: call.times("reply.finished") >= finished + 2)
+    sorry, answer = store.turns("call-1")[-2:]
+    assert sorry.heard_text == "Sorry, we were cut off for a moment."
+    assert "bread cost" in answer.user_text
+    assert answer.heard_text
+    store.close()
+
+
+async def test_an_agent_that_is_fenced_off_leaves_without_ending_the_call(caller: Caller) -> None:
+    async with caller as call:
+        await call.until(lambda: call.times("reply.finished"))
+        call.fence.lost.set()
+        call.stop.set()
+        await asyncio.wait_for(asyncio.shield(call._running), 20)
+    assert caller.told[-1][1]["reason"] == "handed_over"
+    store = stored(caller)
+    (summary,) = store.calls()
+    assert summary.call.ended_at is None
     store.close()

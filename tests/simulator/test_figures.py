@@ -14,7 +14,15 @@ def turn(latency: float | None, **more: Any) -> dict[str, Any]:
     return row if latency is None else row | {"latency_ms": latency}
 
 
-CALL = {"system": "a", "suite": "latency", "cpu": 0.2, "memory_mb": 300, "voice_s": 30.0, "gaps": 1}
+CALL = {
+    "system": "a",
+    "suite": "latency",
+    "cpu": 0.2,
+    "memory_mb": 300,
+    "voice_s": 30.0,
+    "call_s": 60.0,
+    "gaps": 1,
+}
 
 
 def test_quantiles_leave_out_what_is_missing() -> None:

@@ -9,7 +9,7 @@ import soxr
 from repartee.simulator import meter
 from repartee.simulator.meter import RATE_HZ, Sound
 from repartee.simulator.providers.replies import code
-from repartee.simulator.providers.voices import speak, words_with_times
+from repartee.simulator.providers.voices import DIGIT_S, speak, words_with_times
 
 
 def silence(seconds: float) -> Sound:
@@ -91,3 +91,49 @@ def test_the_same_words_have_the_same_number_whatever_their_signs() -> None:
     assert code("What's the weather like?") == code("what's the weather LIKE")
     assert code("what is the weather") != code("what is the weather like")
     assert 100 <= code("anything") <= 999
+
+
+def room(number: int) -> meter.Sound:
+    return speak(f"Yes, room {number} at noon.", meter.RATE_HZ)
+
+
+def digits_at(sound: meter.Sound) -> int:
+    """Where the number's tones begin."""
+    (code,) = meter.codes(sound)
+    return int(code.at_s * meter.RATE_HZ)
+
+
+def test_numbers_are_heard_through_a_stretched_and_a_blurred_digit() -> None:
+    sound = room(481)
+    at, length = digits_at(sound), int(DIGIT_S * meter.RATE_HZ)
+    second = sound[at + length : at + 2 * length]
+    stretched = np.concatenate([sound[: at + 2 * length], second, sound[at + 2 * length :]])
+    assert [code.number for code in meter.codes(stretched)] != [481]
+    assert [code.number for code in meter.numbers(stretched, (481, 320))] == [481]
+    blurred = sound.copy()
+    blurred[at + length : at + 2 * length] = (np.random.default_rng(1).normal(0, 3000, length)).astype(
+        np.int16
+    )
+    assert [code.number for code in meter.numbers(blurred, (481, 320))] == [481]
+    assert [code.number for code in meter.numbers(room(333 + 150), (481, 320))] == [483]
+
+
+def test_a_number_is_heard_over_a_gap_in_its_middle() -> None:
+    sound = room(481)
+    at = digits_at(sound) + int(2 * DIGIT_S * meter.RATE_HZ)
+    torn = np.concatenate([sound[:at], np.zeros(int(0.15 * meter.RATE_HZ), np.int16), sound[at:]])
+    assert [code.number for code in meter.numbers(torn, (481, 320))] == [481]
+
+
+def test_a_number_in_which_the_voice_breaks_off_was_not_heard() -> None:
+    sound = room(481)
+    at, length = digits_at(sound), int(DIGIT_S * meter.RATE_HZ)
+    cut = np.concatenate([sound[: at + 2 * length + length // 3], np.zeros(meter.RATE_HZ, np.int16)])
+    assert meter.numbers(cut, (481, 320)) == []
+
+
+def test_numbers_of_an_untouched_voice_are_the_codes() -> None:
+    sound = np.concatenate([room(number) for number in (412, 538, 671, 829)])
+    heard = meter.numbers(sound, (412, 538, 671, 829))
+    assert [code.number for code in heard] == [412, 538, 671, 829]
+    assert [round(a.at_s - b.at_s, 1) for a, b in zip(heard, meter.codes(sound), strict=True)] == [0, 0, 0, 0]

@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from repartee.errors import ConfigError, StoreError
 from repartee.store import CallerFact, EventRow, Selection, Store, TurnRow, migrating
+from repartee.store.migrating import HEAD
 from repartee.store.rows import Record
 from repartee.store.schema import metadata
 from tests.store.filling import START, call, fill, ledger
@@ -78,7 +79,7 @@ def test_tables_of_a_newer_repartee_are_left_alone(url: str, tmp_path: Path) -> 
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     store.close()
     with pytest.raises(
-        ConfigError, match="version 9999 and this repartee knows 0001: install a newer repartee"
+        ConfigError, match=f"version 9999 and this repartee knows {HEAD}: install a newer repartee"
     ):
         Store.open(url, spool=tmp_path)
 

@@ -360,3 +360,41 @@ def test_the_journal_is_read_by_its_owner_only(tmp_path: Path) -> None:
     assert json.loads(file.read_text())["kind"] == "turn"
     journal.close()
     assert file.exists()
+
+
+NEARLY_FULL = """
+import resource
+import sys
+from pathlib import Path
+from repartee.store import TurnRow
+from repartee.store.journal import Journal
+from repartee.store.rows import Record, encode
+
+# A file that may not grow behaves as one on a full disk: a part of the last write is taken, then an error comes.
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+journal = Journal(Path(sys.argv[1]))
+taken, refused = [], 0
+for number in range(1, 200):
+    try:
+        journal.append([encode(Record(TurnRow("x", number, f"words {number}"), number))], sync=False)
+        taken.append(number)
+    except OSError:
+        refused += 1
+print(refused, *taken)
+"""
+
+
+def test_a_disk_that_is_nearly_full_tears_no_row(tmp_path: Path) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", NEARLY_FULL, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    refused, *taken = (int(word) for word in child.stdout.split())
+    (file,) = tmp_path.iterdir()
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert refused > 0
+    assert [row["revision"] for row in rows] == taken, "what was taken is whole, and nothing else is there"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from repartee.cli.instance import Instance, instance
-from repartee.simulator.caller import Caller
+from repartee.simulator.caller import Caller, Invitation
 from repartee.simulator.providers import Simulator
 
 GREETING_S = 20.0
@@ -36,11 +36,11 @@ async def server(agent: Path, folder: Path, simulator: Simulator | None = None) 
 
 
 @asynccontextmanager
-async def calling(url: str) -> AsyncIterator[Caller]:
+async def calling(url: str, invitation: Invitation | None = None) -> AsyncIterator[Caller]:
     """A caller who has heard the greeting."""
     caller = Caller(url)
     try:
-        await caller.join()
+        await caller.join(invitation)
         assert await caller.wait_for_answer(GREETING_S), "the agent greets"
         yield caller
     finally:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+
+import httpx
 
 from repartee.cli.instance import clean_environment, instance
 from repartee.simulator.audio import read_audio
@@ -12,7 +15,7 @@ from repartee.simulator.caller import RATE_HZ
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.store import Store
 from tests.billing import compare
-from tests.system.helpers import calling, write_agent
+from tests.system.helpers import calling, eventually, write_agent
 
 MODELS = "models: {stt: 'openai:gpt-4o-mini-transcribe', llm: 'openai:gpt-4.1-mini', tts: 'openai:gpt-4o-mini-tts'}"
 
@@ -53,3 +56,40 @@ async def test_a_call_s_turns_and_costs_are_kept(speech: Path, tmp_path: Path) -
     text, _ = await shown.communicate()
     assert shown.returncode == 0
     assert b"workshops about Gemini" in text
+
+
+async def test_a_call_whose_money_is_spent_ends_politely_and_no_other_begins(
+    speech: Path, tmp_path: Path
+) -> None:
+    """The first answer is heard to its end, the goodbye after it, and then the day's money is spent as well."""
+    more = f"{MODELS}\ncache: {{voice: false}}\nbudget: {{call_usd: 0.001, day_usd: 0.001}}"
+    agent, state = write_agent(tmp_path, more), tmp_path / "state"
+    async with Simulator.start(SimulatorConfig(profile="fixed:60/60/60", speech=speech)) as simulator:
+        async with instance(agent, state, simulator.environment) as running:
+            async with calling(running.url) as caller:
+                await caller.say(read_audio(speech / "aiewf" / "turn_001.flac", RATE_HZ))
+                await asyncio.wait_for(caller.gone.wait(), 30)
+                said = " ".join(caller.captions("agent"))
+            refused: list[httpx.Response] = []
+
+            def spent() -> bool:
+                refused[:] = [httpx.post(f"{running.url}/api/token", json={}, timeout=10)]
+                return refused[0].status_code == 503
+
+            await eventually(spent)
+        store = Store.open(f"sqlite:///{state / 'repartee.db'}", spool=None)
+        try:
+            kept = store.calls(10)
+            events = store.events(kept[-1].call.call_id)
+        finally:
+            store.close()
+    assert "are there any workshops about gemini" in said
+    assert said.endswith("I'm sorry, I have to end our call here. Please call again later. Goodbye!")
+    assert kept[-1].call.reason == "budget"
+    assert any(event.kind == "budget" and event.data["over"] for event in events)
+    answer = refused[0].json()
+    assert answer["error"] == "budget_spent"
+    assert answer["message"].endswith("calls are taken again from 00:00 UTC")
+    now = datetime.now(UTC)
+    left_s = 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
+    assert abs(int(refused[0].headers["Retry-After"]) - left_s) < 30 or left_s < 30, "until midnight"

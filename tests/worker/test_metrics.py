@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from repartee.providers.health import Health
+from repartee.providers.shared import BreakerKey
+from repartee.session import SessionSpec
 from repartee.session.bill import Bill
 from repartee.telemetry.usage import Usage
 from repartee.worker.metrics import WorkerMetrics
-from repartee.worker.pool import Child
+from repartee.worker.pool import Call, Child
 
 
 def bill() -> Bill:
@@ -40,21 +44,61 @@ def test_bills_are_summed_by_stage() -> None:
         assert line in text
 
 
+def test_what_failed_is_counted_and_breakers_are_read_when_asked() -> None:
+    health = Health()
+    metrics = WorkerMetrics(lambda: 0, lambda: True, health.breakers.states)
+    metrics.provider_failures([("openai", "llm", "timeout", 2), ("cartesia", "tts", "cut", 1)])
+    key = BreakerKey("openai", "gpt-4.1-mini", "k", "chat")
+    for _ in range(5):
+        health.breakers.tell(health.breakers.force(key), "failed")
+    text = metrics.text().decode()
+    for line in (
+        'repartee_provider_failures_total{provider="openai",stage="llm",why="timeout"} 2.0',
+        'repartee_provider_failures_total{provider="cartesia",stage="tts",why="cut"} 1.0',
+        'repartee_provider_breaker{model="gpt-4.1-mini",operation="chat",provider="openai"} 2.0',
+    ):
+        assert line in text, text
+
+
 class Pipe:
-    def __init__(self, *messages: tuple[str, Any]) -> None:
+    def __init__(self, *messages: tuple[str, str, Any]) -> None:
         self.messages = list(messages)
 
-    def recv(self) -> tuple[str, Any]:
+    def recv(self) -> tuple[str, str, Any]:
         return self.messages.pop(0)
 
 
 def test_a_bill_told_with_the_end_is_kept() -> None:
     child: Any = Child.__new__(Child)
-    child.outcome, child.failure, child.bill = None, "", None
+    call = Call(SessionSpec("c", "r", "u", "t", "i", Path("a"), None, Path("d"), None), child)
+    over: list[Call] = []
+    child.calls, child._on_over = {"c": call}, over.append
     child.pipe = Pipe(
-        ("ended", {"reason": "budget", "bill": bill().summary()}), ("ended", {"reason": "budget"})
+        (
+            "ended",
+            "c",
+            {"reason": "budget", "bill": bill().summary(), "providers": [("openai", "llm", "cut", 1)]},
+        ),
+        ("ended", "c", {"reason": "budget"}),
+    )
+    child._read()
+    assert not over, "the process may have rows to write"
+    child._read()
+    assert over == [call]
+    assert (call.outcome, call.failure) == ("ended", "budget")
+    assert call.bill == bill().summary()
+    assert call.providers == [("openai", "llm", "cut", 1)]
+
+
+def test_a_call_s_trouble_with_the_database_is_counted_while_it_lasts() -> None:
+    metrics = WorkerMetrics(lambda: 0, lambda: True)
+    child: Any = Child.__new__(Child)
+    child.calls, child._on_trouble = {}, metrics.store_trouble
+    child.pipe = Pipe(
+        ("trouble", "c", {"what": "store.journal_failed"}), ("trouble", "c", {"what": "store.away"})
     )
     child._read()
     child._read()
-    assert (child.outcome, child.failure) == ("ended", "budget")
-    assert child.bill == bill().summary()
+    text = metrics.text().decode()
+    assert 'repartee_store_troubles_total{what="journal_failed"} 1.0' in text
+    assert 'repartee_store_troubles_total{what="away"} 1.0' in text

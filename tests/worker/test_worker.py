@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,17 @@ import jwt
 import pytest
 from aiohttp import web
 from livekit.protocol import agent as proto
-from livekit.protocol import models
+from livekit.protocol import models, room
+from livekit.protocol.room import RoomParticipantIdentity
 
+from repartee.cli.stopping import Stop
 from repartee.errors import CapacityError, MediaError
 from repartee.session import SessionSpec
+from repartee.session.keeping import keeping
 from repartee.settings import Settings
+from repartee.store import CallRow, Seats, TurnRow
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig
+from repartee.worker.worker import MAX_TAKEOVERS
 from tests.conftest import FRONT_DESK
 
 SECRET = "s" * 40
@@ -26,14 +33,24 @@ class LiveKit:
 
     def __init__(self) -> None:
         self.connections = 0
+        self.removed: list[tuple[str, str]] = []
         self.status = 200
         self.claims: list[dict[str, Any]] = []
         self.received: asyncio.Queue[proto.WorkerMessage] = asyncio.Queue()
         self.socket: web.WebSocketResponse | None = None
+        self.deleted: asyncio.Queue[str] = asyncio.Queue()
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        asked = room.DeleteRoomRequest()
+        asked.ParseFromString(await request.read())
+        self.deleted.put_nowait(asked.room)
+        return web.Response(content_type="application/protobuf")
 
     async def start(self) -> None:
         app = web.Application()
         app.router.add_get("/agent", self._agent)
+        app.router.add_post("/twirp/livekit.RoomService/DeleteRoom", self._delete)
+        app.router.add_post("/twirp/livekit.RoomService/RemoveParticipant", self._remove)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
@@ -55,6 +72,12 @@ class LiveKit:
             self.received.put_nowait(message)
         return socket
 
+    async def _remove(self, request: web.Request) -> web.Response:
+        asked = RoomParticipantIdentity()
+        asked.ParseFromString(await request.read())
+        self.removed.append((asked.room, asked.identity))
+        return web.Response(body=b"", content_type="application/protobuf")
+
     async def send(self, **message: Any) -> None:
         assert self.socket is not None
         await self.socket.send_bytes(proto.ServerMessage(**message).SerializeToString())
@@ -71,34 +94,49 @@ class LiveKit:
         return update.job_id, update.status, update.error
 
 
-class Child:
-    """A session process that does as it is told."""
+class Call:
+    """A call whose session process does as it is told."""
+
+    exit_code = -9
 
     def __init__(self, spec: SessionSpec) -> None:
         self.spec = spec
         self.outcome: str | None = "ended"
         self.bill: dict[str, object] | None = None
+        self.network: dict[str, int] = {}
+        self.providers: list[tuple[str, str, str, int]] = []
         self.failure = ""
+        self.told: dict[str, dict[str, str]] = {}
         self.stopped = asyncio.Event()
-        self.process = type("Process", (), {"exitcode": -9})()
+        self.left = asyncio.Event()
 
     def tell_stop(self) -> None:
         self.stopped.set()
+
+    def tell_hand_over(self) -> None:
+        self.left.set()
 
 
 class Pool:
     """A pool without processes."""
 
     def __init__(self) -> None:
-        self.live: dict[str, Child] = {}
+        self.live: dict[str, Call] = {}
         self.fail = False
         self.closed = False
+        self.late: list[float] = []
+        self.taken: asyncio.Queue[Call] = asyncio.Queue()
 
-    async def take(self, spec: SessionSpec) -> Child:
+    async def take(self, spec: SessionSpec) -> Call:
         if self.fail:
             raise CapacityError("no process", retry_after_s=1)
-        child = self.live[spec.call_id] = Child(spec)
-        return child
+        call = self.live[spec.call_id] = Call(spec)
+        self.taken.put_nowait(call)
+        return call
+
+    def late_ms(self) -> list[float]:
+        late, self.late = self.late, []
+        return late
 
     async def close(self) -> None:
         self.closed = True
@@ -106,7 +144,9 @@ class Pool:
 
 class Rig:
     def __init__(self, settings: Settings) -> None:
+        settings = settings.model_copy(update={"drain_s": 0.0}) if settings.drain_s == 20 else settings
         self.livekit, self.pool = LiveKit(), Pool()
+        self.seats = Seats(keeping(settings).store)
         self.worker = Worker(WorkerConfig(settings, FRONT_DESK, settings.state_dir))
         self.worker._pool = self.pool  # type: ignore[assignment]
         self.stop = asyncio.Event()
@@ -122,7 +162,7 @@ class Rig:
         await asyncio.gather(self.running, return_exceptions=True)
         await self.livekit.runner.cleanup()
 
-    async def call(self, job_id: str) -> Child:
+    async def call(self, job_id: str) -> Call:
         if self.livekit.socket is None:
             await self.livekit.next("register")
         job = proto.Job(id=job_id, room=models.Room(name=f"room-{job_id}"))
@@ -133,9 +173,9 @@ class Rig:
         assert await self.livekit.job_status() == (job_id, proto.JS_RUNNING, "")
         return list(self.pool.live.values())[-1]
 
-    def over(self, child: Child) -> None:
-        del self.pool.live[child.spec.call_id]
-        self.worker._call_over(child)  # type: ignore[arg-type]
+    def over(self, call: Call) -> None:
+        del self.pool.live[call.spec.call_id]
+        self.worker._call_over(call)  # type: ignore[arg-type]
 
 
 async def test_it_registers_with_a_token_that_only_registers(plain_settings: Settings) -> None:
@@ -167,6 +207,7 @@ async def test_the_end_of_a_call_is_reported_as_it_was(plain_settings: Settings)
         rig.over(failed)
         assert await rig.livekit.job_status() == ("AJ_1", proto.JS_FAILED, "no key")
         crashed.outcome = None
+        crashed.spec = replace(crashed.spec, takeovers=MAX_TAKEOVERS)
         rig.over(crashed)
         assert await rig.livekit.job_status() == (
             "AJ_2",
@@ -176,6 +217,21 @@ async def test_the_end_of_a_call_is_reported_as_it_was(plain_settings: Settings)
         text = rig.worker.metrics.text().decode()
     assert 'repartee_calls_ended_total{outcome="crashed"} 1.0' in text
     assert "repartee_calls_started_total 3.0" in text
+
+
+async def test_a_room_is_closed_when_the_agent_ended_the_call_and_its_network_is_counted(
+    plain_settings: Settings,
+) -> None:
+    async with Rig(plain_settings) as rig:
+        left, lost = [await rig.call(f"AJ_{n}") for n in range(2)]
+        left.failure, lost.failure = "caller_left", "caller_lost"
+        lost.network = {"caller_lost": 2, "caller_returned": 1}
+        rig.over(left)
+        rig.over(lost)
+        assert await asyncio.wait_for(rig.livekit.deleted.get(), 10) == "room-AJ_1"
+        assert rig.livekit.deleted.empty(), "who has left closes their room themselves"
+        text = rig.worker.metrics.text().decode()
+    assert 'repartee_network_events_total{what="caller_lost"} 2.0' in text
 
 
 async def test_a_full_worker_says_so(plain_settings: Settings) -> None:
@@ -200,20 +256,20 @@ async def test_a_call_that_cannot_start_is_given_back(plain_settings: Settings) 
 
 async def test_termination_ends_the_call(plain_settings: Settings) -> None:
     async with Rig(plain_settings) as rig:
-        child = await rig.call("AJ_1")
+        call = await rig.call("AJ_1")
         await rig.livekit.send(termination=proto.JobTermination(job_id="AJ_1"))
-        await asyncio.wait_for(child.stopped.wait(), 10)
+        await asyncio.wait_for(call.stopped.wait(), 10)
 
 
 async def test_a_lost_server_is_found_again_and_calls_go_on(plain_settings: Settings) -> None:
     async with Rig(plain_settings) as rig:
-        child = await rig.call("AJ_1")
+        call = await rig.call("AJ_1")
         assert rig.livekit.socket is not None
         await rig.livekit.socket.close()
         await rig.livekit.next("register")
         assert rig.livekit.connections == 2
         assert rig.worker.calls == 1
-        rig.over(child)
+        rig.over(call)
         assert await rig.livekit.job_status() == ("AJ_1", proto.JS_SUCCESS, "")
 
 
@@ -237,3 +293,105 @@ async def test_stopping_tells_livekit_and_ends_the_pool(plain_settings: Settings
         assert last is not None
         assert last.update_worker.status == proto.WS_FULL
     assert rig.pool.closed
+
+
+async def test_a_call_whose_process_died_goes_on_with_another_agent(plain_settings: Settings) -> None:
+    async with Rig(plain_settings) as rig:
+        dead = await rig.call("AJ_1")
+        await rig.pool.taken.get()
+        store = keeping(plain_settings).store
+        began = datetime.now(UTC) - timedelta(seconds=60)
+        store.write(
+            [
+                CallRow(dead.spec.call_id, "Desk", "v", dead.spec.room, began),
+                TurnRow(dead.spec.call_id, 0, "", "Hello, this is the desk."),
+                TurnRow(
+                    dead.spec.call_id,
+                    1,
+                    "When do you open?",
+                    "We open at",
+                    "nine o'clock.",
+                    timings={"reply.sounding": 59_000.0},
+                ),
+            ]
+        )
+        dead.told["caller"] = {"identity": "caller-1"}
+        dead.outcome = None
+        rig.over(dead)
+        async with asyncio.timeout(10):
+            again = await rig.pool.taken.get()
+        new = again.spec
+        assert (new.call_id, new.room) == (dead.spec.call_id, dead.spec.room)
+        assert new.identity != dead.spec.identity
+        assert new.caller_identity == "caller-1"
+        assert (dead.spec.epoch, new.epoch, new.takeovers) == (1, 2, 1)
+        assert rig.livekit.removed == [(dead.spec.room, dead.spec.identity)], "the ghost is put out"
+        assert new.resume is not None
+        assert new.resume.turns == (("", "Hello, this is the desk."), ("When do you open?", "We open at"))
+        assert (new.resume.rest, new.resume.next_turn_id) == ("nine o'clock.", 2)
+        assert new.resume.elapsed_ms >= 60_000
+        assert not rig.seats.holds(dead.spec.call_id, dead.spec.epoch), "the old agent is fenced off"
+        rig.over(again)
+        assert await rig.livekit.job_status() == ("AJ_1", proto.JS_SUCCESS, "")
+        assert "repartee_calls_handed_over_total 1.0" in rig.worker.metrics.text().decode()
+
+
+async def test_a_call_nobody_was_heard_in_begins_anew(plain_settings: Settings) -> None:
+    async with Rig(plain_settings) as rig:
+        dead = await rig.call("AJ_1")
+        await rig.pool.taken.get()
+        dead.outcome = None
+        rig.over(dead)
+        async with asyncio.timeout(10):
+            again = await rig.pool.taken.get()
+        assert again.spec.resume is None
+        assert again.spec.epoch == 2
+
+
+async def test_the_seat_is_taken_and_given_back(plain_settings: Settings) -> None:
+    async with Rig(plain_settings) as rig:
+        call = await rig.call("AJ_1")
+        assert rig.seats.seating().taken == 1
+        rig.over(call)
+        await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), 10)
+        assert rig.seats.seating().taken == 0
+
+
+async def test_a_worker_that_drains_lets_its_calls_end(plain_settings: Settings) -> None:
+    async with Rig(plain_settings.model_copy(update={"drain_s": 60.0})) as rig:
+        rig.over(await rig.call("AJ_0"))  # it was empty before
+        assert await rig.livekit.job_status() == ("AJ_0", proto.JS_SUCCESS, "")
+        call = await rig.call("AJ_1")
+        rig.stop.set()
+        while (await rig.livekit.next("update_worker")).status != proto.WS_FULL:
+            pass
+        assert not rig.pool.closed
+        rig.over(call)
+        await asyncio.wait_for(rig.running, 10)
+        assert rig.pool.closed
+
+
+async def test_who_is_in_a_hurry_does_not_wait_for_calls(plain_settings: Settings) -> None:
+    async with Rig(plain_settings.model_copy(update={"drain_s": 60.0})) as rig:
+        rig.stop = Stop()
+        rig.running.cancel()
+        await asyncio.gather(rig.running, return_exceptions=True)
+        rig.worker.draining = False
+        access = LiveKitAccess(rig.livekit.url, "key", SECRET)
+        rig.running = asyncio.create_task(rig.worker.run(rig.stop, access, None))
+        await rig.call("AJ_1")
+        rig.stop.set()
+        rig.stop.at_once.set()
+        await asyncio.wait_for(rig.running, 10)
+
+
+async def test_what_is_left_at_the_deadline_is_handed_to_another_worker(plain_settings: Settings) -> None:
+    async with Rig(plain_settings.model_copy(update={"drain_s": 0.1})) as rig:
+        call = await rig.call("AJ_1")
+        rig.seats.announce("another", 10)
+        rig.stop.set()
+        await asyncio.wait_for(call.left.wait(), 10)
+        call.failure = "handed_over"
+        rig.over(call)
+        await asyncio.wait_for(rig.running, 10)
+        assert [orphan.call_id for orphan in rig.seats.orphans(3)] == [call.spec.call_id]

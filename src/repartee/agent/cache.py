@@ -32,6 +32,8 @@ class Cache(_Strict):
     """Hours a learned answer is given for."""
     size: Annotated[int, Field(ge=1, le=100_000)] = 500
     """Most learned answers that are kept; the longest unused go first."""
+    voice: bool = True
+    """Keep audio and say it again: of what any call says alike, and within a call of all that it has said."""
     prepare_voice: bool = True
     """Have the audio of the greeting, the fixed lines and the file's answers made when the server starts."""
 

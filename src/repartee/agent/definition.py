@@ -37,24 +37,45 @@ _MODEL = re.compile(r"^[a-z][a-z-]*:[\w./:-]+$")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-class Models(_Strict):
-    """Which model does what, as `provider:model`; left out, the provider ladder decides."""
+ON_DEVICE = "on-device"
+Rungs = Annotated[tuple[str, ...], Field(min_length=1, max_length=6)]
 
-    stt: str | None = Field(default=None, description="Speech to text, e.g. openai:gpt-4o-mini-transcribe")
-    llm: str | None = Field(default=None, description="Language model, e.g. openai:gpt-4.1-mini")
-    tts: str | None = Field(default=None, description="Voice, e.g. cartesia:sonic-3.6")
+
+class Models(_Strict):
+    """Which model does what, as `provider:model`; left out, the provider ladder decides.
+
+    A list is an order: the next one is asked when those before it fail, and no other.
+    """
+
+    stt: str | Rungs | None = Field(
+        default=None, description="Speech to text, e.g. openai:gpt-4o-mini-transcribe, or a list in order"
+    )
+    llm: str | Rungs | None = Field(
+        default=None, description="Language model, e.g. openai:gpt-4.1-mini, or a list in order"
+    )
+    tts: str | Rungs | None = Field(
+        default=None, description="Voice, e.g. cartesia:sonic-3.6, or a list in order"
+    )
 
     @field_validator("stt", "llm", "tts")
     @classmethod
-    def _known_provider(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if not _MODEL.match(value):
-            raise ValueError(f"'{value}' is not of the form provider:model, e.g. openai:gpt-4.1-mini")
-        provider = value.split(":", 1)[0]
-        if provider not in PROVIDERS:
-            raise ValueError(f"unknown provider '{provider}'{nearest(provider, PROVIDERS)}")
+    def _known_providers(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        names = (value,) if isinstance(value, str) else value or ()
+        for name in names:
+            _check_model(name)
+        if len(set(names)) < len(names):
+            raise ValueError("a model is in the list twice; write each one once")
         return value
+
+
+def _check_model(name: str) -> None:
+    if name == ON_DEVICE:
+        return
+    if not _MODEL.match(name):
+        raise ValueError(f"'{name}' is not of the form provider:model, e.g. openai:gpt-4.1-mini")
+    provider = name.split(":", 1)[0]
+    if provider not in PROVIDERS:
+        raise ValueError(f"unknown provider '{provider}'{nearest(provider, PROVIDERS)}")
 
 
 class Voice(_Strict):
@@ -119,6 +140,12 @@ class Limits(_Strict):
     """What one call may take."""
 
     max_call_s: int = Field(default=3600, ge=10, le=86_400)
+    reconnect_s: int = Field(default=30, ge=0, le=600)
+    """How long a caller whose connection broke may come back to the call."""
+    silence_s: int = Field(default=20, ge=0, le=3600)
+    """When nobody has spoken for so long the caller is asked whether they are there; 0: never."""
+    silence_asks: int = Field(default=2, ge=0, le=20)
+    """How often they are asked before they are let go."""
     tool_calls: int = Field(default=200, ge=1, le=10_000)
     """Calls of tools in one call of a caller."""
     tool_s: int = Field(default=600, ge=1, le=86_400)

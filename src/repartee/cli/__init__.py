@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -17,12 +18,12 @@ from rich.console import Console
 from repartee.cli import calls as _calls
 from repartee.cli import costs as _costs
 from repartee.cli.environment import read_settings as _settings
+from repartee.cli.stopping import Stop
 from repartee.errors import ConfigError, ReparteeError
 from repartee.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # it prints local variables, and with them keys
     help="Self-hosted real-time voice agents.",
 )
@@ -32,12 +33,11 @@ PortOption = Annotated[int | None, typer.Option(help="Port of the page.")]
 
 
 def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run until the work is done; Ctrl+C and SIGTERM set the event it is given."""
+    """Run until the work is done; Ctrl+C and SIGTERM set the event it is given (`stopping.Stop`)."""
 
     async def main() -> None:
-        stop = asyncio.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        stop = Stop()
+        stop.listen()
         await work(stop)
 
     asyncio.run(main())
@@ -120,24 +120,35 @@ def simulate(
     ] = None,
     bill: Annotated[Path | None, typer.Option(help="Write every request and its price here.")] = None,
     script: Annotated[Path | None, typer.Option(help="What the model answers, as YAML.")] = None,
+    faults: Annotated[Path | None, typer.Option(help="What goes wrong, as YAML; see docs/faults.md.")] = None,
 ) -> None:
     """Stand in for OpenAI, ElevenLabs and Cartesia: same wire formats, known latency, every request billed."""
-    from repartee.simulator.providers import Simulator, SimulatorConfig  # noqa: PLC0415
+    from repartee.cli.faults import run_simulator  # noqa: PLC0415
+    from repartee.simulator.providers import SimulatorConfig  # noqa: PLC0415
 
     config = SimulatorConfig(port, profile, seed, speech, bill, script)
-
-    async def work(stop: asyncio.Event) -> None:
-        async with Simulator.start(config) as simulator:
-            out.print(f"the simulator listens at [bold]{simulator.url}[/bold]; to use it:\n")
-            for name, value in simulator.environment.items():
-                out.print(f"export {name}={value}", soft_wrap=True)
-            await stop.wait()
-
-    _run(work)
+    _run(lambda stop: run_simulator(config, faults, stop, out))
 
 
-@app.command()
+@app.command(name="faults")
+def fault_proxy(
+    plan: Annotated[Path, typer.Argument(help="What goes wrong, as YAML; see docs/faults.md.")],
+    vendor: Annotated[str, typer.Option(help="Where requests are passed on to.")] = "https://api.openai.com",
+    port: Annotated[int, typer.Option(help="Port on loopback.")] = 9200,
+) -> None:
+    """Stand before a vendor and break what is passed on, as a plan says, the same in every run."""
+    from repartee.cli.faults import run_proxy  # noqa: PLC0415
+
+    _run(lambda stop: run_proxy(plan, vendor, port, stop, out))
+
+
+bench_app = typer.Typer(help="Measure calls on their audio, one at a time or many at once.")
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.callback(invoke_without_command=True)
 def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    context: typer.Context,
     suite: Annotated[
         list[str] | None,
         typer.Option(
@@ -147,11 +158,12 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     peers: Annotated[
         bool, typer.Option("--peers", help="Call the peers too; `make bench-peers` first.")
     ] = False,
-    system: Annotated[list[str] | None, typer.Option(help="Call only these.")] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="Call only these; NAME@SECONDS sets an endpointing delay.")
+    ] = None,
     profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
     items: Annotated[int | None, typer.Option(help="So many of each suite; all when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Of orders, latencies and moments.")] = 1,
-    knob: Annotated[float, typer.Option(help="Endpointing delay in seconds; 0 leaves what is usual.")] = 0.0,
     stt: Annotated[str, typer.Option(help="Our speech-to-text.")] = "openai:gpt-4o-mini-transcribe",
     speech: Annotated[
         Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
@@ -164,6 +176,8 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     ] = None,
 ) -> None:
     """Measure calls on their audio: response, cut-ins, interruption, noise, waste, and the same of peers."""
+    if context.invoked_subcommand is not None:
+        return
     from repartee.cli.bench import OURS, BenchOptions, run_bench  # noqa: PLC0415
     from repartee.simulator.material import SUITES  # noqa: PLC0415
     from repartee.simulator.systems import PEERS  # noqa: PLC0415
@@ -175,13 +189,96 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
         profile=profile,
         items=items,
         seed=seed,
-        knob=knob,
         stt=stt,
         warm_up=warm_up,
         speech=speech or Path("../shared/speech"),
         keep=keep,
     )
     asyncio.run(run_bench(options, write, html, out))
+
+
+@bench_app.command()
+def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    mode: Annotated[str, typer.Option(help="steady, churn, overload or kill.")] = "steady",
+    calls: Annotated[str, typer.Option(help="Calls at once, a step for each: 1,8,16.")] = "1,8,16",
+    hold: Annotated[float, typer.Option(help="Seconds that a step is held.")] = 40.0,
+    rate: Annotated[float, typer.Option(help="Arrivals in a second, for churn.")] = 2.0,
+    profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
+    seed: Annotated[int, typer.Option(help="Of orders, latencies and arrivals.")] = 1,
+    speech: Annotated[
+        Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A variable of the server: NAME=VALUE; may be repeated.")
+    ] = None,
+    spy: Annotated[Path | None, typer.Option(help="Folder for py-spy's samples, if it is installed.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    append: Annotated[bool, typer.Option("--append", help="Keep the steps that are in the file.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
+) -> None:
+    """Load a server with many callers at once: response, gaps, cores and memory for each number of calls."""
+    from repartee.cli.load import LoadOptions, run_load  # noqa: PLC0415
+
+    try:
+        numbers = tuple(int(number) for number in calls.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--calls takes numbers, as in 1,8,16; '{calls}' is none") from error
+    if mode not in ("steady", "churn", "overload", "kill") or min(numbers) < 1:
+        raise ConfigError("--mode is steady, churn, overload or kill, and --calls takes numbers from 1 on")
+    options = LoadOptions(
+        mode=cast("Any", mode),
+        calls=numbers,
+        hold_s=hold,
+        rate=rate,
+        profile=profile,
+        seed=seed,
+        speech=speech or Path("../shared/speech"),
+        settings=tuple((n, v) for n, _, v in (item.partition("=") for item in setting or ())),
+        spy=spy,
+    )
+    # Ended from outside, it ends what it has started, as with Ctrl+C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asyncio.run(run_load(options, write, html, out, append=append))
+
+
+@app.command()
+def chaos(
+    case: Annotated[list[str] | None, typer.Option(help="Play only these; may be repeated.")] = None,
+    system: Annotated[list[str] | None, typer.Option(help="Call these; repartee when left out.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The short run: a few minutes.")] = False,
+    speech: Annotated[
+        Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Write what came of it to this file.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep what was heard of the agent in this folder.")
+    ] = None,
+) -> None:
+    """Break one thing in each of many calls, and tell what the caller saw, what was lost and how long it took."""
+    from repartee.cli.chaos import ChaosOptions, run_chaos  # noqa: PLC0415
+    from repartee.simulator.chaos.cases import OURS  # noqa: PLC0415
+
+    options = ChaosOptions(
+        cases=tuple(case or ()),
+        systems=tuple(system or (OURS,)),
+        quick=quick,
+        speech=speech or Path("../shared/speech"),
+        keep=keep,
+    )
+    rows: list[dict[str, Any]] = []
+
+    async def work(stop: asyncio.Event) -> None:
+        playing = asyncio.create_task(run_chaos(options, write, out), name="chaos")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        playing.cancel()  # whatever was started or mounted is taken down
+        with contextlib.suppress(asyncio.CancelledError):
+            rows.extend(await playing)
+
+    _run(work)
+    if not rows or any(row["verdict"] == "broken" and row["system"] == OURS for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -202,6 +299,32 @@ def schema() -> None:
     from repartee.agent import agent_json_schema  # noqa: PLC0415
 
     sys.stdout.write(json.dumps(agent_json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def doctor(
+    agent: AgentOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look for what would keep a call from working; each finding comes with its fix."""
+    from repartee.cli.doctor import doctor as run_doctor  # noqa: PLC0415
+
+    if not asyncio.run(run_doctor(_settings(agent=agent), out, as_json=as_json)):
+        sys.exit(1)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet, or is empty.")],
+    name: Annotated[
+        str | None, typer.Option(help="What callers see; the folder's name when left out.")
+    ] = None,
+) -> None:
+    """Begin an agent of your own: its file, a tool, tests for both."""
+    from repartee.cli.init import init as run_init  # noqa: PLC0415
+
+    for line in run_init(folder, name):
+        out.print(line, soft_wrap=True)
 
 
 @app.command()

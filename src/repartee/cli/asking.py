@@ -82,13 +82,13 @@ def usd(amount: Decimal | None) -> str:
     """Return dollars, with as many digits as it takes to see something."""
     if amount is None:
         return "-"
-    return (
-        f"${amount:.2f}"
-        if amount >= 100
-        else f"${amount:.4f}"
-        if amount >= Decimal("0.00005") or not amount
-        else (f"${amount.normalize():f}")
-    )
+    if amount < 0:
+        return f"-{usd(-amount)}"
+    if amount >= 100:
+        return f"${amount:.2f}"
+    if amount >= Decimal("0.00005") or not amount:
+        return f"${amount:.4f}"
+    return f"${round(amount, 9).normalize():f}"
 
 
 def count(number: int, noun: str) -> str:

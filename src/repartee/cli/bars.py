@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 COLOURS = {"stt": "#3d5a80", "llm": "#0b7a75", "tts": "#c8553d", "embedding": "#8a817c"}
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 860, 380, 70, 60, 70
 MAX_BARS = 60
+SPARED = "silence that was not sent"
+_DASHED = f'fill="none" stroke="{COLOURS["stt"]}" stroke-dasharray="4 3"'
 _NOTHING = Decimal(0)
 
 
@@ -21,7 +23,8 @@ def bars(title: str, lines: Sequence[CostLine]) -> str:
 
     Args:
         title: What it shows.
-        lines: Costs by a group and the stage; of more than 60 groups the last are drawn.
+        lines: Costs by a group and the stage; of more than 60 groups the last are drawn. What the voice gate saved is
+            on top, dashed.
     """
     groups = list(dict.fromkeys(line.key[0] for line in lines))[-MAX_BARS:]
     cells = {line.key: line for line in lines}
@@ -30,21 +33,21 @@ def bars(title: str, lines: Sequence[CostLine]) -> str:
         group: sum((cells[group, s].cost for s in stages if (group, s) in cells), _NOTHING)
         for group in groups
     }
-    top = float(max(sums.values(), default=_NOTHING)) or 1.0
+    spared = {group: _spared(cells.get((group, "stt"))) for group in groups}
+    top = float(max((sums[group] + spared[group] for group in groups), default=_NOTHING)) or 1.0
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size}>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         f'<text x="{LEFT}" y="24" font-size="16">{escape(title)}, USD; pale: nobody heard it</text>',
-        *_legend(stages),
+        *_legend(stages, spared=any(spared.values())),
         *_axis(top),
     ]
     step = (WIDTH - LEFT - 20) / max(1, len(groups))
     for number, group in enumerate(groups):
         x = LEFT + step * (number + 0.15)
-        parts += _bar(
-            group, [(s, cells[group, s]) for s in stages if (group, s) in cells], x, step * 0.7, top
-        )
+        stack = [(s, cells[group, s]) for s in stages if (group, s) in cells]
+        parts += _bar(group, stack, spared[group], x, step * 0.7, top)
         parts.append(_label(group or "no call", x + step * 0.35, crowded=step < 90))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -53,7 +56,15 @@ def _height(amount: Decimal, top: float) -> float:
     return float(amount) / top * (HEIGHT - TOP - BOTTOM)
 
 
-def _bar(group: str, stack: list[tuple[str, CostLine]], x: float, width: float, top: float) -> list[str]:
+def _spared(line: CostLine | None) -> Decimal:
+    """Return what speech-to-text would have cost more, had silence been sent to it."""
+    saved = line.gate_saved if line is not None else None
+    return max(saved or _NOTHING, _NOTHING)
+
+
+def _bar(
+    group: str, stack: list[tuple[str, CostLine]], spared: Decimal, x: float, width: float, top: float
+) -> list[str]:
     parts, y = [], float(HEIGHT - BOTTOM)
     for stage, line in stack:
         for amount, pale in ((line.cost - line.wasted, 1.0), (line.wasted, 0.4)):
@@ -63,6 +74,12 @@ def _bar(group: str, stack: list[tuple[str, CostLine]], x: float, width: float, 
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{COLOURS[stage]}" '
                 f'fill-opacity="{pale}"><title>{escape(group)} {stage}: {amount:f}</title></rect>'
             )
+    if spared:
+        height = _height(spared, top)
+        parts.append(
+            f'<rect x="{x:.1f}" y="{y - height:.1f}" width="{width:.1f}" height="{height:.1f}" {_DASHED}>'
+            f"<title>{escape(group)} {SPARED}: {round(spared, 9):f}</title></rect>"
+        )
     return parts
 
 
@@ -72,8 +89,12 @@ def _label(text: str, x: float, *, crowded: bool) -> str:
     return f'<text x="{x:.1f}" y="{y}"{turned}>{escape(text[:24])}</text>'
 
 
-def _legend(stages: Sequence[str]) -> list[str]:
+def _legend(stages: Sequence[str], *, spared: bool) -> list[str]:
     parts = []
+    if spared:
+        x = LEFT + 110 * len(stages)
+        parts.append(f'<rect x="{x}" y="36" width="12" height="12" {_DASHED}/>')
+        parts.append(f'<text x="{x + 18}" y="46">{SPARED}</text>')
     for number, stage in enumerate(stages):
         x = LEFT + 110 * number
         parts.append(f'<rect x="{x}" y="36" width="12" height="12" fill="{COLOURS[stage]}"/>')

@@ -24,10 +24,10 @@ from rich.console import Console
 from repartee.agent import load_agent
 from repartee.cli.instance import Instance, free_ports, instance
 from repartee.cli.livekit import own_livekit
-from repartee.errors import ConfigError
+from repartee.errors import ConfigError, MediaError
 from repartee.providers import choose_ladder
 from repartee.providers.prepared_voice import prepare_voice
-from repartee.session.fixed_texts import fixed_texts
+from repartee.session.fixed_texts import prepared_texts
 from repartee.settings import Settings
 from repartee.simulator.caller import Invitation
 from repartee.simulator.figures import summary
@@ -38,7 +38,7 @@ from repartee.simulator.providers.library import RATE_HZ as RECOGNISE_HZ
 from repartee.simulator.providers.library import Composed
 from repartee.simulator.savings import simulated
 from repartee.simulator.stage import Row, call_row, hold, rows, settle
-from repartee.simulator.systems import PEERS, Ground, System, peer
+from repartee.simulator.systems import PEERS, Ground, System, knob_of, peer
 
 TRANSCRIPTS = Path("benchmarks/transcripts.json")
 PROGRAMS = Path("benchmarks/peers")
@@ -60,7 +60,13 @@ AGENT: dict[str, Any] = {
 VARIANTS: dict[str, dict[str, Any]] = {
     OURS: {},
     "repartee-plain": {
-        "cache": {"answers": False, "by_meaning": False, "learn": False, "prepare_voice": False}
+        "cache": {
+            "answers": False,
+            "by_meaning": False,
+            "learn": False,
+            "voice": False,
+            "prepare_voice": False,
+        }
     },
     "repartee-routed": {"routing": {"small": "openai:gpt-4.1-nano"}},
     "repartee-saving": {"cache": {"learn": True}, "routing": {"small": "openai:gpt-4.1-nano"}},
@@ -77,11 +83,10 @@ class BenchOptions:
 
     Attributes:
         suites: Which suites.
-        systems: Whom to call.
+        systems: Whom to call; `NAME@SECONDS` is the system with that endpointing delay.
         profile: The vendors' latency.
         items: So many of each suite; None takes all.
         seed: Of orders, latencies and moments.
-        knob: The systems' endpointing delay in seconds; 0 leaves what is usual.
         stt: Our speech-to-text; peers use the HTTP one.
         speech: Folder of the recordings.
         warm_up: Turns of a first call to each system that is not counted.
@@ -94,7 +99,6 @@ class BenchOptions:
     profile: str = "fixed:300/350/250"
     items: int | None = None
     seed: int = 1
-    knob: float = 0.0
     stt: str = "openai:gpt-4o-mini-transcribe"
     speech: Path = Path("../shared/speech")
     warm_up: int = 12
@@ -112,7 +116,10 @@ class _Us:
 
     async def invite(self) -> Invitation:
         async with httpx.AsyncClient(timeout=15) as client:
-            answer = (await client.post(f"{self.running.url}/api/token", json={})).json()
+            response = await client.post(f"{self.running.url}/api/token", json={})
+        answer = response.json()
+        if response.status_code != httpx.codes.OK:
+            raise MediaError(f"the server refused the call: {answer.get('message', response.status_code)}")
         return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
 
     async def hang_up(self) -> None:
@@ -229,12 +236,12 @@ async def _stage(
         ground = Ground(access.url, access.key, access.secret, simulator.environment)
         systems: list[System] = []
         for name in options.systems:
-            if name in VARIANTS:
+            if knob_of(name)[0] in VARIANTS:
                 ours = _ours(options, ground, folder, name, simulated(settings, simulator))
                 system: System = await stack.enter_async_context(ours)
             else:
                 environments = settings.cache_dir / "peers"
-                system = peer(name, ground, environments, PROGRAMS, options.knob)
+                system = peer(name, ground, environments, PROGRAMS)
             stack.push_async_callback(system.stop)
             systems.append(system)
         yield simulator, systems
@@ -244,21 +251,33 @@ async def _stage(
 async def _ours(
     options: BenchOptions, ground: Ground, folder: Path, name: str, vendors: Settings
 ) -> AsyncIterator[_Us]:
-    agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}} | VARIANTS[name]
+    variant, knob = knob_of(name)
+    agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}} | VARIANTS[variant]
     state = folder / name
-    if options.knob:
-        agent["turn_taking"] = {"min_silence_ms": round(options.knob * 1000)}
+    if knob:
+        agent["turn_taking"] = {"min_silence_ms": round(knob * 1000)}
     file = state / "bench.yaml"
-    await asyncio.to_thread(_write_agent, file, agent)
-    await _prepare_voice(vendors.model_copy(update={"state_dir": state}), file)
-    livekit = {
+    await prepare_agent(file, agent, vendors.model_copy(update={"state_dir": state}))
+    held = {} if options.level is None else {"REPARTEE_LEVEL": str(options.level)}
+    async with instance(file, state, {**_variables(ground, name), **held}) as running:
+        yield _Us(running, name)
+
+
+def _variables(ground: Ground, name: str) -> dict[str, str]:
+    """Return what sends one of ours to the stage. Each has a name of its own: calls go to any worker of a name."""
+    return {
+        **ground.vendors,
         "LIVEKIT_URL": ground.url,
         "LIVEKIT_API_KEY": ground.key,
         "LIVEKIT_API_SECRET": ground.secret,
+        "REPARTEE_AGENT_NAME": name,
     }
-    held = {} if options.level is None else {"REPARTEE_LEVEL": str(options.level)}
-    async with instance(file, state, {**ground.vendors, **livekit, **held}) as running:
-        yield _Us(running, name)
+
+
+async def prepare_agent(file: Path, agent: dict[str, Any], settings: Settings) -> None:
+    """Write an agent file and make its audio beforehand."""
+    await asyncio.to_thread(_write_agent, file, agent)
+    await _prepare_voice(settings, file)
 
 
 async def _prepare_voice(settings: Settings, file: Path) -> None:
@@ -266,7 +285,7 @@ async def _prepare_voice(settings: Settings, file: Path) -> None:
     agent = await asyncio.to_thread(load_agent, file)
     if agent.cache.prepare_voice:
         ladder = await choose_ladder(settings, agent)
-        await prepare_voice(settings, agent, ladder, fixed_texts(agent))
+        await prepare_voice(settings, agent, ladder, prepared_texts(agent, ladder))
 
 
 def _composed(items: list[Item]) -> tuple[Composed, ...]:
@@ -343,13 +362,12 @@ def _command(options: BenchOptions) -> str:
         *(f"--suite {suite}" for suite in options.suites),
         f"--profile {options.profile}",
     ]
-    if set(PEERS) <= set(options.systems):
+    if options.systems == (OURS, *PEERS):
         parts += ["--peers"]
     elif options.systems != (OURS,):
         parts += [f"--system {name}" for name in options.systems]
     parts += [f"--items {options.items}"] if options.items else []
     parts += [f"--warm-up {options.warm_up}"] if options.warm_up != BenchOptions().warm_up else []
-    parts += [f"--knob {options.knob}"] if options.knob else []
     parts += [f"--stt {options.stt}"] if options.stt != BenchOptions().stt else []
     return " ".join([*parts, f"--seed {options.seed}"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("day", "agent", "stage", "provider", "call")
 _USUAL = ("day", "agent", "stage", "provider")
-_RIGHT = frozenset({"requests", "cost", "wasted", "per minute"})
+_RIGHT = frozenset({"requests", "cost", "wasted", "per minute", "gate saved"})
 
 
 def costs(
@@ -34,11 +34,21 @@ def costs(
     since: Annotated[str | None, typer.Option(help="Only since then: 12h, 7d, 2026-09-30.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the table to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw it by the first group into this SVG file.")] = None,
+    savings: Annotated[
+        bool,
+        typer.Option(
+            "--savings", help="Hold the same calls again on the simulator, with and without all that saves."
+        ),
+    ] = False,
+    calls: Annotated[int, typer.Option(min=1, help="With --savings: the newest so many calls.")] = 20,
 ) -> None:
-    """Show what calls used and cost, and how much of it nobody heard."""
+    """Show what calls used and cost, how much of it nobody heard, and what was saved."""
     from repartee.cli.bars import bars  # noqa: PLC0415
     from repartee.store import Selection  # noqa: PLC0415
 
+    if savings:
+        _savings(agent, since, calls, csv_file, plot)
+        return
     groups: Any = _groups(by)
     with opened_store() as store:
         chosen = Selection(checked_agent(store, agent), moment(since))
@@ -48,13 +58,27 @@ def costs(
     if not lines:
         out.print("nothing was paid for yet" if agent is since is None else "nothing was paid for there")
         return
-    heads = (*groups, "requests", "quantity", "cost", "wasted", "per minute")
+    heads = (*groups, "requests", "quantity", "cost", "wasted", "per minute", "gate saved")
     columns(heads, map(_row, [*lines, *_total(total, len(groups))]), _RIGHT)
     if csv_file is not None:
         _write_csv(csv_file, groups, lines)
     if plot is not None:
         _write(plot, bars(f"Cost by {groups[0]}", drawn))
     _say_unpriced(unpriced)
+
+
+def _savings(
+    agent: str | None, since: str | None, calls: int, csv_file: Path | None, plot: Path | None
+) -> None:
+    from repartee.cli.bars import bars  # noqa: PLC0415
+    from repartee.cli.savings import show_savings, table  # noqa: PLC0415
+
+    with opened_store() as store:
+        found = show_savings(store, checked_agent(store, agent), moment(since), calls)
+    if csv_file is not None:
+        _write_rows(csv_file, *table(found.lines, found.call_s))
+    if plot is not None:
+        _write(plot, bars("The same calls", found.bars))
 
 
 def _groups(by: list[str] | None) -> tuple[str, ...]:
@@ -79,14 +103,15 @@ def _row(line: CostLine) -> tuple[str, ...]:
     per_minute = usd(line.per_minute) + (" + ?" if line.unpriced and line.per_minute is not None else "")
     wasted = f"{line.wasted_share:.0%}" if line.cost else "-"
     keys = (key or "(no call)" for key in line.key) if line.key[0] != "all" else line.key
-    return (*keys, str(line.requests), _quantity(line), cost, wasted, per_minute)
+    return (*keys, str(line.requests), _quantity(line), cost, wasted, per_minute, usd(line.gate_saved))
 
 
 def _quantity(line: CostLine) -> str:
     used = line.quantities
     parts = []
     if seconds := used.get("audio_s"):
-        parts.append(f"{seconds / 60:.1f} min")
+        of_calls = f" of {line.call_s / 60:.1f}" if line.call_s else ""
+        parts.append(f"{seconds / 60:.1f}{of_calls} min")
     if "tokens_in" in used or "tokens_out" in used:
         cached = f" ({used['tokens_cached']:,.0f} cached)" if used.get("tokens_cached") else ""
         parts.append(f"{used.get('tokens_in', 0):,.0f}{cached} + {used.get('tokens_out', 0):,.0f} tokens")
@@ -97,37 +122,32 @@ def _quantity(line: CostLine) -> str:
 
 def _write_csv(file: Path, groups: Sequence[str], lines: Sequence[CostLine]) -> None:
     units = ("audio_s", "tokens_in", "tokens_cached", "tokens_out", "characters")
-    heads = [
-        *groups,
-        "requests",
-        *units,
-        "cost_usd",
-        "wasted_usd",
-        "unknown_prices",
-        "call_s",
-        "usd_per_minute",
-    ]
+    money = ("cost_usd", "wasted_usd", "unknown_prices", "call_s", "usd_per_minute", "gate_saved_usd")
+    rows = []
+    for line in lines:
+        # A sum that lacks a part is marked in `unknown_prices`; one that has no part is empty, not zero.
+        known = line.unpriced < line.requests
+        rows.append(
+            [
+                *line.key,
+                line.requests,
+                *(_plain(line.quantities.get(unit)) for unit in units),
+                *([_plain(line.cost), _plain(line.wasted)] if known else ["", ""]),
+                line.unpriced,
+                round(line.call_s, 3),
+                _plain(line.per_minute) if known else "",
+                _plain(line.gate_saved),
+            ]
+        )
+    _write_rows(file, [*groups, "requests", *units, *money], rows)
+
+
+def _write_rows(file: Path, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     try:
         with file.open("w", newline="", encoding="utf-8") as opened:
             writer = csv.writer(opened)
             writer.writerow(heads)
-            for line in lines:
-                quantities = [_plain(line.quantities.get(unit)) for unit in units]
-                # A sum that lacks a part is marked in `unknown_prices`; one that has no part is empty, not zero.
-                known = line.unpriced < line.requests
-                money = [_plain(line.cost), _plain(line.wasted)] if known else ["", ""]
-                per_minute = _plain(line.per_minute) if known else ""
-                writer.writerow(
-                    [
-                        *line.key,
-                        line.requests,
-                        *quantities,
-                        *money,
-                        line.unpriced,
-                        round(line.call_s, 3),
-                        per_minute,
-                    ]
-                )
+            writer.writerows(rows)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
     out.print(f"wrote {file}", markup=False, soft_wrap=True)

@@ -61,7 +61,8 @@ async def instance(
     await asyncio.to_thread(state_dir.mkdir, parents=True, exist_ok=True)
     output = state_dir / "output.log"
     process = await spawn(["up"], environment, output)
-    running = Instance(f"http://127.0.0.1:{environment['REPARTEE_PORT']}", state_dir, output, process)
+    host = environment.get("REPARTEE_HOST", "127.0.0.1")
+    running = Instance(f"http://{host}:{environment['REPARTEE_PORT']}", state_dir, output, process)
     try:
         await answers(f"{running.url}/healthz", process, output)
         yield running
@@ -82,6 +83,8 @@ def own_environment(
         "REPARTEE_LIVEKIT_UDP_PORT": str(udp),
         # No model of the person who runs this shall take part.
         "LLM_BASE_URL": "http://127.0.0.1:9/v1",
+        # Vendors are measured and tested alone, without this machine's models beside them.
+        "REPARTEE_STANDBY": "false",
         **(variables or {}),
     }
 

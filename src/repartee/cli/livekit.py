@@ -11,6 +11,7 @@ import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,15 @@ async def check_access(access: LiveKitAccess, *, must_answer: bool) -> None:
         log.warning("livekit.unreachable", url=access.url)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnLiveKit(LiveKitAccess):
+    """A server of our own, and its process."""
+
+    pid: int = 0
+
+
 @contextlib.asynccontextmanager
-async def own_livekit(settings: Settings) -> AsyncIterator[LiveKitAccess]:
+async def own_livekit(settings: Settings) -> AsyncIterator[OwnLiveKit]:
     """Run a LiveKit server with a key made for this run.
 
     Raises:
@@ -84,7 +92,7 @@ async def own_livekit(settings: Settings) -> AsyncIterator[LiveKitAccess]:
     process = await _start(program, file, log)
     try:
         await _answers(settings.livekit_port, process, log)
-        yield LiveKitAccess(f"ws://127.0.0.1:{settings.livekit_port}", key, secret)
+        yield OwnLiveKit(f"ws://127.0.0.1:{settings.livekit_port}", key, secret, process.pid)
     finally:
         await _stop(process)
 
@@ -154,3 +162,39 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+class FragileLiveKit:
+    """A LiveKit server that may be killed and started again, with the same port and key, as after a crash.
+
+    Args:
+        settings: Where it listens and keeps its files.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._program = _program(settings)
+        key, secret = f"key{secrets.token_hex(6)}", secrets.token_urlsafe(32)
+        self._file, self._log = _write_config(settings, key, secret), settings.state_dir / "livekit.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self.access = LiveKitAccess(f"ws://127.0.0.1:{settings.livekit_port}", key, secret)
+
+    async def start(self) -> None:
+        """Start it.
+
+        Raises:
+            MediaError: It did not start.
+        """
+        self._process = await _start(self._program, self._file, self._log)
+        await _answers(self._settings.livekit_port, self._process, self._log)
+
+    async def kill(self) -> None:
+        """End it without a word to anybody."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def stop(self) -> None:
+        """End it in order."""
+        if self._process is not None:
+            await _stop(self._process)

@@ -16,16 +16,17 @@ from repartee.cli.kept_calls import bill_of_no_call, kept_calls
 from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
-from repartee.providers.ladder import summary_model
+from repartee.providers.ladder import Stage, summary_model
 from repartee.providers.ondevice import SpeechHost
 from repartee.providers.prepared_voice import preparing_voice
 from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
 from repartee.server.busy import Busy
 from repartee.session.budget import today_reader
-from repartee.session.fixed_texts import fixed_texts
+from repartee.session.fixed_texts import prepared_texts
 from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
+from repartee.store import Seats
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig, worker_health
 
 out = Console(highlight=False)
@@ -68,12 +69,14 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                     )
                 jobs.append(await _register(warm, access, speech_url, stop))
                 bill = await stack.enter_async_context(bill_of_no_call(kept, agent.name))
-                texts = fixed_texts(agent)
+                texts = prepared_texts(agent, ladder)
                 await stack.enter_async_context(preparing_voice(settings, agent, ladder, texts, bill))
             if http and not stop.is_set():
                 site = _site(access, agent, ladder)
                 admission = Admission(
-                    day_limits(agent.budget, settings.budget_day_usd), today_reader(kept.store, agent.name)
+                    day_limits(agent.budget, settings.budget_day_usd),
+                    today_reader(kept.store, agent.name),
+                    Seats(kept.store),
                 )
                 busy = Busy(settings.state_dir, agent.language, settings.level)
                 serving = _serve_http(settings, site, admission, busy, stop)
@@ -125,10 +128,10 @@ async def _register(
 
 @contextlib.asynccontextmanager
 async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
-    if not ladder.needs_speech_host and not ladder.meaning:
+    if not ladder.uses_speech_host and not ladder.meaning:
         yield None
         return
-    async with SpeechHost.start(speech=ladder.needs_speech_host) as host:
+    async with SpeechHost.start(speech=ladder.uses_speech_host) as host:
         yield host.url
 
 
@@ -186,7 +189,9 @@ def _check_state_dir(settings: Settings) -> None:
 
 def _site(access: LiveKitAccess, agent: Agent, ladder: Ladder) -> Site:
     labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
-    return Site(access.url, access.url, access.key, access.secret, agent.name, labels)
+    return Site(
+        access.url, access.url, access.key, access.secret, agent.name, labels, agent.limits.reconnect_s
+    )
 
 
 def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:
@@ -194,8 +199,12 @@ def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:
     out.print(
         f"\n[bold]{agent.name}[/bold] is on the line: [bold cyan]{address}[/bold cyan]\n", soft_wrap=True
     )
-    for name, rung in (("hearing", ladder.stt), ("thinking", ladder.llm), ("speaking", ladder.tts)):
+    stages: tuple[tuple[str, Stage], ...] = (("hearing", "stt"), ("thinking", "llm"), ("speaking", "tts"))
+    for name, stage in stages:
+        rung, *then = ladder.rungs(stage)
         out.print(f"  {name:9} {rung.label}", soft_wrap=True)
+        if then:
+            out.print(f"  {'':9} [dim]if it fails: {', '.join(r.label for r in then)}[/dim]", soft_wrap=True)
         if rung.lost:
             out.print(f"  {'':9} [dim]lost: {rung.lost}[/dim]", soft_wrap=True)
         if rung.climb:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from repartee.conversation.moves import Moves, after, scored, voice_off, voice_on, with_words
+from repartee.conversation.moves import after, scored, voice_off, voice_on, with_words
 from repartee.conversation.policies import Policies, same_words
+from repartee.conversation.presence import Attention
 from repartee.conversation.state import (
     Conversation,
     Ended,
@@ -28,6 +29,9 @@ from repartee.events import (
     BudgetSpent,
     CallEnded,
     CallerJoined,
+    CallerLost,
+    CallerReturned,
+    CallerUnheard,
     CancelReply,
     CloseTurn,
     Command,
@@ -62,7 +66,7 @@ def advance(conversation: Conversation, event: Event, policies: Policies) -> Ste
     return step.result()
 
 
-class _Step(Moves):
+class _Step(Attention):
     """One transition in the making."""
 
     # --- events ---------------------------------------------------------------------------------------------
@@ -102,11 +106,18 @@ class _Step(Moves):
                 self.leave("budget")
             case HelpLost():
                 self.leave("trouble")
+            case CallerLost():
+                self.caller_lost(event)
+            case CallerReturned():
+                self.caller_returned(event.at_ms)
+            case CallerUnheard():
+                self.presence = replace(self.presence, unheard=True)
             case CallEnded():
                 self._ended(event)
             case _:
                 assert_never(event)
         self.take_leave(event.at_ms)
+        self.attend(event.at_ms)
 
     def _caller_joined(self, event: CallerJoined) -> None:
         if self.joined:
@@ -119,6 +130,8 @@ class _Step(Moves):
             self.await_reply(event.at_ms, None, is_line=True)
 
     def _speech_started(self, event: SpeechStarted) -> None:
+        if self.presence.away != "here":
+            return  # the last of their voice, drawn out; words that are none of it come as late ones
         match self.state:
             case Idle():
                 self.hold_floor(self.new_turn(event))
@@ -239,6 +252,7 @@ class _Step(Moves):
     def _typed(self, event: TextTyped) -> None:
         if not event.text.strip():
             return
+        self.caller_returned(event.at_ms)  # should they have been away
         pieces: tuple[tuple[int, str], ...] = ((0, event.text.strip()),)
         turn = Turn(self.next_turn_id(), pieces, silent_since_ms=event.at_ms)
         match self.state:
@@ -354,15 +368,23 @@ class _Step(Moves):
                 self._transcript_missing(event.at_ms)
             case "take_floor":
                 self._voice_goes_on(event.at_ms)
-            case "waiting":
-                if isinstance(self.state, Thinking):
-                    self.say_aside(self.state, event.at_ms)
-            case "reply":
-                if isinstance(self.state, Thinking):
-                    reply_id, turn, is_line = self.state.reply_id, self.state.turn, self.state.is_line
-                    self.give_up(reply_id, turn, is_line=is_line, at_ms=event.at_ms)
+            case "waiting" | "reply":
+                self._waited(event)
+            case "absent":
+                self.end("caller_lost")
+            case "silence":
+                self.still_silent(event.at_ms)
             case _:
                 assert_never(event.name)
+
+    def _waited(self, event: DeadlinePassed) -> None:
+        if not isinstance(self.state, Thinking):
+            return
+        if event.name == "waiting":
+            self.say_aside(self.state, event.at_ms)
+        else:
+            reply_id, turn, is_line = self.state.reply_id, self.state.turn, self.state.is_line
+            self.give_up(reply_id, turn, is_line=is_line, at_ms=event.at_ms)
 
     def _silent_long_enough(self, at_ms: float) -> None:
         match self.state:

@@ -84,6 +84,10 @@ class History:
             heard += "…"
         self._keep(self.memory.heard_agent(heard))
 
+    def unsay(self, heard: str) -> None:
+        """Take back what was remembered last as heard: it turns out that the end of it was not."""
+        self._keep(self.memory.unsaid(heard.strip()))
+
     def remember_tools(self, messages: list[Message]) -> None:
         """Add a tool call and its results; what a tool did is true whether or not it was spoken of."""
         if self._answering:

@@ -106,6 +106,21 @@ class Memory:
             return self._with_last({**last, "content": f"{last['content']} {text}".strip()}, replaces=True)
         return self._with_last({"role": "assistant", "content": text})
 
+    def unsaid(self, text: str) -> Memory:
+        """Take back what the user was thought to have heard last; anything else changes nothing."""
+        last = self.turns[-1].messages[-1] if self.turns else {}
+        content = last.get("content")
+        if not text or last.get("role") != "assistant" or not isinstance(content, str):
+            return self
+        if not content.endswith(text):
+            return self
+        if kept := content.removesuffix(text).strip():
+            return self._with_last({**last, "content": kept}, replaces=True)
+        turn = self.turns[-1]
+        if len(turn.messages) == 1:
+            return replace(self, turns=self.turns[:-1])
+        return replace(self, turns=(*self.turns[:-1], Turn.of(turn.number, turn.messages[:-1])))
+
     def tools_ran(self, messages: Sequence[Message]) -> Memory:
         """Add a tool call and its results; a result that would take a sixth of the room is cut."""
         if not messages:

@@ -71,6 +71,7 @@ class Moves:
         self.farewell = self.conversation.farewell
         self.leaving = self.conversation.leaving
         self.troubles = self.conversation.troubles
+        self.presence = self.conversation.presence
 
     def result(self) -> tuple[Conversation, tuple[Command, ...]]:
         conversation = Conversation(
@@ -84,6 +85,7 @@ class Moves:
             self.farewell,
             self.leaving,
             self.troubles,
+            self.presence,
         )
         return conversation, tuple(self.commands)
 
@@ -100,6 +102,8 @@ class Moves:
     def pause_evidence(self, turn: Turn, at_ms: float) -> None:
         """In a pause: start a held reply when it may pay; move the end of the turn to what is known now."""
         self.state = UserTurn(turn)
+        if self.presence.away == "cut":
+            return  # it is not the end of what they were saying
         silent_ms = at_ms - turn.silent_since_ms
         may_start = self.farewell == "none" and self.policies.speculation.may_start(
             turn.probability, turn.best_text, self.waste, silent_ms
@@ -138,8 +142,8 @@ class Moves:
         self.arm("endpoint", max(at_ms, turn.silent_since_ms + self.wait_ms(turn)))
 
     def turn_may_end(self, turn: Turn, at_ms: float) -> None:
-        if not turn.words_known:
-            return  # the transcript, or its own deadline, decides
+        if not turn.words_known or self.presence.away == "cut":
+            return  # the transcript, or its own deadline, decides; or that the caller is back
         if turn.text:
             self.commit(turn, at_ms)
         else:
@@ -275,7 +279,8 @@ class Moves:
     def plan_aside(self, state: Thinking, when_ms: float, at_ms: float) -> None:
         """Say something at that time, if the answer is not there by then."""
         waiting = self.policies.waiting
-        may = waiting.fillers and state.turn is not None and not state.is_line
+        here = self.presence.away == "here"  # nothing is said to nobody
+        may = here and waiting.fillers and state.turn is not None and not state.is_line
         if may and state.asides < waiting.asides_max:
             self.state = replace(state, aside_at_ms=when_ms)
             self.arm("waiting", max(when_ms, at_ms))
@@ -283,7 +288,7 @@ class Moves:
             self.state = state
 
     def say_aside(self, state: Thinking, at_ms: float) -> None:
-        if state.turn is None or state.is_line:
+        if state.turn is None or state.is_line or self.presence.away != "here":
             return
         if at_ms < state.aside_at_ms:  # an older reply's deadline, or a timer's early end
             self.plan_aside(state, state.aside_at_ms, at_ms)
@@ -318,9 +323,10 @@ class Moves:
             self.say_line(self.state.line, at_ms, turn, recorded=True)
             return
         if not is_line and self.farewell == "none":
-            self.troubles += 1
+            # While the caller is away it may be the same broken network: they hear of it, and it does not count.
+            self.troubles += self.presence.away == "here"
             if self.troubles < self.policies.patience.troubles_max:
-                self.say_line("trouble" if self.troubles == 1 else "trouble_again", at_ms, turn)
+                self.say_line("trouble" if self.troubles <= 1 else "trouble_again", at_ms, turn)
                 return
             self.leave("trouble")
         self.remember(turn)
@@ -351,7 +357,7 @@ class Moves:
                 self.do(CancelReply(reply_id))
             case _:
                 pass
-        self.disarm("endpoint", "transcript", "take_floor", "waiting", "reply", "call")
+        self.disarm("endpoint", "transcript", "take_floor", "waiting", "reply", "call", "absent", "silence")
         self.do(EndCall(reason))
         self.state = Ended(reason)
 

@@ -238,6 +238,14 @@ class Patience:
     transcript_ms: float = 4000.0
     reply_ms: float = 8000.0
     call_ms: float = 3_600_000.0
+    absent_ms: float = 30_000.0
+    """A caller whose connection broke may come back for this long."""
+    explain_ms: float = 3000.0
+    """And is told of it when they were away for this long."""
+    silence_ms: float = 20_000.0
+    """When nobody has spoken for this long the caller is asked whether they are there; infinite: never."""
+    silence_asks: int = 2
+    """So often; then they are let go."""
     line_ms: float = 3000.0
     """A fixed sentence that the voice has not begun by then is played from its recording."""
     after_tool_ms: float = 4000.0

@@ -151,6 +151,33 @@ Farewell = Literal["none", "due", "said"]
 Leaving = Literal["budget", "trouble"]
 """Why it is to end: its money is spent, or no answer can be made."""
 
+Away = Literal["here", "away", "cut"]
+"""Whether the caller's connection stands; `cut`: it broke in the middle of what they were saying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether the caller is there, and whether they say anything.
+
+    Attributes:
+        away: Whether their connection stands.
+        lost_at_ms: Since when it does not.
+        held_id: The reply that is held until they are back.
+        awaited: The deadline `silence` is armed.
+        asks: How often they were asked in vain whether they are there.
+        leaving: They are being let go: the call ends with the goodbye, unless they say something.
+        unheard: They are to be told that no sound comes from them.
+    """
+
+    away: Away = "here"
+    lost_at_ms: float = 0.0
+    held_id: int = 0
+    awaited: bool = False
+    asks: int = 0
+    leaving: bool = False
+    unheard: bool = False
+
+
 State: TypeAlias = Idle | UserTurn | Speculating | Thinking | Speaking | Yielding | Ended
 
 
@@ -173,3 +200,4 @@ class Conversation:
     """Why the farewell is due."""
     troubles: int = 0
     """Answers in a row that could not be made."""
+    presence: Presence = Presence()

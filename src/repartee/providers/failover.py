@@ -6,6 +6,8 @@ the first choice whose breaker lets it, so a choice that has healed is taken aga
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -151,16 +153,18 @@ class Failover:
         self.clock_s = clock_s
         self.index = 0
         """The rung that answered last."""
+        self._switched_at_s = -math.inf
 
     def request(self, deadline: Deadline, *, skip: Sequence[tuple[int, Why]] = ()) -> Request:
         """Begin one answer; `skip` names rungs that have failed for it already."""
         return Request(self, deadline, list(skip))
 
-    def answered(self, index: int, why: Why | None) -> None:
-        """Take note of the rung that answers."""
-        before, self.index = self.index, index
-        if before == index:
+    def answered(self, index: int, why: Why | None, asked_at_s: float) -> None:
+        """Take note of the rung that answers; one that was asked before the last switch says nothing of now."""
+        if index == self.index or asked_at_s < self._switched_at_s:
             return
+        before, self.index = self.index, index
+        self._switched_at_s = self.clock_s()
         switched = Switched(
             self.stage, self.choices[before].key, self.choices[index].key, why if index > before else None
         )
@@ -180,9 +184,27 @@ class Request:
     failover: Failover
     deadline: Deadline
     failed: list[tuple[int, Why]] = field(default_factory=list)
+    free_at_s: dict[int, float] = field(default_factory=dict)
+    """When rungs that had too many requests may be asked again, by their own word; once each."""
 
-    def next(self) -> Attempt | None:
-        """Return the next attempt; None when the answer cannot be made in time."""
+    async def upcoming(self) -> Attempt | None:
+        """Return the next attempt; where only a rung is left that asked for a moment, after that moment."""
+        attempt = self.next(quiet=True)
+        if attempt is None and (index := self._free_in_time()) is not None:
+            await asyncio.sleep(max(0.0, self.free_at_s[index] - self.failover.clock_s()))
+            self.free_at_s[index] = math.inf
+            self.failed = [(other, why) for other, why in self.failed if other != index]
+        return attempt or self.next()
+
+    def _free_in_time(self) -> int | None:
+        over_s = self.failover.clock_s() + self.deadline.remaining()
+        for index, at_s in self.free_at_s.items():
+            if at_s + self.failover.choices[index].least_s < over_s:
+                return index
+        return None
+
+    def next(self, *, quiet: bool = False) -> Attempt | None:
+        """Return the next attempt; None when the answer cannot be made in time, which is told unless `quiet`."""
         failover = self.failover
         available = [failover.breakers.available(choice.key) for choice in failover.choices]
         while (
@@ -195,7 +217,8 @@ class Request:
             if ticket is not None:
                 return Attempt(self, step.index, choice, step.first_s, ticket)
             available[step.index] = False  # another call is finding out
-        failover.watch.exhausted(failover.stage)
+        if not quiet:
+            failover.watch.exhausted(failover.stage)
         return None
 
     def error(self) -> ProviderError:
@@ -244,7 +267,7 @@ class Attempt:
             failover = self._request.failover
             self._got_first_s = failover.clock_s() - self._began_s
             why = self._request.failed[-1][1] if self._request.failed else None
-            failover.answered(self.index, why or "open")
+            failover.answered(self.index, why or "open", self._began_s)
 
     async def __aenter__(self) -> Attempt:
         """Take a place; finding none is a failure that `ok` tells."""
@@ -270,6 +293,11 @@ class Attempt:
             return True
         return self._ended(error)
 
+    async def leave(self, *, done: bool) -> None:
+        """End it where it was no context: it is done, or was given up by us; one that has failed has failed."""
+        await self._stack.aclose()
+        self._tell("done" if done else "given_up")
+
     def _ended(self, error: BaseException) -> bool:
         if not isinstance(error, (*PROVIDER_ERRORS, ProviderError)):
             self._tell("given_up")
@@ -288,6 +316,9 @@ class Attempt:
         kinds: dict[Why, Kind] = {"limited": "limited", "refused": "refused", "busy": "given_up"}
         self._tell(kinds.get(failure.why, "failed"), failure.retry_after_s)
         self._request.failed.append((self.index, failure.why))
+        if failure.why == "limited" and failure.retry_after_s is not None:
+            free_at_s = self._request.failover.clock_s() + failure.retry_after_s
+            self._request.free_at_s.setdefault(self.index, free_at_s)
         self._request.failover.watch.failed(self._request.failover.stage, self.choice.key, failure.why)
 
     def _tell(self, kind: Kind, retry_after_s: float | None = None) -> None:

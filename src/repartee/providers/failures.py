@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from json import JSONDecodeError
 from typing import Any, Literal
 
 import httpx
 import httpx2
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from repartee.errors import ProviderError
 
@@ -17,8 +18,16 @@ Why = Literal["error", "timeout", "limited", "refused", "busy", "cut", "open"]
 `refused`: the key, its quota or the model is no good. `busy`: no place was free; nothing was asked. `cut`: it ended
 in the middle. `open`: it was not asked, as it had failed before."""
 
-PROVIDER_ERRORS = (APIError, httpx.HTTPError, httpx2.HTTPError, WebSocketException, TimeoutError, OSError)
-"""What requests raise. A cancellation is none of them."""
+PROVIDER_ERRORS = (
+    APIError,
+    httpx.HTTPError,
+    httpx2.HTTPError,
+    WebSocketException,
+    TimeoutError,
+    OSError,
+    JSONDecodeError,
+)
+"""What requests raise, an answer that is none included. A cancellation is none of them."""
 _QUOTA = frozenset(
     {"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached", "account_deactivated"}
 )
@@ -32,7 +41,7 @@ class Failure:
     retry_after_s: float | None = None
 
 
-def failure_of(error: BaseException) -> Failure:
+def failure_of(error: BaseException) -> Failure:  # noqa: PLR0911 - one line for each kind of error
     """Say what an error means."""
     match error:
         case ProviderError(kind="rate_limited"):
@@ -49,6 +58,8 @@ def failure_of(error: BaseException) -> Failure:
             return status_failure(
                 error.response.status_code, error.response.headers, error.response.text[:2000]
             )
+        case InvalidStatus():
+            return status_failure(error.response.status_code, error.response.headers)
         case APIConnectionError() | httpx.TransportError() | httpx2.TransportError() | WebSocketException():
             return Failure("error")
         case _:

@@ -31,6 +31,18 @@ class ReplyFrame(ControlFrame):
 
 
 @dataclass
+class VoiceLostFrame(ControlFrame):
+    """No voice goes on with this reply: of its newest text so many characters were spoken, of the rest none."""
+
+    spoken: int = 0
+
+
+@dataclass
+class OtherVoiceFrame(ControlFrame):
+    """What follows in this reply is not of the voice it was to be."""
+
+
+@dataclass
 class VoiceStartedFrame(VADUserStartedSpeakingFrame):
     """A stretch of voice has begun."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import httpx2
 import structlog
 from openai import AsyncOpenAI, OpenAIError
 from openai import Timeout as OpenAITimeout
@@ -22,18 +23,25 @@ from repartee.agent import Agent, ToolContext
 from repartee.errors import ConfigError
 from repartee.providers import services, transcribers
 from repartee.providers.answer_cache import AnswerCache, space_of
+from repartee.providers.answering import ModelChain
 from repartee.providers.answers import AnswersLLM, Meaning
 from repartee.providers.brevity import Brevity
 from repartee.providers.embedding import Embedder
+from repartee.providers.failover import Failover
+from repartee.providers.health import key_id
+from repartee.providers.hearing import Recogniser, Transcriber
 from repartee.providers.intents import MeaningReader, ModelReader, TopicReader
-from repartee.providers.ladder import Ladder, Rung, model_beside
+from repartee.providers.ladder import Ladder, Rung, Stage, model_beside
 from repartee.providers.learned import LearnedAnswers
 from repartee.providers.metered_http import MeteredClient, MeteredHostClient
-from repartee.providers.metered_sockets import MeteredRealtimeSTT
+from repartee.providers.metered_sockets import MeteredCartesia, MeteredElevenLabs, MeteredRealtimeSTT
 from repartee.providers.metering import Meter
+from repartee.providers.patience import SMALL_FIRST_S, Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.tool_calls import register, schema_of
+from repartee.providers.vendor_voices import VENDOR_VOICES, secret, voice_for
 from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
+from repartee.providers.voices import Voice, VoiceChain
 from repartee.settings import Settings
 from repartee.urls import socket_url
 
@@ -56,9 +64,10 @@ class ProviderKit:
             bring theirs during the call.
         meter: Told of every request.
         shorter: Says whether answers must be short at present.
+        failsafe: What keeps a provider's failure from being the call's; None is one of this kit's own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a call consists of
         self,
         settings: Settings,
         agent: Agent,
@@ -69,6 +78,7 @@ class ProviderKit:
         acting: Collection[str] | None = None,
         meter: Meter | None = None,
         shorter: Callable[[], bool] | None = None,
+        failsafe: Failsafe | None = None,
     ) -> None:
         if ladder.needs_speech_host and speech_url is None:  # the cache can do without
             raise ConfigError("this agent runs on the machine's own models, but no speech host is there")
@@ -80,7 +90,10 @@ class ProviderKit:
         self.voice_cache = voice_cache
         self._meter = meter or Meter()
         self._shorter = shorter
+        self._failsafe = failsafe or Failsafe()
+        self._failsafe.health.limits.allow(ladder.ceilings)
         self._clients: dict[str, AsyncOpenAI] = {}
+        self._voice_clients: dict[str, httpx2.AsyncClient] = {}
         self._host: httpx.AsyncClient | None = None
         self._embedder: Embedder | None = None
         self._meaning: Meaning | None = None
@@ -92,25 +105,28 @@ class ProviderKit:
         language = Language(self._agent.language)
         if rung.provider == "openai-realtime":
             realtime = MeteredRealtimeSTT(
+                self._transcriber(),
                 api_key=self._openai_key(),
                 base_url=socket_url(self._settings.openai_base_url, "/realtime"),
                 settings=MeteredRealtimeSTT.Settings(model=rung.model, language=language),
+                audio_passthrough=False,
             )
             realtime.meter_with(self._meter, rung.provider, rung.model)
             return realtime
         return transcribers.PiecewiseSTT(
             self._client(rung.provider),
+            self._transcriber(),
             after_pause_s=ON_DEVICE_PAUSE_S if rung.provider == "on-device" else 0.0,
             settings=transcribers.PiecewiseSTT.Settings(model=rung.model, language=language),
+            audio_passthrough=False,  # nobody behind it listens, and each queue costs time 50 times a second
         )
 
     def tts(self) -> TTSService:
         """The voice."""
         rung, voice, settings = self._ladder.tts, self._agent.voice, self._settings
         if rung.provider == "elevenlabs":
-            assert settings.elevenlabs_api_key is not None  # noqa: S101 - the ladder checked
-            elevenlabs = services.elevenlabs(
-                api_key=settings.elevenlabs_api_key.get_secret_value(),
+            elevenlabs = MeteredElevenLabs(
+                api_key=secret(settings.elevenlabs_api_key),
                 url=socket_url(settings.elevenlabs_base_url),
                 sample_rate=VOICE_RATE_HZ,
                 settings=services.ElevenLabsTTSService.Settings(
@@ -120,9 +136,8 @@ class ProviderKit:
             elevenlabs.meter_with(self._meter, rung.provider, rung.model)
             return elevenlabs
         if rung.provider == "cartesia":
-            assert settings.cartesia_api_key is not None  # noqa: S101 - the ladder checked
-            cartesia = services.cartesia(
-                api_key=settings.cartesia_api_key.get_secret_value(),
+            cartesia = MeteredCartesia(
+                api_key=secret(settings.cartesia_api_key),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
                 sample_rate=VOICE_RATE_HZ,
                 settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
@@ -133,9 +148,23 @@ class ProviderKit:
         return services.SmallChunkTTS(
             self._client(rung.provider),
             self.voice_cache,
+            self.voices(),
             sample_rate=VOICE_RATE_HZ,
             settings=services.SmallChunkTTS.Settings(model=rung.model, voice=name, speed=voice.speed),
         )
+
+    @property
+    def models(self) -> set[tuple[str, str]]:
+        """Provider and model of everything this call may run on."""
+        stages: tuple[Stage, ...] = ("stt", "llm", "tts")
+        rungs = [rung for stage in stages for rung in self._ladder.rungs(stage)]
+        small = [self._ladder.small] if self._ladder.small is not None else []
+        return {(rung.provider, rung.model) for rung in (*rungs, *small)}
+
+    def voices(self) -> VoiceChain:
+        """Every voice of this call by plain requests, first choice first."""
+        failover, rungs = self._failover("tts")
+        return VoiceChain(failover, [self._voice(rung) for rung in rungs], self._failsafe.budget)
 
     def llm(self, context: ToolContext) -> tuple[LLMService, ToolsSchema | None]:
         """The model with the agent's tools registered, and their schema."""
@@ -146,7 +175,7 @@ class ProviderKit:
             self._meaning = Meaning(self._agent, embed)
             service = AnswersLLM(self._agent, self._meaning)
         else:
-            service = self._model(self._ladder.llm)
+            service = self._models()
         for tool in self._agent.tools:
             register(service, tool, context)
         return service, schema_of(self._agent.tools)
@@ -171,26 +200,88 @@ class ProviderKit:
             self._embedder = Embedder(self._host_client())
         return self._embedder
 
-    def _model(self, rung: Rung) -> services.SharedClientLLM:
-        """Return a model; the large one has the small one in front of it where there is one."""
+    def _models(self) -> services.SharedClientLLM:
+        """Return the large model, those that stand by behind it, and a small one in front where there is one."""
+        failover, rungs = self._failover("llm")
+        large, *then = rungs
+        small = self._ladder.small
         model: services.SharedClientLLM
-        small, large = self._ladder.small, rung is self._ladder.llm
-        settings = services.SharedClientLLM.Settings(model=rung.model, system_instruction=self._agent.persona)
-        if small is None or not large:
-            model = services.SharedClientLLM(
-                self._client(rung.provider), self._brevity(rung.provider), settings=settings
-            )
+        if small is None:
+            model = self._model(large)
         else:
             model = RoutedLLM(
-                self._client(rung.provider),
-                self._brevity(rung.provider),
-                small=self._model(small),
+                self._client(large.provider),
+                self._brevity(large.provider),
+                small=self._small(small),
                 acting_tools=self._acting,
-                settings=settings,
+                settings=self._model_settings(large),
             )
+            model.supports_developer_role = large.provider != "local"
+        asked = [model, *(self._model(rung) for rung in then)]
+        failsafe = self._failsafe
+        model.chain = ModelChain(failover, asked, failsafe.budget, cut_line=failsafe.cut_line)
+        return model
+
+    def _small(self, rung: Rung) -> services.SharedClientLLM:
+        """Return the small model, which fails early enough for the large one to answer."""
+        model = self._model(rung)
+        failover = self._failsafe.failover("llm", [rung], [self._key_id(rung)], alone=False)
+        model.chain = ModelChain(failover, [model], self._failsafe.budget, limit_s=SMALL_FIRST_S)
+        return model
+
+    def _model(self, rung: Rung) -> services.SharedClientLLM:
+        """Return a model alone."""
+        model = services.SharedClientLLM(
+            self._client(rung.provider), self._brevity(rung.provider), settings=self._model_settings(rung)
+        )
         # Servers of open models know system, user, assistant and tool; theirs is a user's note then.
         model.supports_developer_role = rung.provider != "local"
         return model
+
+    def _model_settings(self, rung: Rung) -> Any:
+        return services.SharedClientLLM.Settings(model=rung.model, system_instruction=self._agent.persona)
+
+    # --- what stands by -----------------------------------------------------------------------------------------
+
+    def _failover(self, stage: Stage) -> tuple[Failover, tuple[Rung, ...]]:
+        """Return the failover of a stage and the rungs it chooses from: those that can be asked from here."""
+        rungs = tuple(
+            rung for rung in self._ladder.rungs(stage) if rung.provider != "on-device" or self._speech_url
+        )
+        return self._failsafe.failover(stage, rungs, [self._key_id(rung) for rung in rungs]), rungs
+
+    def _key_id(self, rung: Rung) -> str:
+        settings = self._settings
+        keys = {
+            "elevenlabs": settings.elevenlabs_api_key,
+            "cartesia": settings.cartesia_api_key,
+            "local": settings.llm_api_key,
+            "on-device": None,
+        }
+        return key_id(keys.get(rung.provider, settings.openai_api_key))
+
+    def _transcriber(self) -> Transcriber:
+        failover, rungs = self._failover("stt")
+        recognisers = [
+            None
+            if rung.provider == "openai-realtime"
+            else Recogniser(self._client(rung.provider), rung.model)
+            for rung in rungs
+        ]
+        language = self._agent.language.split("-", maxsplit=1)[0]
+        return Transcriber(failover, recognisers, self._failsafe.budget, language)
+
+    def _voice(self, rung: Rung) -> Voice:
+        own_format = rung.provider in VENDOR_VOICES
+        client = self._voice_client(rung.provider) if own_format else self._client(rung.provider)
+        return voice_for(rung, self._agent, self._settings, client)
+
+    def _voice_client(self, provider: str) -> httpx2.AsyncClient:
+        if provider not in self._voice_clients:
+            self._voice_clients[provider] = MeteredClient(
+                self._meter, provider, timeout=httpx2.Timeout(READ_S, connect=CONNECT_S)
+            )
+        return self._voice_clients[provider]
 
     def answer_cache(self, learned_file: Path) -> AnswerCache | None:
         """The answers that need no model; None where the agent file has none and learns none.
@@ -232,7 +323,10 @@ class ProviderKit:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await asyncio.gather(*(client.close() for client in self._clients.values()))
+        await asyncio.gather(
+            *(client.close() for client in self._clients.values()),
+            *(client.aclose() for client in self._voice_clients.values()),
+        )
         if self._host is not None:
             await self._host.aclose()
         self._meter.close()
@@ -270,8 +364,7 @@ class ProviderKit:
         return Brevity(self._shorter, "max_completion_tokens" if provider == "openai" else "max_tokens")
 
     def _openai_key(self) -> str:
-        assert self._settings.openai_api_key is not None  # noqa: S101 - the ladder checked
-        return self._settings.openai_api_key.get_secret_value()
+        return secret(self._settings.openai_api_key)
 
 
 async def _touch(client: AsyncOpenAI) -> None:

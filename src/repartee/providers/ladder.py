@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import httpx
 
 from repartee.agent import Agent
+from repartee.agent.definition import ON_DEVICE
 from repartee.agent.memory import EXTRACTIVE
 from repartee.errors import ConfigError
+from repartee.providers.limits import plan_limit
 from repartee.settings import Settings
 
 Stage = Literal["stt", "llm", "tts"]
@@ -28,6 +31,12 @@ _STAGES: dict[Stage, tuple[str, ...]] = {
     "llm": ("openai", "local", "answers"),
     "tts": ("openai", "elevenlabs", "cartesia", "on-device"),
 }
+_DEFAULTS: dict[Stage, tuple[tuple[str, str], ...]] = {
+    "stt": (("openai", "gpt-4o-mini-transcribe"),),
+    "tts": (("cartesia", "sonic-3"), ("elevenlabs", "eleven_flash_v2_5"), ("openai", "gpt-4o-mini-tts")),
+}
+"""A stage's vendors, best first."""
+_OWN: dict[Stage, tuple[str, str]] = {"stt": (ON_DEVICE, "tiny.en"), "tts": (ON_DEVICE, "piper")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,8 @@ class Ladder:
     Attributes:
         small: The model for simple turns, None where one model does all.
         meaning: The sentence model is wanted besides the stages: the answer cache matches by meaning.
+        then: What stands by for each stage, in order.
+        ceilings: Requests at once that plans allow, by provider.
     """
 
     stt: Rung
@@ -56,11 +67,24 @@ class Ladder:
     tts: Rung
     small: Rung | None = None
     meaning: bool = False
+    then: Mapping[Stage, tuple[Rung, ...]] = field(default_factory=dict)
+    ceilings: Mapping[str, int] = field(default_factory=dict)
+
+    def rungs(self, stage: Stage) -> tuple[Rung, ...]:
+        """Return what a stage runs on, first choice first."""
+        first: dict[Stage, Rung] = {"stt": self.stt, "llm": self.llm, "tts": self.tts}
+        return (first[stage], *self.then.get(stage, ()))
 
     @property
     def needs_speech_host(self) -> bool:
         """Whether any stage runs on the machine's own models."""
         return "on-device" in {self.stt.provider, self.tts.provider} or self.llm.provider == "answers"
+
+    @property
+    def uses_speech_host(self) -> bool:
+        """Whether the machine's own models are wanted, be it only to stand by."""
+        standing_by = (rung.provider for rungs in self.then.values() for rung in rungs)
+        return self.needs_speech_host or "on-device" in standing_by
 
 
 async def choose_ladder(settings: Settings, agent: Agent) -> Ladder:
@@ -72,7 +96,57 @@ async def choose_ladder(settings: Settings, agent: Agent) -> Ladder:
     llm = await _llm(settings, agent)
     modelled = llm.provider != "answers"
     small = await _small(settings, agent) if modelled else None
-    return Ladder(_stt(settings, agent), llm, _tts(settings, agent), small, modelled and _by_meaning(agent))
+    stt, tts = _stt(settings, agent), _tts(settings, agent)
+    then: dict[Stage, tuple[Rung, ...]] = {
+        "stt": tuple(_stt(settings, agent, wish) for wish in _others(settings, agent, "stt", stt)),
+        "llm": await _llm_then(settings, agent, llm),
+        "tts": tuple(_tts(settings, agent, wish) for wish in _others(settings, agent, "tts", tts)),
+    }
+    ceilings = _ceilings(settings, (tts, *then["tts"]))
+    return Ladder(stt, llm, tts, small, modelled and _by_meaning(agent), then, ceilings)
+
+
+def _others(settings: Settings, agent: Agent, stage: Stage, first: Rung) -> list[tuple[str, str]]:
+    """Return what stands by: the rest of the agent file's list, else other vendors' keys, this machine at the end."""
+    listed = getattr(agent.models, stage)
+    if isinstance(listed, tuple):
+        return _wishes(settings, agent, stage)[1:]
+    if first.provider == "on-device":
+        return []  # no vendor's key is there, or the agent's words shall not leave the machine
+    others = [
+        (provider, model)
+        for provider, model in _DEFAULTS[stage]
+        if provider != first.provider and getattr(settings, _KEYS[provider][0]) is not None
+    ]
+    own = settings.standby and _speaks_here(agent, stage)
+    return [*others, *([_OWN[stage]] if own else [])]
+
+
+def _speaks_here(agent: Agent, stage: Stage) -> bool:
+    """Say whether this machine's own models know the agent's language."""
+    language = agent.language.split("-", maxsplit=1)[0]
+    if stage == "stt":
+        return language == "en"
+    voice = agent.voice.on_device.split("_", maxsplit=1)[0]
+    return voice == language and importlib.util.find_spec("piper") is not None
+
+
+async def _llm_then(settings: Settings, agent: Agent, first: Rung) -> tuple[Rung, ...]:
+    if isinstance(agent.models.llm, tuple):
+        return tuple([await _llm(settings, agent, wish) for wish in _wishes(settings, agent, "llm")[1:]])
+    if first.provider != "openai" or not settings.standby:
+        return ()
+    model = await _local_model(settings, None)
+    return (_local_rung(settings, model),) if model is not None else ()
+
+
+def _ceilings(settings: Settings, voices: tuple[Rung, ...]) -> dict[str, int]:
+    plans = {"elevenlabs": settings.elevenlabs_plan, "cartesia": settings.cartesia_plan}
+    return {
+        rung.provider: plan_limit(rung.provider, plan, rung.model)
+        for rung in voices
+        if (plan := plans.get(rung.provider)) is not None
+    }
 
 
 def _by_meaning(agent: Agent) -> bool:
@@ -127,8 +201,8 @@ def summary_model(settings: Settings, agent: Agent, ladder: Ladder) -> tuple[str
     return provider, model
 
 
-def _stt(settings: Settings, agent: Agent) -> Rung:
-    wished = _wish(settings, agent, "stt")
+def _stt(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None) -> Rung:
+    wished = wished or _wish(settings, agent, "stt")
     provider, model = wished or (
         ("openai", "gpt-4o-mini-transcribe") if settings.openai_api_key else ("on-device", "tiny.en")
     )
@@ -145,8 +219,8 @@ def _stt(settings: Settings, agent: Agent) -> Rung:
     return Rung("stt", provider, model, f"{kind} {model}")
 
 
-async def _llm(settings: Settings, agent: Agent) -> Rung:
-    wished = _wish(settings, agent, "llm")
+async def _llm(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None) -> Rung:
+    wished = wished or _wish(settings, agent, "llm")
     if wished is None and settings.openai_api_key:
         wished = ("openai", "gpt-4.1-mini")
     if wished is not None and wished[0] == "openai":
@@ -154,14 +228,7 @@ async def _llm(settings: Settings, agent: Agent) -> Rung:
     if wished is None or wished[0] == "local":
         model = await _local_model(settings, wished[1] if wished else None)
         if model is not None:
-            return Rung(
-                "llm",
-                "local",
-                model,
-                f"{model} at {settings.llm_base_url}",
-                "slower, and weaker with tools",
-                "export OPENAI_API_KEY=...",
-            )
+            return _local_rung(settings, model)
         if wished is not None:
             raise ConfigError(
                 f"{agent.path}: models.llm asks for '{wished[0]}:{wished[1]}', but no model answers at "
@@ -177,8 +244,19 @@ async def _llm(settings: Settings, agent: Agent) -> Rung:
     )
 
 
-def _tts(settings: Settings, agent: Agent) -> Rung:
-    wished = _wish(settings, agent, "tts")
+def _local_rung(settings: Settings, model: str) -> Rung:
+    return Rung(
+        "llm",
+        "local",
+        model,
+        f"{model} at {settings.llm_base_url}",
+        "slower, and weaker with tools",
+        "export OPENAI_API_KEY=...",
+    )
+
+
+def _tts(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None) -> Rung:
+    wished = wished or _wish(settings, agent, "tts")
     provider, model = wished or _best_voice(settings)
     if provider != "on-device":
         names = {"openai": "OpenAI", "elevenlabs": "ElevenLabs", "cartesia": "Cartesia"}
@@ -196,26 +274,41 @@ def _tts(settings: Settings, agent: Agent) -> Rung:
 
 
 def _best_voice(settings: Settings) -> tuple[str, str]:
-    if settings.cartesia_api_key:
-        return "cartesia", "sonic-3"
-    if settings.elevenlabs_api_key:
-        return "elevenlabs", "eleven_flash_v2_5"
-    if settings.openai_api_key:
-        return "openai", "gpt-4o-mini-tts"
-    return "on-device", "piper"
+    there = (wish for wish in _DEFAULTS["tts"] if getattr(settings, _KEYS[wish[0]][0]) is not None)
+    return next(there, _OWN["tts"])
 
 
 def _wish(settings: Settings, agent: Agent, stage: Stage) -> tuple[str, str] | None:
-    value: str | None = getattr(agent.models, stage)
-    if value is None:
-        return None
-    provider, model = value.split(":", 1)
-    if provider not in _STAGES[stage]:
-        raise ConfigError(
-            f"{agent.path}: models.{stage} cannot be '{provider}'; choose one of: {', '.join(_STAGES[stage])}"
-        )
-    _need_key(settings, agent, f"models.{stage}", value)
-    return provider, model
+    wishes = _wishes(settings, agent, stage)
+    return wishes[0] if wishes else None
+
+
+def _wishes(settings: Settings, agent: Agent, stage: Stage) -> list[tuple[str, str]]:
+    """Return what the agent file asks for, in order.
+
+    Raises:
+        ConfigError: One of them cannot be.
+    """
+    value: str | tuple[str, ...] | None = getattr(agent.models, stage)
+    names = [value] if isinstance(value, str) else list(value or ())
+    wishes = []
+    for number, name in enumerate(names):
+        if name == ON_DEVICE and stage in _OWN:
+            wishes.append(_OWN[stage])
+            continue
+        provider, _, model = name.partition(":")
+        if provider not in _STAGES[stage]:
+            raise ConfigError(
+                f"{agent.path}: models.{stage} cannot be '{provider}'; choose one of: {', '.join(_STAGES[stage])}"
+            )
+        if number and provider == "openai-realtime":
+            raise ConfigError(
+                f"{agent.path}: models.{stage} has '{name}' to stand by, but a stream cannot be replayed; write it "
+                "first, or 'openai:' for the same model by the piece"
+            )
+        _need_key(settings, agent, f"models.{stage}", name)
+        wishes.append((provider, model))
+    return wishes
 
 
 def _need_key(settings: Settings, agent: Agent, where: str, value: str) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from repartee.errors import ConfigError, ProviderError
 from repartee.providers.deadline import Clock, Deadline
@@ -80,12 +81,23 @@ class Concurrency:
             self.changed_at_s = found.at_s
 
 
+class SharedSlots(Protocol):
+    """Places of which a key has only so many, counted where asking takes a moment."""
+
+    async def take(self, name: str, limit: int) -> Callable[[], None] | None:
+        """Take a place; return what gives it back, or None when `limit` are taken.
+
+        Never raises: where nobody counts, there is a place.
+        """
+
+
 class Limits:
     """Places for the requests of each key.
 
     Args:
         ceilings: The most a provider's key may have on their way, by provider.
-        slots: Where places are counted.
+        slots: Where this machine's places are counted.
+        fleet: Where those of all machines are; None where there is one machine.
         clock_s: The machine's monotonic clock.
     """
 
@@ -93,10 +105,12 @@ class Limits:
         self,
         ceilings: Mapping[str, int] | None = None,
         slots: Slots | None = None,
+        fleet: SharedSlots | None = None,
         clock_s: Clock = time.monotonic,
     ) -> None:
         self._ceilings = dict(ceilings or {})
         self._slots = slots or MemorySlots()
+        self._fleet = fleet
         self._clock_s = clock_s
         self._concurrency: dict[tuple[str, str], Concurrency] = {}
         self._freed = asyncio.Event()
@@ -110,6 +124,14 @@ class Limits:
         """Return how many requests a key may have on their way now."""
         return self._of(key).limit
 
+    def allow(self, ceilings: Mapping[str, int]) -> None:
+        """Say what the plans allow at once, by provider."""
+        self._ceilings.update(ceilings)
+        for (provider, _), concurrency in self._concurrency.items():
+            if provider in ceilings and concurrency.ceiling != ceilings[provider]:
+                concurrency.ceiling = ceilings[provider]
+                concurrency.value = min(concurrency.value, float(concurrency.ceiling))
+
     @asynccontextmanager
     async def place(self, key: BreakerKey, deadline: Deadline, wait_s: float = WAIT_S) -> AsyncIterator[None]:
         """Hold a place while the context lasts.
@@ -120,17 +142,16 @@ class Limits:
         if key.provider in UNLIMITED:
             yield
             return
-        name = f"{key.provider}-{key.key_id}"
-        give_back = self._slots.take(name, self.limit(key))
+        give_back = await self._take(key)
         until = Deadline.after(deadline.within(wait_s), self._clock_s)
         while give_back is None and not until.passed:
             self._freed.clear()
             try:
                 await asyncio.wait_for(self._freed.wait(), until.remaining())
             except TimeoutError:
-                give_back = self._slots.take(name, self.limit(key))  # another process may have left
+                give_back = await self._take(key)  # another process may have left
                 break
-            give_back = self._slots.take(name, self.limit(key))
+            give_back = await self._take(key)
         if give_back is None:
             raise ProviderError(
                 f"all {self.limit(key)} requests that {key.provider} allows at once are taken",
@@ -142,6 +163,28 @@ class Limits:
         finally:
             give_back()
             self._freed.set()
+
+    async def _take(self, key: BreakerKey) -> Callable[[], None] | None:
+        """Take a place on this machine, then one among all; both or none."""
+        name, limit = f"{key.provider}-{key.key_id}", self.limit(key)
+        here = self._slots.take(name, limit)
+        if here is None or self._fleet is None:
+            return here
+        there = None
+        try:
+            there = await self._fleet.take(name, limit)
+        finally:
+            if there is None:
+                here()
+        if there is None:
+            return None
+        both = (here, there)
+
+        def give_back() -> None:
+            for one in both:
+                one()
+
+        return give_back
 
     def _of(self, key: BreakerKey) -> Concurrency:
         ceiling = self._ceilings.get(key.provider, DEFAULT)

@@ -19,15 +19,18 @@ import httpx
 import httpx2
 from openai import DefaultAsyncHttpxClient
 
+from repartee.providers.connections import plain_tls, shared
 from repartee.providers.metering import CHARACTERS_PER_TOKEN, Meter, Record, TokenUsage
 from repartee.telemetry.usage import Outcome, Stage
 
 STAGES: dict[str, Stage] = {
     "/chat/completions": "llm",
     "/audio/speech": "tts",
+    "/tts/bytes": "tts",
     "/audio/transcriptions": "stt",
     "/embeddings": "embedding",
 }
+_VOICE_PATH = re.compile(r"/v1/text-to-speech/[^/]+/stream$")
 MAX_KEPT_BYTES = 4 * 1024 * 1024
 """Of one answer's text: some 10,000 tokens. What is longer is reckoned from its beginning."""
 _MODEL_PART = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n')
@@ -46,7 +49,7 @@ class MeteredClient(DefaultAsyncHttpxClient):
     """
 
     def __init__(self, meter: Meter, provider: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**shared(**kwargs))
         self._meter, self._provider = meter, provider
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **kwargs: Any) -> httpx2.Response:
@@ -80,7 +83,7 @@ class MeteredHostClient(httpx.AsyncClient):
     """
 
     def __init__(self, meter: Meter, provider: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"verify": plain_tls(), **kwargs})
         self._meter, self._provider = meter, provider
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **kwargs: Any) -> httpx.Response:
@@ -101,6 +104,8 @@ class MeteredHostClient(httpx.AsyncClient):
 
 async def _call(meter: Meter, provider: str, request: httpx.Request | httpx2.Request) -> _Call | None:
     stage = next((stage for path, stage in STAGES.items() if request.url.path.endswith(path)), None)
+    if stage is None and _VOICE_PATH.search(request.url.path):
+        stage = "tts"
     if stage is None or request.method != "POST":
         return None
     call = _Call(meter, provider, stage, await request.aread())
@@ -159,8 +164,9 @@ class _Call:
                 estimated = self._thought(record)
             case "tts":
                 asked = _json(self._body)
-                record.model = str(asked.get("model", ""))
-                record.quantities["characters"] = Decimal(len(str(asked.get("input", ""))))
+                record.model = str(asked.get("model") or asked.get("model_id") or "")
+                text = str(asked.get("input") or asked.get("text") or asked.get("transcript") or "")
+                record.quantities["characters"] = Decimal(len(text))
                 estimated = False
             case "embedding":
                 estimated = self._embedded(record)

@@ -12,32 +12,19 @@ from decimal import Decimal
 from typing import Any
 
 from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStoppedFrame
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
-from pipecat.services.tts_service import WebsocketTTSService
 
-from repartee.providers.frames import ReplyFrame
 from repartee.providers.metering import Meter, Record, about
-from repartee.providers.transcribers import FinalizingRealtimeSTT
+from repartee.providers.realtime import FinalizingRealtimeSTT
+from repartee.providers.socket_voice import SocketVoice
 
 REALTIME_BYTES_PER_S = 48_000
 """24 kHz, 16 bit, mono."""
 
 
-class ForReplies(FrameProcessor):
-    """Mixed into a service: knows which reply the frames that come now belong to."""
-
-    reply_id: int | None = None
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Take note of a reply's beginning; everything goes on as it was."""
-        if isinstance(frame, ReplyFrame):
-            self.reply_id = frame.reply_id
-        await super().process_frame(frame, direction)
-
-
-class MeteredContexts(ForReplies, WebsocketTTSService):
+class MeteredContexts(SocketVoice):
     """Mixed into a voice that speaks contexts: one record for each, of the characters it was sent."""
 
     meter: Meter
@@ -97,6 +84,11 @@ class MeteredElevenLabs(MeteredContexts, ElevenLabsTTSService):
             self.sent(context_id, text)
         await super()._send_text(text, context_id)
 
+    async def _close_context(self, context_id: str) -> None:
+        # A reply that others spoke has opened none.
+        if context_id in self._context_init_sent:
+            await super()._close_context(context_id)
+
 
 class MeteredCartesia(MeteredContexts, CartesiaTTSService):
     """Cartesia's socket."""
@@ -106,6 +98,10 @@ class MeteredCartesia(MeteredContexts, CartesiaTTSService):
         if isinstance(frame, TTSStoppedFrame) and frame.context_id not in self._answered:
             self._over(str(frame.context_id), answered=False)
         await super().push_frame(frame, direction)
+
+    async def _receive_messages(self) -> None:
+        # Pipecat connects again in here, where nobody learns that what was being spoken is lost.
+        await self._process_messages()
 
     def _build_msg(self, text: str = "", *args: Any, **kwargs: Any) -> Any:
         # Built to be sent in the same breath.
@@ -133,6 +129,9 @@ class MeteredRealtimeSTT(FinalizingRealtimeSTT):
                     if self._appending is not None:
                         self._awaited.append(self._appending)
                         self._appending = None
+                case "input_audio_buffer.clear" if self._appending is not None:
+                    self._appending.end("cancelled")  # it was heard, and nobody wants its words
+                    self._appending = None
                 case _:
                     pass
         await super()._ws_send(message)

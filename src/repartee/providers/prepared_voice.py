@@ -1,8 +1,8 @@
 """Has the audio of what an agent is sure to say made when the server starts, so that no caller waits for it.
 
-One text after another, beside everything else; what is there already is not made again. For OpenAI's voice, which is
-asked over HTTP. A voice that streams keeps what it said for the first caller; so does the machine's own, which begins
-in a tenth of a second and shares its cores with the calls.
+One text after another, beside everything else; what is there already is not made again. Of a voice that streams only
+the fixed lines: those are needed when nothing can be asked any more, and must be there before; the rest is kept as it
+is said. The machine's own begins in a tenth of a second and shares its cores with the calls; it makes nothing ahead.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import httpx2
 import structlog
-from openai import AsyncOpenAI, OpenAIError
-from openai import Timeout as OpenAITimeout
+from openai import AsyncOpenAI
 
 from repartee.agent import Agent
+from repartee.providers.failures import PROVIDER_ERRORS
 from repartee.providers.ladder import Ladder
 from repartee.providers.metered_http import MeteredClient
 from repartee.providers.metering import Meter, about
+from repartee.providers.vendor_voices import VENDOR_VOICES, secret, voice_for
 from repartee.providers.voice_cache import VoiceCache, voice_key
+from repartee.providers.voices import Voice
 from repartee.settings import Settings
 from repartee.telemetry.usage import ReportUsage, ignore_usage
 
@@ -62,24 +65,24 @@ async def prepare_voice(
     report: ReportUsage = ignore_usage,
 ) -> None:
     """Make the audio and return when it is there; arguments as for `preparing_voice`."""
-    key = settings.openai_api_key
-    if ladder.tts.provider != "openai" or key is None or not agent.cache.prepare_voice:
+    rung = ladder.tts
+    if rung.provider == "on-device" or not (agent.cache.voice and agent.cache.prepare_voice):
         return
-    client = AsyncOpenAI(
-        api_key=key.get_secret_value(),
-        base_url=settings.openai_base_url,
-        timeout=OpenAITimeout(TEXT_S, connect=2.0),
-        max_retries=0,
-        http_client=MeteredClient(Meter(report), ladder.tts.provider),
-    )
-    cache = VoiceCache(settings.state_dir / "voices", voice_key(agent, ladder), texts)
-    async with client:
-        await make_voice(client, agent, ladder, cache, texts)
+    http_client = MeteredClient(Meter(report), rung.provider, timeout=httpx2.Timeout(TEXT_S, connect=2.0))
+    async with http_client:
+        client: AsyncOpenAI | httpx2.AsyncClient = http_client
+        if rung.provider not in VENDOR_VOICES:
+            client = AsyncOpenAI(
+                api_key=secret(settings.openai_api_key),
+                base_url=settings.openai_base_url,
+                max_retries=0,
+                http_client=http_client,
+            )
+        cache = VoiceCache(settings.state_dir / "voices", voice_key(agent, ladder), texts)
+        await make_voice(voice_for(rung, agent, settings, client), cache, texts)
 
 
-async def make_voice(
-    client: AsyncOpenAI, agent: Agent, ladder: Ladder, cache: VoiceCache, texts: Sequence[str]
-) -> int:
+async def make_voice(voice: Voice, cache: VoiceCache, texts: Sequence[str]) -> int:
     """Make the audio that is missing; return how many characters were asked for."""
     characters, failed = 0, 0
     for text in texts:
@@ -88,20 +91,15 @@ async def make_voice(
         try:
             async with asyncio.timeout(TEXT_S):
                 with about(purpose="warm_up"):
-                    response = await client.audio.speech.create(
-                        input=text,
-                        model=ladder.tts.model,
-                        voice=agent.voice.openai,
-                        response_format="pcm",
-                        speed=agent.voice.speed,
-                    )
-            cache.put(text, response.content)
+                    async with voice.speak(text) as coming:
+                        pcm = b"".join([chunk async for chunk in coming])
+            cache.put(text, pcm[: len(pcm) & ~1])
             characters, failed = characters + len(text), 0
-        except (OpenAIError, TimeoutError) as error:
+        except PROVIDER_ERRORS as error:
             failed += 1
             log.info("voice.not_prepared", error=type(error).__name__)
             if failed >= MAX_FAILED:
                 break
     if characters:
-        log.info("voice.prepared", model=ladder.tts.model, characters=characters)
+        log.info("voice.prepared", characters=characters)
     return characters

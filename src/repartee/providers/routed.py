@@ -19,6 +19,7 @@ from openai.types.chat import ChatCompletionChunk
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from repartee.conversation.routing import Tier
+from repartee.errors import ProviderError
 from repartee.providers.frames import ReplyContext
 from repartee.providers.metering import about
 from repartee.providers.services import SharedClientLLM
@@ -92,7 +93,7 @@ class RoutedLLM(SharedClientLLM):
                 why = await self._look(tried.coming, tried)
         except TimeoutError:
             why = "slow"
-        except APIError as error:
+        except (APIError, ProviderError) as error:
             why = type(error).__name__
         except BaseException:
             await _close(tried.stream)
@@ -135,13 +136,17 @@ class RoutedLLM(SharedClientLLM):
                 yield chunk
             if tried.ended or tried.coming is None:
                 return
-            async for chunk in tried.coming:
-                seen = _Try()
-                self._note(seen, chunk)
-                if seen.tool in self._acting_tools:
-                    large = await self._take_over(context, "tool")
-                    break
-                yield chunk
+            try:
+                async for chunk in tried.coming:
+                    seen = _Try()
+                    self._note(seen, chunk)
+                    if seen.tool in self._acting_tools:
+                        large = await self._take_over(context, "tool")
+                        break
+                    tried.text += seen.text
+                    yield chunk
+            except ProviderError:
+                large = await self._take_over(context, "cut", tried.text)
             if large is not None:
                 async for chunk in large:
                     yield chunk
@@ -149,13 +154,15 @@ class RoutedLLM(SharedClientLLM):
             await _close(tried.stream)
             await _close(large)
 
-    async def _take_over(self, context: LLMContext, why: str) -> Any:
+    async def _take_over(self, context: LLMContext, why: str, said: str = "") -> Any:
         self._tiers[context] = "large"
         if self.on_takeover is not None:
             self.on_takeover(context, why)
+        if said and self.chain is not None:
+            return self.chain.answer(context, said)
         return await super().get_chat_completions(context)
 
 
 async def _close(stream: Any) -> None:
     if stream is not None:
-        await stream.close()
+        await (stream.aclose() if hasattr(stream, "aclose") else stream.close())

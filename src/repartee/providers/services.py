@@ -8,13 +8,11 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from httpx2 import HTTPError
-from openai import APIError, AsyncOpenAI, AsyncStream
+from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
-    ErrorFrame,
     Frame,
     InterruptionFrame,
     TTSAudioRawFrame,
@@ -26,24 +24,25 @@ from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.services.openai.tts import OpenAITTSService
 
+from repartee.providers.answering import ModelChain
 from repartee.providers.brevity import Brevity, shorten
-from repartee.providers.frames import ReplyContext
-from repartee.providers.metered_sockets import ForReplies, MeteredCartesia, MeteredElevenLabs
+from repartee.providers.frames import ReplyContext, VoiceLostFrame
+from repartee.providers.ladder import Rung
 from repartee.providers.metering import about, current
+from repartee.providers.patience import Failsafe
+from repartee.providers.socket_voice import ForReplies
+from repartee.providers.vendor_voices import OpenAIVoice
 from repartee.providers.voice_cache import VoiceCache
+from repartee.providers.voices import CHUNK_BYTES as TTS_CHUNK_BYTES
+from repartee.providers.voices import VoiceChain, VoiceLostError, behind
 
-TTS_CHUNK_BYTES = 1920
-"""40 ms at 24 kHz."""
 MAX_AHEAD = 2
 """Clauses asked for before the voice has come to them."""
-RECONNECT_MIN_S, RECONNECT_MAX_S = 0.2, 2.0
 __all__ = [
     "CartesiaTTSService",
     "ElevenLabsTTSService",
     "SharedClientLLM",
     "SmallChunkTTS",
-    "cartesia",
-    "elevenlabs",
 ]
 
 
@@ -61,6 +60,8 @@ class SharedClientLLM(ForReplies, OpenAILLMService):
     def __init__(self, client: AsyncOpenAI, brevity: Brevity | None = None, **kwargs: Any) -> None:
         self._shared = client
         self._brevity = brevity
+        self.chain: ModelChain | None = None
+        """The models an answer may come from, this one among them; None asks this one alone, unwatched."""
         super().__init__(api_key=client.api_key, base_url=str(client.base_url), **kwargs)
 
     def create_client(self, *_: Any, **__: Any) -> AsyncOpenAI:
@@ -70,8 +71,12 @@ class SharedClientLLM(ForReplies, OpenAILLMService):
     def _has_async_tools(self) -> bool:
         return False
 
-    async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
-        """Ask the model, for the reply the question belongs to."""
+    async def get_chat_completions(self, context: LLMContext) -> Any:
+        """Return the stream of an answer: this model's, or that of one that stands by."""
+        return await self.ask(context) if self.chain is None else self.chain.answer(context)
+
+    async def ask(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
+        """Ask this model, for the reply the question belongs to."""
         reply_id = context.reply_id if isinstance(context, ReplyContext) else self.reply_id
         with about(reply_id=reply_id):
             return await super().get_chat_completions(context)
@@ -88,22 +93,47 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
     """OpenAI's voice, and any server that speaks its wire format.
 
     Closes: the first 0.5 s of audio held back (`chunk_size`); voices limited to a built-in list; errors other than
-    a bad request escaping the generator; a clause asked for only when the one before has come whole.
+    a bad request escaping the generator; a clause asked for only when the one before has come whole; a voice given
+    up for the whole of a call after three silent texts; a silent text told as an error of whatever is said now.
 
     Args:
         client: The client every call of this process shares.
         cache: Audio made before.
+        chain: The voices a text may be spoken by, this one first; None is this one alone.
     """
 
-    def __init__(self, client: AsyncOpenAI, cache: VoiceCache | None = None, **kwargs: Any) -> None:
-        super().__init__(api_key=client.api_key, base_url=str(client.base_url), **kwargs)
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        cache: VoiceCache | None = None,
+        chain: VoiceChain | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # A client of its own, thrown away at once, would read certificates for 40 ms while no call is served.
+        super().__init__(
+            api_key=client.api_key,
+            base_url=str(client.base_url),
+            http_client=client._client,  # noqa: SLF001
+            **kwargs,
+        )
         self._client = client
         self._cache = cache
+        self._chain = chain or self._alone(client)
+        self._lost: int | None = None
+        """The reply whose voice was lost: what is left of it is not spoken."""
+        self._other: tuple[int | None, int] = (None, 0)
+        """A reply, and which of the voices it has come to: it stays with it."""
         self._ahead: dict[str, _Stream] = {}
         self.on_clause: Callable[[str, bool], None] | None = None
         """Called with each text as its audio is wanted, and whether it came from the cache."""
         self.on_spoken: Callable[[int | None, str, str | None], None] | None = None
         """Called with a reply, its next text, and the request that makes its audio; None from the cache."""
+
+    def _alone(self, client: AsyncOpenAI) -> VoiceChain:
+        settings: Any = self._settings
+        failsafe, rung = Failsafe(), Rung("tts", "openai", str(settings.model), "")
+        voice = OpenAIVoice(client, str(settings.model), str(settings.voice), settings.speed or 1.0)
+        return VoiceChain(failsafe.failover("tts", [rung], ["none"]), [voice], failsafe.budget)
 
     @property
     def chunk_size(self) -> int:
@@ -121,13 +151,15 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
             self.on_spoken(self.reply_id, text, request)
 
     def _begin(self, text: str, reply_id: int | None, name: str) -> _Stream:
-        stream = _Stream()
+        stream = _Stream(reply_id)
         with about(reply_id=reply_id, name=stream.name):
             stream.task = self.create_task(self._fetch(text, stream), f"{self}::{name}")
         return stream
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame, None]:
-        """Speak one text; yields audio frames, or one error frame."""
+        """Speak one text; yields audio frames, or that the voice was lost."""
+        if self.reply_id is not None and self._lost == self.reply_id:
+            return
         kept = self._cache.get(text) if self._cache is not None and text not in self._ahead else None
         if self.on_clause is not None:
             self.on_clause(text, kept is not None)
@@ -146,13 +178,14 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         whole = bytearray()
         try:
             while (item := await stream.queue.get()) is not None:
-                if isinstance(item, ErrorFrame):
+                if isinstance(item, VoiceLostFrame):
+                    self._lost = self.reply_id
                     yield item
                     return
                 await self.stop_ttfb_metrics()
                 whole += item
                 yield TTSAudioRawFrame(item, self.sample_rate, 1, context_id=context_id)
-            if self._cache is not None:
+            if self._cache is not None and stream.own:
                 self._cache.put(text, bytes(whole))
         finally:
             if stream.task is not None and not stream.task.done():
@@ -168,52 +201,31 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         await super().process_frame(frame, direction)
 
     def _kept(self, text: str) -> bool:
-        return self._cache is not None and self._cache.may_keep(text) and self._cache.get(text) is not None
+        return self._cache is not None and self._cache.get(text) is not None
+
+    async def _record_context_audio_outcome(self, context_id: str, received_audio: bool) -> None:
+        """Nothing: a text without audio has been told, with the reply it belongs to."""
 
     async def _fetch(self, text: str, stream: _Stream) -> None:
-        settings: Any = self._settings
-        request: dict[str, Any] = {
-            "input": text,
-            "model": settings.model,
-            "voice": settings.voice,
-            "response_format": "pcm",
-        }
-        if settings.instructions:
-            request["instructions"] = settings.instructions
-        if settings.speed:
-            request["speed"] = settings.speed
         try:
-            async with self._client.audio.speech.with_streaming_response.create(**request) as response:
-                odd = b""
-                async for chunk in response.iter_bytes(self.chunk_size):
-                    # A chunk may end in the middle of a sample; the half waits for the next one.
-                    data = odd + chunk
-                    odd = data[len(data) & ~1 :]
-                    if data := data[: len(data) & ~1]:
-                        stream.queue.put_nowait(data)
+            skip = behind(self._other[1]) if self._other[0] == stream.reply_id else []
+            async for sound in self._chain.speak(text, skip):
+                if sound.index:
+                    self._other = (stream.reply_id, sound.index)
+                stream.own = stream.own and sound.index == 0
+                stream.queue.put_nowait(sound.pcm)
             stream.queue.put_nowait(None)
-        except (APIError, HTTPError) as error:
-            stream.queue.put_nowait(ErrorFrame(error=f"{self}: voice failed: {type(error).__name__}"))
+        except VoiceLostError as error:
+            stream.queue.put_nowait(VoiceLostFrame(spoken=error.spoken))
 
 
 @dataclass
 class _Stream:
     """A text's audio on its way. Bounded by the text: one clause."""
 
-    queue: asyncio.Queue[bytes | ErrorFrame | None] = field(default_factory=asyncio.Queue)
+    reply_id: int | None
+    queue: asyncio.Queue[bytes | VoiceLostFrame | None] = field(default_factory=asyncio.Queue)
     task: asyncio.Task[None] | None = None
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-
-def elevenlabs(**kwargs: Any) -> MeteredElevenLabs:
-    """ElevenLabs' socket, reconnecting in 0.2 s; Pipecat waits four seconds."""
-    return MeteredElevenLabs(
-        reconnect_backoff_min_wait=RECONNECT_MIN_S, reconnect_backoff_max_wait=RECONNECT_MAX_S, **kwargs
-    )
-
-
-def cartesia(**kwargs: Any) -> MeteredCartesia:
-    """Cartesia's socket, reconnecting in 0.2 s; Pipecat waits four seconds."""
-    return MeteredCartesia(
-        reconnect_backoff_min_wait=RECONNECT_MIN_S, reconnect_backoff_max_wait=RECONNECT_MAX_S, **kwargs
-    )
+    own: bool = True
+    """All of it is of the first voice: another's must not be kept for it."""

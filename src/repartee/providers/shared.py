@@ -2,8 +2,7 @@
 
 Every call is a process of its own, so one that finds a provider down tells the others here. The journal is a list of
 records in one order that everybody sees; who reads it comes to the same state (`breakers`, `limits`). Two stores keep
-it: this process's memory, and files for all processes of a machine. Another store (Redis: a stream for the journal,
-a sorted set for the slots) has these two methods to fill in.
+it here: this process's memory, and files for all processes of a machine. `fleet` adds those of other machines.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -185,7 +185,7 @@ class FileJournal:
             self._close()
             return own
         *lines, self._half = data.split(b"\n")
-        return [*own, *(found for line in lines if (found := _parsed(line)) is not None)]
+        return [*own, *(found for line in lines if (found := parsed(line)) is not None)]
 
     def _opened(self) -> int:
         """Return the open file; one that was put away for a new one is followed."""
@@ -202,6 +202,20 @@ class FileJournal:
             with suppress(OSError):
                 os.close(self._file)
         self._file, self._read, self._half = None, 0, b""
+
+    @property
+    def machine(self) -> str:
+        """What tells the processes that share this journal from those that do not; made by the first of them."""
+        path, mine = self._path.with_suffix(".id"), uuid.uuid4().hex[:16]
+        draft = path.with_suffix(f".{mine}")
+        try:
+            draft.write_text(mine, encoding="ascii")
+            with suppress(FileExistsError):
+                os.link(draft, path)  # whole or not at all, and never over another's
+            draft.unlink()
+            return path.read_text(encoding="ascii")
+        except OSError:
+            return mine
 
     def close(self) -> None:
         """Close the file."""
@@ -252,7 +266,8 @@ def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:120]
 
 
-def _parsed(line: bytes) -> Found | None:
+def parsed(line: bytes) -> Found | None:
+    """Return the record of a line, None where it is none."""
     try:
         data = json.loads(line)
         kind = data["kind"]

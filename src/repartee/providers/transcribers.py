@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -23,14 +22,12 @@ from pipecat.frames.frames import (
     ErrorFrame,
     Frame,
     InputAudioRawFrame,
-    InterimTranscriptionFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.openai.stt import OpenAIRealtimeSTTService, OpenAISTTService
-from pipecat.utils.time import time_now_iso8601
+from pipecat.services.openai.stt import OpenAISTTService
 
 from repartee.conversation import Endpointing
 from repartee.providers.frames import (
@@ -39,8 +36,8 @@ from repartee.providers.frames import (
     TranscribeNowFrame,
     TurnClosedFrame,
     VoicePausedFrame,
-    VoiceStartedFrame,
 )
+from repartee.providers.hearing import Transcriber
 from repartee.providers.metering import about
 
 TRAILING_SILENCE_S = 0.2
@@ -49,6 +46,9 @@ PREROLL_S = 0.4
 PIECE_S = 4.0
 """A piece at least this long is settled by the next long pause."""
 SETTLE_PAUSE_S = 0.25
+LONG_PAUSE_S, LONG_PAUSE_PIECE_S = 0.6, 1.0
+"""A shorter piece is settled by a pause that is long enough to end a thought, or the group of a number: the words
+before it need no second transcription, which would be billed."""
 LIKELY = 0.5
 """End-of-turn probability from which a pause is transcribed at once."""
 SURE_TRIES = 1
@@ -61,9 +61,6 @@ NUMBER_S = 0.6
 JOINT_GAP_S = 0.05
 JOINT_S = 1.0
 """So much of the pause before a piece belongs to it at the most: a soft first sound is found late."""
-COMMIT_PAUSE_S = 0.08
-"""A realtime commit cannot be taken back, so the pause must last this much longer than it took to find."""
-RECONNECT_MIN_S, RECONNECT_MAX_S = 0.2, 2.0
 BYTES_PER_SAMPLE = 2
 _ENDPOINTING = Endpointing()
 
@@ -95,11 +92,17 @@ class PieceBuffer:
         if not self._open:
             self._open = True
             return False
-        if self.seconds - silent_s >= PIECE_S and silent_s >= SETTLE_PAUSE_S:
+        if self._settles(self.seconds - silent_s, silent_s):
             self._next(keep_s=min(JOINT_S, silent_s - JOINT_GAP_S))
             self._open, self._voice_at = True, len(self._audio)
             return False
         return True
+
+    @staticmethod
+    def _settles(voice_s: float, silent_s: float) -> bool:
+        if voice_s >= PIECE_S:
+            return silent_s >= SETTLE_PAUSE_S
+        return voice_s >= LONG_PAUSE_PIECE_S and silent_s >= LONG_PAUSE_S
 
     def settle(self, *, speaking: bool = False) -> None:
         """What comes next is another piece; a voice that already sounds again belongs to it."""
@@ -137,19 +140,29 @@ class PiecewiseSTT(OpenAISTTService):
 
     Args:
         client: The client every call of this process shares.
+        transcriber: The recognisers a piece may be heard by; None is this server alone, unwatched.
         after_pause_s: A pause must last this much longer than it took to find. More where a wrong start costs
             processor time that the right one then lacks.
     """
 
-    def __init__(self, client: AsyncOpenAI, *, after_pause_s: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        transcriber: Transcriber | None = None,
+        *,
+        after_pause_s: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             api_key=client.api_key,
             base_url=str(client.base_url),
+            http_client=client._client,  # noqa: SLF001 - one of its own costs 40 ms of every call of this process
             push_empty_transcripts=True,
             trailing_silence_secs=TRAILING_SILENCE_S,
             **kwargs,
         )
         self._client = client
+        self._transcriber = transcriber
         self._after_pause_s = after_pause_s
         self._piece: PieceBuffer | None = None
         self._attempts: dict[int, asyncio.Task[None]] = {}
@@ -238,11 +251,16 @@ class PiecewiseSTT(OpenAISTTService):
                 match frame:
                     case TranscriptionFrame():
                         self._number_open = _ENDPOINTING.number_may_go_on(frame.text)
-                        await self.push_frame(_piece(frame, piece_id, segment_id))
+                        await self.push_frame(piece_frame(frame, piece_id, segment_id))
                     case ErrorFrame():
                         await self.push_error_frame(frame)
                     case _:
                         pass
+
+    async def _transcribe(self, audio: bytes) -> Any:
+        if self._transcriber is None:
+            return await super()._transcribe(audio)
+        return await self._transcriber.transcribe(audio)
 
     async def _cancel_attempts(self) -> None:
         for attempt in list(self._attempts.values()):
@@ -259,106 +277,8 @@ class PiecewiseSTT(OpenAISTTService):
         return self._piece
 
 
-class FinalizingRealtimeSTT(OpenAIRealtimeSTTService):
-    """The realtime transcription socket.
-
-    Closes: finals that are never marked final, which costs a time-out on every turn; deltas pushed as if each
-    were the whole text; no transcript at all for a commit in which nothing was said; a commit at every short dip
-    of the voice, which cuts words in two; silence sent, and billed, for the whole of a call.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            reconnect_backoff_min_wait=RECONNECT_MIN_S, reconnect_backoff_max_wait=RECONNECT_MAX_S, **kwargs
-        )
-        self._so_far: dict[str, str] = {}
-        self._committed: deque[tuple[int, int]] = deque()
-        self._pieces = 0
-        self._commit: asyncio.TimerHandle | None = None
-        self._sending = False
-        self._preroll = b""
-
-    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
-        """Send audio from a little before voice begins until it is committed."""
-        if self._sending:
-            await self._send_audio(self._preroll + audio)
-            self._preroll = b""
-        else:
-            keep = int(self.sample_rate * PREROLL_S) * BYTES_PER_SAMPLE
-            self._preroll = (self._preroll + audio)[-keep:]
-        yield None
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Commit at pauses that last, and when the bridge asks."""
-        match frame:
-            case VoicePausedFrame():
-                self._put_off()
-                loop = asyncio.get_running_loop()
-                self._commit = loop.call_later(COMMIT_PAUSE_S, self._commit_segment, frame.segment_id)
-                await self._without_commit(frame, direction)
-                return
-            case VoiceStartedFrame():
-                self._put_off()
-                self._sending = True
-            case TranscribeNowFrame():
-                self._commit_segment(frame.segment_id, speaking=True)
-                return
-            case TurnClosedFrame():
-                await self.push_frame(frame, direction)
-                return
-            case EndFrame() | CancelFrame():
-                self._put_off()
-            case _:
-                pass
-        await super().process_frame(frame, direction)
-
-    async def _without_commit(self, frame: Frame, direction: FrameDirection) -> None:
-        # The service would commit at once; everything else it does with the frame is wanted.
-        await super(OpenAIRealtimeSTTService, self).process_frame(frame, direction)
-
-    def _put_off(self) -> None:
-        if self._commit is not None:
-            self._commit.cancel()
-            self._commit = None
-
-    def _commit_segment(self, segment_id: int, *, speaking: bool = False) -> None:
-        self._sending = speaking
-        self._pieces += 1
-        self._committed.append((self._pieces, segment_id))
-        self.create_task(self._commit_audio_buffer(), f"{self}::commit")
-
-    async def _commit_audio_buffer(self) -> None:
-        self.request_finalize()
-        await super()._commit_audio_buffer()
-
-    async def _handle_transcription_delta(self, evt: dict[str, Any]) -> None:
-        item = str(evt.get("item_id", ""))
-        self._so_far[item] = text = self._so_far.get(item, "") + str(evt.get("delta", ""))
-        if text:
-            await self.push_frame(
-                InterimTranscriptionFrame(text, self._user_id, time_now_iso8601(), result=evt)
-            )
-
-    async def _handle_transcription_completed(self, evt: dict[str, Any]) -> None:
-        self._so_far.pop(str(evt.get("item_id", "")), None)
-        self.confirm_finalize()
-        text = str(evt.get("transcript", "")).strip()
-        piece_id, segment_id = self._committed.popleft() if self._committed else (self._pieces, 0)
-        frame = TranscriptionFrame(text, self._user_id, time_now_iso8601(), result=evt)
-        await self.push_frame(_piece(frame, piece_id, segment_id))
-
-    async def _handle_transcription_failed(self, evt: dict[str, Any]) -> None:
-        if self._committed:
-            self._committed.popleft()
-        await super()._handle_transcription_failed(evt)
-
-    async def cleanup(self) -> None:
-        """Stop committing."""
-        self._put_off()
-        await super().cleanup()
-
-
-def _piece(frame: TranscriptionFrame, piece_id: int, segment_id: int) -> PieceTranscribedFrame:
+def piece_frame(frame: TranscriptionFrame, piece_id: int, segment_id: int) -> PieceTranscribedFrame:
+    """Return the words of a piece as such."""
     return PieceTranscribedFrame(
         frame.text,
         frame.user_id,

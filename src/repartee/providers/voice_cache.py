@@ -1,7 +1,8 @@
 """Audio of phrases that come again and again, made once per voice: greetings, fixed lines, common openings.
 
-Only what is known to say nothing about anybody is kept: texts the agent file and the product bring, and phrases made
-of nothing but common words of courtesy.
+Only what is known to say nothing about anybody is kept on disk: texts the agent file and the product bring, and
+phrases made of nothing but common words of courtesy. Whatever else a call says is kept in memory while it lasts: said
+again, it is not made again.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ VOICE_RATE_HZ = 24_000
 MAX_FILES = 600
 MAX_BYTES = 128 * 1024 * 1024
 MAX_RECENT_BYTES = 6 * 1024 * 1024
-"""Audio that may not be kept, remembered for a moment in the process: two minutes. An answer is learned only after it
-was heard, and its audio would be gone by then."""
+"""Audio that may not be kept on disk, remembered in the process: the last two minutes of it. A call repeats itself,
+and an answer is learned only after it was heard."""
 MAX_PHRASE_WORDS = 6
 _WORD = re.compile(r"[\w']+")
 COURTESIES = frozenset(
@@ -37,7 +38,7 @@ COURTESIES = frozenset(
 
 
 class VoiceCache:
-    """Audio by text, for one voice.
+    """Audio by text, for one voice and one call.
 
     Args:
         folder: Where it is kept; shared by all calls of the machine.
@@ -70,6 +71,9 @@ class VoiceCache:
 
     def get(self, text: str) -> bytes | None:
         """Return a text's audio, None when it is not kept."""
+        if (recent := self._recent.get(text)) is not None:
+            self._recent.move_to_end(text)
+            return recent
         path = self._path(text)
         try:
             pcm = path.read_bytes()
@@ -88,13 +92,20 @@ class VoiceCache:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-                file.write(pcm)
+                whole = Path(file.name)
+                try:
+                    file.write(pcm)
+                    file.flush()
+                except OSError:
+                    whole.unlink()  # a full disk shall not fill up with halves
+                    raise
             # Moved when it is whole: another call may be reading.
-            Path(file.name).replace(self._path(text))
+            whole.replace(self._path(text))
             self._trim()
 
     def _remember(self, text: str, pcm: bytes) -> None:
         self._recent[text] = pcm
+        self._recent.move_to_end(text)
         while sum(map(len, self._recent.values())) > MAX_RECENT_BYTES:
             self._recent.popitem(last=False)
 

@@ -1,4 +1,4 @@
-"""Whether another call may begin today: asked before a token is given out, answered from what is known.
+"""Whether another call may begin: asked before a token is given out. Is there money, and is there a seat?
 
 The day's spending is read from the store on a thread, one reading at a time, and kept for some seconds; while it is
 read anew, the last one answers. A store that is away refuses nobody: a line that is down costs more than a call.
@@ -7,6 +7,7 @@ read anew, the last one answers. A store that is away refuses nobody: a line tha
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +18,17 @@ from typing import Literal
 import structlog
 
 from repartee.agent.budget import Budget
-from repartee.errors import ReparteeError
+from repartee.errors import ReparteeError, StoreError
 from repartee.session.budget import ReadToday, Today
+from repartee.store import Seats
 
 log = structlog.get_logger()
 FRESH_S = 5.0
+LEASE_S = 30.0
+"""A seat is promised for so long; the agent, who is sent for at once, takes it."""
+SEAT_S = 2.0
+RETRY_S = (5.0, 15.0)
+"""Who finds no seat may come again after a time drawn from these: all at the same time would find none again."""
 FIRST_S = 0.5
 """The first call of all waits so long for the first reading."""
 READ_S = 5.0
@@ -45,29 +52,37 @@ def day_limits(budget: Budget, installation: Decimal | None) -> DayLimits:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No more calls today.
+    """No call now.
 
     Attributes:
-        limit: Which budget is spent.
-        retry_after_s: Until midnight, UTC.
+        limit: Which budget is spent, or that there is no seat.
+        retry_after_s: When it is worth while to ask again; with a budget that is midnight, UTC.
     """
 
-    limit: Literal["day", "installation"]
+    limit: Literal["day", "installation", "seats"]
     retry_after_s: int
+
+    @property
+    def error(self) -> str:
+        """The kind, for programs."""
+        return "capacity" if self.limit == "seats" else "budget_spent"
 
     @property
     def message(self) -> str:
         """What a client may be told: no amounts."""
+        if self.limit == "seats":
+            return f"all lines are busy at the moment; please try again in {self.retry_after_s} seconds"
         whose = "this agent" if self.limit == "day" else "this server"
         return f"{whose} has spent its budget for today; calls are taken again from 00:00 UTC"
 
 
 class Admission:
-    """Refuses calls when the day's money is spent.
+    """Refuses calls when the day's money is spent, or all seats are taken.
 
     Args:
         limits: In USD.
         read_today: Reads the store; may wait.
+        seats: Of all workers; None asks for none.
         clock_s: Monotonic.
         now: The time of day, with a time zone.
     """
@@ -76,12 +91,14 @@ class Admission:
         self,
         limits: DayLimits,
         read_today: ReadToday,
+        seats: Seats | None = None,
         *,
         clock_s: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._limits = limits
         self._read_today = read_today
+        self._seats = seats
         self._clock_s = clock_s
         self._now = now
         self._today = Today()
@@ -107,6 +124,33 @@ class Admission:
         if self._limits.agent is not None and self._today.agent >= self._limits.agent:
             return Refusal("day", wait_s)
         return None
+
+    async def seat(self, room: str) -> Refusal | None:
+        """Promise a seat to whoever is about to join a room; return why there is none.
+
+        With a store that is away nothing is known of seats: the call may begin, and the worker takes it if it can.
+        """
+        if self._seats is None:
+            return None
+        seats = self._seats
+        try:
+            async with asyncio.timeout(SEAT_S):
+                full = await asyncio.to_thread(seats.promise, room, LEASE_S)
+        except (StoreError, TimeoutError) as error:
+            log.warning("admission.seats_unknown", error=type(error).__name__)
+            return None
+        if full is None:
+            return None
+        log.warning("admission.full", seats=full.seats, taken=full.taken)
+        return Refusal("seats", round(random.uniform(*RETRY_S)))  # noqa: S311 - jitter
+
+    async def free(self, room: str) -> None:
+        """Take a promise back: the call will not begin."""
+        if self._seats is not None:
+            try:
+                await asyncio.to_thread(self._seats.give_back, room)
+            except StoreError as error:
+                log.warning("admission.seats_unknown", error=type(error).__name__)
 
     async def _read(self) -> None:
         day = self._now().astimezone(UTC).date()

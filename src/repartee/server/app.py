@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,10 +19,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from livekit import api
-from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest
+from livekit.protocol.agent_dispatch import RoomAgentDispatch
+from livekit.protocol.room import CreateRoomRequest
 
 from repartee.server.admission import Admission
 from repartee.server.busy import CLIPS_PATH, Busy
+from repartee.server.places import Place, place_of
 from repartee.session.callers import CALLER_ID, valid_id
 from repartee.session.clips import FOLDER
 from repartee.settings import Settings
@@ -31,7 +32,9 @@ from repartee.urls import http_url
 from repartee.version import VERSION
 
 log = structlog.get_logger()
-TOKEN_TTL = timedelta(minutes=10)
+EMPTY_S, MORE_S = 60, 15
+"""LiveKit keeps a room for so long for a caller who has not come yet, and so much longer than the agent waits for one
+whose connection broke."""
 MAX_BODY_BYTES = 16 * 1024
 PATHS = (
     "/api/token",
@@ -39,7 +42,6 @@ PATHS = (
     "/api/sandbox/connection-details",
     "/api/v2/sandbox/connection-details",
 )
-RATE_PER_MINUTE = 30
 MAX_CLIENTS = 10_000
 NAME_LENGTH = 64
 
@@ -56,6 +58,8 @@ class Site:
     secret: str
     agent_title: str
     ladder: dict[str, str]
+    reconnect_s: int = 30
+    """How long the agent waits for a caller whose connection broke."""
 
 
 class RateLimit:
@@ -88,7 +92,7 @@ def create_app(
             await admission.aclose()
 
     app = FastAPI(title="repartee", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    limit = RateLimit(RATE_PER_MINUTE)
+    limit = RateLimit(settings.token_rate)
 
     async def token(request: Request) -> JSONResponse:
         refused = _refusal(request, settings, limit)
@@ -97,16 +101,18 @@ def create_app(
         body = await _body(request)
         if isinstance(body, JSONResponse):
             return body
-        if busy is not None and (no := busy.full()) is not None:
-            log.warning("token.busy")
-            return _error(503, "capacity", no.message, retry_after=no.retry_after_s, clip=no.clip)
-        if admission is not None and (full := await admission.refusal()) is not None:
-            log.warning("token.budget_spent", limit=full.limit)
-            return _error(503, "budget_spent", full.message, retry_after=full.retry_after_s)
-        return await _invite(settings, site, body)
+        if (full := await _full(busy, admission)) is not None:
+            return full
+        return await _invite(settings, site, body, admission)
 
     for path in PATHS:
         app.add_api_route(path, token, methods=["GET", "POST"])
+
+    @app.post("/api/rejoin")
+    async def rejoin(request: Request) -> JSONResponse:
+        refused = _refusal(request, settings, limit)
+        body = refused or await _body(request)
+        return body if isinstance(body, JSONResponse) else await _readmit(site, body)
 
     @app.get("/api/config")
     async def config() -> dict[str, Any]:
@@ -121,6 +127,17 @@ def create_app(
     if (static / "index.html").is_file():
         app.mount("/", StaticFiles(directory=static, html=True), name="page")
     return app
+
+
+async def _full(busy: Busy | None, admission: Admission | None) -> JSONResponse | None:
+    """Refuse a call that cannot be taken now: first by what costs nothing to know."""
+    if busy is not None and (no := busy.full()) is not None:
+        log.warning("token.busy")
+        return _error(503, "capacity", no.message, retry_after=no.retry_after_s, clip=no.clip)
+    if admission is not None and (full := await admission.refusal()) is not None:
+        log.warning("token.budget_spent", limit=full.limit)
+        return _error(503, full.error, full.message, retry_after=full.retry_after_s)
+    return None
 
 
 def _refusal(request: Request, settings: Settings, limit: RateLimit) -> JSONResponse | None:
@@ -161,7 +178,25 @@ async def _body(request: Request) -> dict[str, Any] | JSONResponse:
     )
 
 
-async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONResponse:
+async def _readmit(site: Site, body: dict[str, Any]) -> JSONResponse:
+    """A new token for a place in a call that still goes on, to whoever holds the old one."""
+    place = place_of(str(body.get("participant_token") or ""), site.key, site.secret)
+    if place is None:
+        return _error(403, "token", "participant_token is no token of this server's for a call")
+    try:
+        async with api.LiveKitAPI(http_url(site.livekit_url), site.key, site.secret) as livekit:
+            rooms = (await livekit.room.list_rooms(api.ListRoomsRequest(names=[place.room]))).rooms
+    except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        log.warning("rejoin.failed", error=type(error).__name__)
+        return _error(503, "no_agent", "the media server does not answer; try again shortly", retry_after=2)
+    if not rooms:
+        return _error(410, "over", "this call is over; start a new one")
+    return _place(site, place)
+
+
+async def _invite(
+    settings: Settings, site: Site, body: dict[str, Any], admission: Admission | None
+) -> JSONResponse:
     caller_id = body.get("caller_id")
     if caller_id is not None and settings.api_token is None:
         # Anybody could say they are somebody; only who holds the API token may.
@@ -175,33 +210,32 @@ async def _invite(settings: Settings, site: Site, body: dict[str, Any]) -> JSONR
     name = str(body.get("participant_name") or body.get("participantName") or "Caller")[:NAME_LENGTH]
     room = f"call-{secrets.token_hex(8)}"
     identity = f"caller-{secrets.token_hex(6)}"
+    if admission is not None and (full := await admission.seat(room)) is not None:
+        return _error(503, full.error, full.message, retry_after=full.retry_after_s)
     try:
         # Prejoin: the agent enters the room while the client is still connecting to it.
         async with api.LiveKitAPI(http_url(site.livekit_url), site.key, site.secret) as livekit:
-            await livekit.agent_dispatch.create_dispatch(
-                CreateAgentDispatchRequest(agent_name=settings.agent_name, room=room)
+            await livekit.room.create_room(
+                CreateRoomRequest(
+                    name=room,
+                    empty_timeout=EMPTY_S,
+                    departure_timeout=site.reconnect_s + MORE_S,
+                    agents=[RoomAgentDispatch(agent_name=settings.agent_name)],
+                )
             )
     except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
         log.warning("token.dispatch_failed", error=type(error).__name__)
+        if admission is not None:
+            await admission.free(room)
         return _error(503, "no_agent", "the media server does not answer; try again shortly", retry_after=5)
-    grants = api.VideoGrants(
-        room_join=True,
-        room=room,
-        can_publish=True,
-        can_subscribe=True,
-        can_publish_data=True,
-        can_publish_sources=["microphone"],
-    )
-    token = (
-        api.AccessToken(site.key, site.secret)
-        .with_identity(identity)
-        .with_name(name)
-        .with_grants(grants)
-        .with_ttl(TOKEN_TTL)
-    )
-    if caller_id is not None:
-        token = token.with_attributes({CALLER_ID: caller_id})
-    jwt = token.to_jwt()
+    attributes = {CALLER_ID: caller_id} if caller_id is not None else {}
+    return _place(site, Place(room, identity, name, attributes))
+
+
+def _place(site: Site, place: Place) -> JSONResponse:
+    """Answer with a token for one place in one room."""
+    room, name = place.room, place.name
+    jwt = place.token(site.key, site.secret)
     answer = {
         "server_url": site.public_livekit_url,
         "participant_token": jwt,

@@ -103,6 +103,11 @@ class Agenda:
         """Tell a listener whenever a goal changes; it must not wait. Before `connect`."""
         self._listeners.append(listener)
 
+    def restore(self, goals: Goals) -> None:
+        """Go on with the goals of an agent that had the call before; after `connect`."""
+        if self._keeper is not None:
+            self._keeper.restore(goals)
+
     def memory(self, history: History) -> ToolMemory:
         """Return what brings tool calls into the history."""
         self._history = history

@@ -20,6 +20,7 @@ from pipecat.frames.frames import (
     EndFrame,
     ErrorFrame,
     Frame,
+    InputAudioRawFrame,
     InterimTranscriptionFrame,
     InterruptionFrame,
     LLMContextFrame,
@@ -43,6 +44,7 @@ from repartee.events import (
     ArmDeadline,
     AsideSaid,
     CallerJoined,
+    CallerLost,
     CancelReply,
     CloseTurn,
     Command,
@@ -57,6 +59,8 @@ from repartee.events import (
     OpenTurn,
     ReleaseReply,
     RememberUser,
+    RepeatVoice,
+    ReplyAudible,
     ReplyFailed,
     ReplyFinished,
     ReplyWorded,
@@ -82,6 +86,7 @@ from repartee.providers.frames import (
     VoicePausedFrame,
     VoiceStartedFrame,
 )
+from repartee.providers.patience import BEFORE_GIVING_UP_S, REPLY_S
 from repartee.session.frames import KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.parts import OnOffer, Parts, Script
 from repartee.session.shown import live_reply, mark_name, needs_provider, shown_state, user_turn
@@ -175,8 +180,8 @@ class Bridge(FrameProcessor):
                 await self.push_frame(frame, direction)
             case VoiceStartedFrame():
                 self._segment_id = frame.segment_id
-            case VoicePausedFrame() | PauseScoredFrame():
-                pass
+            case VoicePausedFrame() | PauseScoredFrame() | InputAudioRawFrame():
+                pass  # nobody behind here listens: each audio frame that went on would cost eight queues
             case PieceTranscribedFrame():
                 piece = TranscriptReceived(self._clock_ms(), frame.text, frame.piece_id, frame.segment_id)
                 self._piece_id = max(self._piece_id, frame.piece_id)
@@ -197,8 +202,9 @@ class Bridge(FrameProcessor):
                 self.submit(WordsGuessed(self._clock_ms(), frame.text))
                 self._show_user(frame.text)
             case ErrorFrame() if direction is FrameDirection.UPSTREAM:
-                self._provider_failed(frame)
-                await self.push_frame(frame, direction)
+                self._provider_failed(
+                    frame
+                )  # and no further: before us are ears, which would take it for theirs
             case _:
                 await self.push_frame(frame, direction)
 
@@ -226,6 +232,8 @@ class Bridge(FrameProcessor):
             self._observe(event)
             if self.parts.degrading is not None:
                 self.parts.degrading.observe(self._conversation)
+            if isinstance(event, CallerLost):
+                event = self._lost(event)
             before = self._conversation
             self._conversation, commands = advance(before, event, self._policies)
             self.parts.ledger.observe(event, commands)
@@ -241,6 +249,16 @@ class Bridge(FrameProcessor):
             ):
                 self.parts.remembering.state(self._conversation)
 
+    def _lost(self, event: CallerLost) -> CallerLost:
+        """Take back what cannot have been heard, from the voice and from the history."""
+        revived_id = self.parts.gate.lost(event.since_ms)
+        if revived_id is not None:
+            heard = self.parts.gate.made(revived_id)
+            self.parts.history.unsay(heard)
+            if self.parts.record is not None:
+                self.parts.record.unsaid(revived_id, heard)
+        return replace(event, revived_id=revived_id)
+
     def _observe(self, event: Event) -> None:
         parts = self.parts
         match event:
@@ -254,7 +272,13 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
                 parts.history.remember_heard(heard := parts.gate.close(event.reply_id))
                 self._replied(event.reply_id, heard, heard)
-            case ReplyWorded() | ToolStarted() | AsideSaid():
+            case ReplyAudible():
+                # It is heard: what is still made for it has a time of its own, piece by piece.
+                parts.budget.end()
+                parts.timeline.mark(mark_name(event), event.at_ms)
+            case ToolStarted():
+                self._tool_started(event)  # marked where it happens
+            case ReplyWorded() | AsideSaid():
                 pass  # marked where they happen
             case WordsGuessed():
                 pass  # many, and only the ones acted upon matter
@@ -262,6 +286,12 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("caller.joined", event.at_ms)
             case _:
                 parts.timeline.mark(mark_name(event), event.at_ms)
+
+    def _tool_started(self, event: ToolStarted) -> None:
+        """What is done after the tool has as long as the core waits for it."""
+        if event.reply_id == live_reply(self._conversation):
+            wait_ms = event.until_ms - self._clock_ms() + self._policies.patience.after_tool_ms
+            self.parts.budget.extend(wait_ms / 1000 - BEFORE_GIVING_UP_S)
 
     async def _perform(self, command: Command, before: Conversation) -> None:
         match command:
@@ -280,17 +310,15 @@ class Bridge(FrameProcessor):
             case LowerVoice(reply_id):
                 self.parts.timeline.mark("voice.lowered", reply_id=reply_id)
                 self.parts.gate.lower(reply_id)
+            case RepeatVoice(reply_id, explain):
+                self._repeat(reply_id, explain=explain)
             case RestoreVoice(reply_id):
                 self.parts.timeline.mark("voice.restored", reply_id=reply_id)
                 self.parts.gate.restore(reply_id)
                 if turn := user_turn(before):
                     self.parts.wire.user_text(turn.turn_id, turn.text, final=True)
-            case OpenTurn():
-                await self.push_frame(UserStartedSpeakingFrame())
-            case CloseTurn(turn_id, text):
-                self.parts.wire.user_text(turn_id, text, final=True)
-                await self.push_frame(UserStoppedSpeakingFrame())
-                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
+            case OpenTurn() | CloseTurn():
+                await self._perform_turn(command)
             case RememberUser(_, text):
                 self.parts.history.remember_user(text)
                 self.parts.permits.turn_remembered(text)
@@ -300,6 +328,21 @@ class Bridge(FrameProcessor):
                 self._disarm(name)
             case EndCall(reason):
                 self._on_end(reason)
+
+    async def _perform_turn(self, command: OpenTurn | CloseTurn) -> None:
+        match command:
+            case OpenTurn():
+                await self.push_frame(UserStartedSpeakingFrame())
+            case CloseTurn(turn_id, text):
+                self.parts.wire.user_text(turn_id, text, final=True)
+                await self.push_frame(UserStoppedSpeakingFrame())
+                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
+
+    def _repeat(self, reply_id: int, *, explain: bool) -> None:
+        self.parts.timeline.mark("voice.repeated", reply_id=reply_id)
+        text = self._script.lines["cut_off"]
+        pcm = self.parts.kept_audio(text) if explain else None
+        self.parts.gate.repeat(reply_id, (text, pcm) if pcm else None)
 
     async def _perform_reply(
         self,
@@ -329,6 +372,7 @@ class Bridge(FrameProcessor):
                 parts.gate.release(reply_id)
                 await parts.clauses.allow(reply_id)
             case CancelReply(reply_id):
+                parts.budget.end()
                 parts.permits.cancel(reply_id)
                 made, heard = parts.gate.made(reply_id), parts.gate.cancel(reply_id)
                 parts.ledger.cancelled(reply_id, heard)
@@ -342,7 +386,7 @@ class Bridge(FrameProcessor):
         parts = self.parts
         match command:
             case SpeakGreeting(reply_id):
-                await self._speak(reply_id, self._script.greeting)
+                await self._speak(reply_id, self._script.greeting, self._script.rest)
             case SpeakLine(reply_id, line, recorded):
                 parts.timeline.mark("line", reply_id=reply_id, line=line, recorded=recorded)
                 if line == "hang_up" and not recorded:
@@ -350,7 +394,7 @@ class Bridge(FrameProcessor):
                 await (
                     self._play(reply_id, line)
                     if recorded
-                    else self._speak(reply_id, self._script.lines[line])
+                    else self._speak(reply_id, self._script.lines[line], is_line=True)
                 )
             case SpeakAside():
                 if parts.fillers is not None:
@@ -363,6 +407,7 @@ class Bridge(FrameProcessor):
 
     async def _ask_model(self, command: StartReply) -> None:
         parts, reply_id, text = self.parts, command.reply_id, command.text
+        parts.budget.begin(REPLY_S)
         parts.gate.open(reply_id, held=command.held)
         parts.permits.open(reply_id, held=command.held, turn_id=command.turn_id, text=text)
         offer = self._tools if isinstance(self._tools, OnOffer) else None
@@ -372,15 +417,17 @@ class Bridge(FrameProcessor):
         await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 
-    async def _speak(self, reply_id: int, text: str) -> None:
-        self.parts.gate.open(reply_id, held=False)
+    async def _speak(self, reply_id: int, *texts: str, is_line: bool = False) -> None:
+        self.parts.budget.begin(REPLY_S)
+        self.parts.gate.open(reply_id, held=False, is_line=is_line)
         await self.push_frame(ReplyStartFrame(reply_id=reply_id))
-        await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
+        for text in filter(None, texts):
+            await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
         await self.push_frame(ReplyEndFrame(reply_id=reply_id))
 
     async def _play(self, reply_id: int, line: Line) -> None:
         """Play a line's recording, which no vendor has to make."""
-        self.parts.gate.open(reply_id, held=False)
+        self.parts.gate.open(reply_id, held=False, is_line=True)
         clip = self._script.clips.get(line)
         if clip is None:
             self.submit(ReplyFailed(self._clock_ms(), reply_id))

@@ -59,6 +59,9 @@ class LoadReporter:
                 self._task.cancel()
                 self._task = None
                 self._lag.stop()
+                # The process may stand by for long: what was true now says nothing of its next call.
+                self.level = Level(self._pinned or 0)
+                self._first_tokens.clear()
                 self._board.leave(os.getpid())
 
         return leave
@@ -84,19 +87,6 @@ class LoadReporter:
 def load_reporter(state_dir: Path, pinned: int | None) -> LoadReporter:
     """Return this process's reporter."""
     return LoadReporter(LoadBoard(state_dir), pinned)
-
-
-OnMark = Callable[[str, float, Mapping[str, Any]], None]
-
-
-def both(one: OnMark, other: OnMark) -> OnMark:
-    """Return a listener to a timeline that tells two."""
-
-    def tell(name: str, at_ms: float, values: Mapping[str, Any]) -> None:
-        one(name, at_ms, values)
-        other(name, at_ms, values)
-
-    return tell
 
 
 class Adaptable(Protocol):

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
-from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
@@ -27,6 +26,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.events import Event, SpeechStarted, SpeechStopped, TurnScored
 from repartee.providers.frames import PauseScoredFrame, TurnClosedFrame, VoicePausedFrame, VoiceStartedFrame
+from repartee.session.listening import voice_model
+from repartee.session.microphone import Microphone, MicrophoneWatch
 from repartee.session.voice import SAMPLE_RATE_HZ, VoiceActivity
 
 WINDOW_S = 8
@@ -54,10 +55,12 @@ class Ears(FrameProcessor):
         executor: Where the model runs.
         is_caller: Says whether a participant identity is the caller.
         on_stt_failed: Called when speech-to-text reports an error: a transcript that will not come.
+        microphone: Knows a microphone that gives no sound at all.
+        on_microphone: Called when that is known, and when it sounds for the first time.
         scores: Says whether the model is to be asked at present.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom a call's ears ask and tell
         self,
         *,
         submit: Callable[[Event], None],
@@ -66,6 +69,8 @@ class Ears(FrameProcessor):
         executor: ThreadPoolExecutor,
         is_caller: Callable[[str], bool],
         on_stt_failed: Callable[[str], None],
+        microphone: MicrophoneWatch | None = None,
+        on_microphone: Callable[[Microphone], None] = lambda _: None,
         scores: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(name="Ears")
@@ -75,12 +80,12 @@ class Ears(FrameProcessor):
         self._executor = executor
         self._is_caller = is_caller
         self._on_stt_failed = on_stt_failed
+        self._microphone = microphone
+        self._on_microphone = on_microphone
         self._scores = scores
-        silero = SileroVADAnalyzer(sample_rate=SAMPLE_RATE_HZ)
-        silero.set_sample_rate(SAMPLE_RATE_HZ)
         # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio,
         # and hears a pause only by Silero's probability, 100 ms late.
-        self._voice = VoiceActivity(lambda window: float(np.ravel(silero.voice_confidence(window))[0]))
+        self._voice = VoiceActivity(voice_model())
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._segment_id = 0
@@ -88,30 +93,42 @@ class Ears(FrameProcessor):
         self._last_audio_ms = 0.0
         self._idle_check: asyncio.TimerHandle | None = None
         self._scoring: asyncio.Task[None] | None = None
+        self._started = False
+
+    async def hear(self, pcm: bytes, identity: str) -> None:
+        """Take 16 kHz audio straight from the room; of anyone else than the caller it is dropped.
+
+        On the usual way through Pipecat's transport each 20 ms would pass four more queues.
+        """
+        if self._started and self._is_caller(identity):
+            await self._hear(UserAudioRawFrame(pcm, SAMPLE_RATE_HZ, 1, user_id=identity))
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Listen to the caller's audio; drop everyone else's."""
         await super().process_frame(frame, direction)
-        if isinstance(frame, UserAudioRawFrame) and not self._is_caller(frame.user_id):
-            return
         if isinstance(frame, ErrorFrame) and direction is FrameDirection.UPSTREAM:
             self._on_stt_failed(frame.error)
         if isinstance(frame, (EndFrame, CancelFrame)):
             await self._stop_work()
         if isinstance(frame, StartFrame):
             self._last_audio_ms = self._clock_ms()
+            self._started = True
         if isinstance(frame, TurnClosedFrame):
             # The end-of-turn model knows single turns: what was said before would be taken for the same sentence.
             self._recent.clear()
             self._recent_bytes = 0
+            self._cancel_scoring()  # the question is settled: each answer more would cost 50 ms of a core
         elif isinstance(frame, InputAudioRawFrame):
-            await self._hear(frame)
+            if not isinstance(frame, UserAudioRawFrame) or self._is_caller(frame.user_id):
+                await self._hear(frame)
         else:
             await self.push_frame(frame, direction)
 
     async def _hear(self, frame: InputAudioRawFrame) -> None:
         self._last_audio_ms = self._clock_ms()
         self._remember(frame.audio)
+        if self._microphone and (known := self._microphone.hear(frame.audio, self._last_audio_ms)):
+            self._on_microphone(known)
         match self._voice.hear(frame.audio):
             case "started":
                 await self._voice_began()

@@ -27,16 +27,19 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.policies import asked_for
-from repartee.events import Event, ReplyAudible, ReplyFinished
+from repartee.events import Event, ReplyAudible, ReplyFailed, ReplyFinished
+from repartee.providers.frames import OtherVoiceFrame, VoiceLostFrame
 from repartee.session.frames import AsideFrame, KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
-CHUNK_MS = 20
+CHUNK_MS = 40
 FADE_MS = 20
 SILENT_LEVEL = 200
 ATTACK_MS = 5
 """Kept before the first sound: the attack of a consonant."""
 MAX_TRIM_MS = 600
+ON_THE_WAY_MS = 200.0
+"""What was sent so short a time before a connection broke had not arrived."""
 RESTORE_REWIND_MS = 60
 """A restored voice starts this much before the point where it was held, so no sound is missing."""
 
@@ -86,6 +89,8 @@ class ReplyGate(FrameProcessor):
         self._wake = asyncio.Event()
         self._player: asyncio.Task[None] | None = None
         self._fade_out = b""
+        self._last: SpokenReply | None = None
+        """The reply that was finished last."""
         self.on_first_audio: Callable[[int], None] | None = None
         self.on_heard: Callable[[int, str, bytes], None] | None = None
         """Called with a reply's text and audio when all of it was heard."""
@@ -94,9 +99,10 @@ class ReplyGate(FrameProcessor):
 
     # --- what the bridge calls --------------------------------------------------------------------------------
 
-    def open(self, reply_id: int, *, held: bool) -> None:
-        """Expect a reply; while `held`, keep it silent."""
-        self._replies[reply_id] = SpokenReply(reply_id, self._sink.sample_rate_hz, released=not held)
+    def open(self, reply_id: int, *, held: bool, is_line: bool = False) -> None:
+        """Expect a reply; while `held`, keep it silent. A line whose voice is lost is not followed by another."""
+        reply = SpokenReply(reply_id, self._sink.sample_rate_hz, released=not held, is_line=is_line)
+        self._replies[reply_id] = reply
 
     def release(self, reply_id: int) -> None:
         """Let a held reply be heard."""
@@ -131,6 +137,46 @@ class ReplyGate(FrameProcessor):
             self._on_progress(reply_id, reply.heard_text(reply.position, asides=True), True)
         self._wake.set()
         return reply.heard_text(reply.position) if reply.audible else ""
+
+    def lost(self, since_ms: float) -> int | None:
+        """The caller has heard nothing since a time: take back what was played after it, and hold it.
+
+        Returns:
+            The reply that was finished already, of which the end was not heard.
+        """
+        since_ms -= ON_THE_WAY_MS
+        for reply in self._replies.values():
+            if reply.audible and not reply.lowered and not reply.finished:
+                self._sink.clear()
+                reply.position = min(self._played(reply), reply.played_at(since_ms))
+                reply.lowered = True
+                self._on_progress(reply.reply_id, reply.heard_text(reply.position, asides=True), False)
+        last = self._last
+        if last is None or self._replies or last.played_at(since_ms) >= last.samples:
+            return None
+        last.position, last.lowered, last.released, last.finished = (
+            last.played_at(since_ms),
+            True,
+            True,
+            False,
+        )
+        self._replies[last.reply_id] = last
+        self._last = None
+        return last.reply_id
+
+    def repeat(self, reply_id: int, aside: tuple[str, bytes] | None = None) -> None:
+        """Go on with a held reply from the beginning of the sentence it was held in.
+
+        Args:
+            reply_id: Which reply.
+            aside: What is said before: its text and its audio.
+        """
+        if reply := self._replies.get(reply_id):
+            reply.repeat()
+            if aside is not None:
+                reply.insert_aside(*aside)
+            reply.lowered = False
+            self._wake.set()
 
     def made(self, reply_id: int) -> str:
         """Return what of a live reply was given to the voice so far."""
@@ -174,6 +220,9 @@ class ReplyGate(FrameProcessor):
                 self._kept(frame)
                 return
             case TTSStartedFrame() | TTSTextFrame() | AggregatedTextFrame() | AsideFrame():
+                if reply := self._current():
+                    self._text(reply, frame)
+            case VoiceLostFrame() | OtherVoiceFrame():
                 if reply := self._current():
                     self._text(reply, frame)
             case _:
@@ -220,12 +269,7 @@ class ReplyGate(FrameProcessor):
             case TTSStartedFrame():
                 reply.context_start, reply.context_started_ns = reply.samples, None
             case AsideFrame():
-                reply.end_sentence()
-                reply.in_aside = frame.begins
-                if frame.begins:
-                    reply.aside_start = reply.samples
-                elif self.on_aside and (pcm := bytes(reply.pcm[reply.aside_start * 2 :])):
-                    self.on_aside(frame.text, pcm)
+                self._aside(reply, frame)
             case TTSTextFrame() if frame.pts:
                 if reply.context_started_ns is None:
                     # Words may overtake the audio they belong to; the first begins with it.
@@ -237,8 +281,22 @@ class ReplyGate(FrameProcessor):
                 reply.end_sentence()
             case AggregatedTextFrame() if frame.will_be_spoken:
                 reply.begin_sentence(frame.text)
+            case VoiceLostFrame():
+                reply.lose(frame.spoken)
+                if not reply.arrived:
+                    self._submit(ReplyFailed(self._clock_ms(), reply.reply_id))
+            case OtherVoiceFrame():
+                reply.other_voice = True
             case _:
                 pass
+
+    def _aside(self, reply: SpokenReply, frame: AsideFrame) -> None:
+        reply.end_sentence()
+        reply.in_aside = frame.begins
+        if frame.begins:
+            reply.aside_start = reply.samples
+        elif self.on_aside and reply.aside_start is not None and (pcm := reply.pcm[reply.aside_start * 2 :]):
+            self.on_aside(frame.text, bytes(pcm))
 
     def _ended(self, reply_id: int) -> None:
         if reply := self._replies.get(reply_id):
@@ -284,7 +342,9 @@ class ReplyGate(FrameProcessor):
         if not reply.told and reply.own_start is not None and reply.position > reply.own_start:
             reply.told = True
             self._submit(ReplyAudible(self._clock_ms(), reply.reply_id))
-        self._on_progress(reply.reply_id, reply.heard_text(self._played(reply), asides=True), False)
+        played = self._played(reply)
+        reply.played_log.append((self._clock_ms(), played))
+        self._on_progress(reply.reply_id, reply.heard_text(played, asides=True), False)
 
     async def _finish(self, reply: SpokenReply) -> None:
         await self._sink.drain()
@@ -292,18 +352,26 @@ class ReplyGate(FrameProcessor):
             return
         if reply.audible:
             self._on_progress(reply.reply_id, reply.full_text(asides=True), True)
-            if self.on_heard and not reply.has_aside:
+            if self.on_heard and not reply.has_aside and not reply.other_voice:
                 self.on_heard(reply.reply_id, reply.full_text(), bytes(reply.pcm))
             await self.broadcast_frame(BotStoppedSpeakingFrame)
+        if reply.lost and not reply.is_line:
+            reply.released = False
+            self._submit(ReplyFailed(self._clock_ms(), reply.reply_id))
+            return
         asked = asked_for(reply.full_text())
         self._submit(ReplyFinished(self._clock_ms(), reply.reply_id, asked))
         # Kept until the bridge has read it: `heard` of a finished reply is its whole text.
-        reply.released = False
+        reply.released, reply.finished = False, True
+        reply.played_log.append((self._clock_ms(), reply.samples))
 
     def close(self, reply_id: int) -> str:
         """Forget a finished reply; return its text."""
         reply = self._replies.pop(reply_id, None)
-        return reply.full_text() if reply is not None and reply.audible else ""
+        if reply is None or not reply.audible:
+            return ""
+        self._last = reply
+        return reply.full_text()
 
     def _rewind(self, reply: SpokenReply) -> None:
         """Take back what is queued but unsent and let the voice fade from there."""

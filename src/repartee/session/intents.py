@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -114,6 +114,11 @@ class GoalKeeper(ReplyWatcher):
     def on_change(self, listener: OnGoals) -> None:
         """Tell a listener whenever a goal changes. It must not wait."""
         self._listeners.append(listener)
+
+    def restore(self, goals: Goals) -> None:
+        """Take the goals of an agent that had the call before; once, at the beginning."""
+        last = max((goal.goal_id for goal in goals.items), default=0)
+        self._tracker = replace(self._tracker, goals=goals, last_goal_id=last)
 
     def start(self) -> None:
         """Begin to read turns; once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 
 from repartee.conversation.history import History
 from repartee.events import Line
+from repartee.providers.deadline import TurnBudget
 from repartee.session.clauses import Clauses
 from repartee.session.clips import Clip
 from repartee.session.degrading import Degrading
@@ -28,6 +29,8 @@ class Script:
     """What the agent says without asking the model."""
 
     greeting: str
+    rest: str = field(default="", kw_only=True)
+    """Said after it in the same breath, by an agent that takes over a call."""
     lines: dict[Line, str]
     clips: Mapping[str, Clip] = field(default_factory=dict)
     """Recordings of lines that must be heard even if nobody can be asked, by line."""
@@ -48,6 +51,9 @@ class Parts:
     record: CallRecord | None = None
     fillers: Fillers | None = None
     degrading: Degrading | None = None
+    kept_audio: Callable[[str], bytes | None] = lambda _: None
+    """Returns a fixed line's audio, where it was made before."""
+    budget: TurnBudget = field(default_factory=TurnBudget)
 
 
 @runtime_checkable

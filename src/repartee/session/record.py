@@ -46,6 +46,7 @@ KEPT_MARKS = (
     "reply.cancelled",
     "reply.tier",
     "sensitivity",
+    "store.",
     "stt.failed",
     "tool.",
     "voice.",
@@ -54,6 +55,12 @@ KEPT_MARKS = (
 TIMED_MARKS = frozenset({"reply.started", "reply.first_text", "reply.first_audio", "reply.released"})
 """Marks that say when a step of a turn was done."""
 GREETING_TURN = 0
+GOALS_EVENT = "goals"
+"""The event with all goals, for an agent that takes the call over."""
+SOUNDING = "reply.sounding"
+"""Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
+SOUNDING_MS = 1000.0
+"""How often a reply that is heard is written down."""
 REMEMBERED_REPLIES = 256
 
 
@@ -64,14 +71,22 @@ class CallRecord:
         writer: Takes the rows.
         call: The call, as it begins.
         now: The wall clock, with a time zone.
+        first_turn_id: The turn of what this agent says first; more than 0 where another had the call before.
     """
 
-    def __init__(self, writer: CallWriter, call: CallRow, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        writer: CallWriter,
+        call: CallRow,
+        now: Callable[[], datetime],
+        first_turn_id: int = GREETING_TURN,
+    ) -> None:
         self._writer = writer
+        self._first = first_turn_id
         self._call = call
         self._now = now
         self._turns: dict[int, TurnRow] = {}
-        self._turn_id = GREETING_TURN
+        self._turn_id = first_turn_id
         self._began_ms: float | None = None
         self._ended_ms: float | None = None
         """When the newest stretch of the caller's voice began, and when it ended."""
@@ -79,6 +94,7 @@ class CallRecord:
         self._steps: dict[int, dict[str, float]] = {}
         self._sounding: int | None = None
         """The newest reply of which something was heard."""
+        self._written_ms = float("-inf")
         self._forgotten = False
         self._ended = False
         writer.begin(call)
@@ -91,6 +107,8 @@ class CallRecord:
 
     def usage(self, row: LedgerRow) -> None:
         """A request to a provider was judged."""
+        if self._first and row.usage.turn_id is not None:
+            row = replace(row, usage=replace(row.usage, turn_id=self._first + row.usage.turn_id))
         self._writer.usage(row)
 
     def mark(self, name: str, at_ms: float, values: Mapping[str, Any]) -> None:
@@ -105,16 +123,17 @@ class CallRecord:
     def observe(self, event: Event, commands: tuple[Command, ...]) -> None:
         """Take a step of the conversation, before its commands are performed."""
         self._hear(event)
+        first = self._first
         for command in commands:
             match command:
                 case OpenTurn(turn_id):
-                    self._open(turn_id, event.at_ms)
+                    self._open(first + turn_id, event.at_ms)
                 case CloseTurn(turn_id, text) | RememberUser(turn_id, text) if text:
-                    self._keep(self._turn(turn_id, user_text=text))
+                    self._keep(self._turn(first + turn_id, user_text=text))
                 case StartReply(reply_id, turn_id):
-                    self._belongs(reply_id, turn_id)
+                    self._belongs(reply_id, first + turn_id)
                 case SpeakGreeting(reply_id):
-                    self._belongs(reply_id, GREETING_TURN)
+                    self._belongs(reply_id, first)
                 case SpeakLine(reply_id):
                     self._belongs(reply_id, self._turn_id)
                 case _:
@@ -133,7 +152,7 @@ class CallRecord:
             case _:
                 return
         turn = self._turns.get(self._turn_id)
-        if turn is not None and turn.turn_id != GREETING_TURN and turn.latency_ms is None:
+        if turn is not None and turn.turn_id != self._first and turn.latency_ms is None:
             self._turns[turn.turn_id] = replace(turn, ended_at_ms=_rounded(self._ended_ms))
 
     def _open(self, turn_id: int, at_ms: float) -> None:
@@ -160,6 +179,41 @@ class CallRecord:
         unheard_text = f"{turn.unheard_text} {unheard(heard, made)}".strip()
         self._keep(replace(turn, heard_text=heard_text, unheard_text=unheard_text))
 
+    def unsaid(self, reply_id: int, text: str) -> None:
+        """A reply that was thought to have been heard to its end will be heard again, or was not."""
+        turn_id = self._reply_turns.get(reply_id)
+        turn = self._turns.get(turn_id) if turn_id is not None else None
+        if turn is not None and text and turn.heard_text.endswith(text):
+            self._keep(replace(turn, heard_text=turn.heard_text.removesuffix(text).strip()))
+
+    def sounding(self, reply_id: int, at_ms: float, so_far: Callable[[], tuple[str, str]]) -> None:
+        """A reply is heard: write down how far, now and then, so that another agent could say the rest.
+
+        Args:
+            reply_id: Which one.
+            at_ms: Now.
+            so_far: Returns what was heard of it, and all that was given to the voice.
+        """
+        turn_id = self._reply_turns.get(reply_id)
+        if turn_id is None or self._forgotten or at_ms - self._written_ms < SOUNDING_MS:
+            return
+        self._written_ms = at_ms
+        turn, (heard, made) = self._turn(turn_id), so_far()
+        # Not kept here: the reply's end writes it anew, and this only stands where there was no end.
+        self._writer.turn(
+            replace(
+                turn,
+                heard_text=f"{turn.heard_text} {heard}".strip(),
+                unheard_text=f"{turn.unheard_text} {unheard(heard, made)}".strip(),
+                timings={**turn.timings, SOUNDING: round(at_ms, 1)},
+            )
+        )
+
+    def goals(self, data: Mapping[str, Any], at_ms: float) -> None:
+        """The call's goals have changed."""
+        if not self._forgotten:
+            self._writer.event(EventRow(self._call.call_id, round(at_ms, 1), GOALS_EVENT, dict(data)))
+
     def _audible(self, reply_id: int, at_ms: float) -> None:
         turn_id = self._reply_turns.get(reply_id)
         if turn_id is None:
@@ -170,6 +224,7 @@ class CallRecord:
         latency_ms = turn.latency_ms
         if latency_ms is None and turn.ended_at_ms is not None:
             latency_ms = round(at_ms - turn.ended_at_ms, 1)
+        self._written_ms = float("-inf")
         self._keep(replace(turn, timings=timings, latency_ms=latency_ms))
 
     def _turn(self, turn_id: int, **known: Any) -> TurnRow:

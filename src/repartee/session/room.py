@@ -7,9 +7,10 @@ Pipecat's LiveKit transport does the work; the subclasses below correct what cos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from livekit import rtc
 from pipecat.transports.livekit.transport import LiveKitParams, LiveKitTransport, LiveKitTransportClient
@@ -19,22 +20,42 @@ from repartee.errors import MediaError
 from repartee.events import EndReason
 from repartee.session.callers import vouched_id
 from repartee.session.limits import ChatLimiter
+from repartee.session.line import LineMonitor
+from repartee.session.link import Cause, Codec, Link
+from repartee.session.voice_track import OUT_QUEUE_MS, OUT_SAMPLE_RATE_HZ, voice_options
 
 IN_SAMPLE_RATE_HZ = 16_000
-OUT_SAMPLE_RATE_HZ = 24_000
-OUT_QUEUE_MS = 100
-"""Audio ahead of the network; everything in it is lost time on a stop."""
 CONNECT_ATTEMPTS = 3
 CONNECT_TIMEOUT_S = 5.0
-CALLER_GRACE_S = 20.0
-"""A caller whose connection broke may come back for this long; LiveKit keeps the room for 20 s as well."""
 NO_CALLER_S = 45.0
 """The agent is in the room before the caller; it leaves again when nobody comes."""
+HEARS_S = 0.5
+"""Whoever comes back needs so long until the agent's voice reaches them."""
+LISTENS_S = 10.0
+"""A caller who has not subscribed to the agent's voice by then is greeted all the same: their client may never."""
 
 SENSITIVITY_METHOD = "repartee.sensitivity"
 """RPC: how easily the agent gives way, from now on."""
 RPC_REFUSED = 1500
 """LiveKit's code for an application's own errors."""
+
+_FOR_GOOD = frozenset(
+    {
+        rtc.DisconnectReason.CLIENT_INITIATED,
+        rtc.DisconnectReason.PARTICIPANT_REMOVED,
+        rtc.DisconnectReason.ROOM_DELETED,
+        rtc.DisconnectReason.ROOM_CLOSED,
+        rtc.DisconnectReason.USER_REJECTED,
+        rtc.DisconnectReason.USER_UNAVAILABLE,
+    }
+)
+"""Reasons to be gone after which nobody comes back."""
+_QUALITY = {
+    rtc.ConnectionQuality.QUALITY_POOR: "poor",
+    rtc.ConnectionQuality.QUALITY_GOOD: "good",
+    rtc.ConnectionQuality.QUALITY_EXCELLENT: "excellent",
+    rtc.ConnectionQuality.QUALITY_LOST: "lost",
+}
 
 _STANDARD_KINDS = (rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD, rtc.ParticipantKind.PARTICIPANT_KIND_SIP)
 
@@ -49,9 +70,19 @@ class RoomHooks:
     chat: Callable[[str], None]
     """The caller typed something."""
     network: Callable[[str], None]
-    """"reconnecting" or "reconnected"."""
+    """"reconnecting" or "reconnected": the agent's own connection."""
     sensitivity: Callable[[Sensitivity], None]
     """The caller wants the agent to give way more or less easily."""
+    lost: Callable[[float], None] = lambda _: None
+    """The caller cannot hear the agent, nor the agent them, since a time in ms on the call's clock."""
+    returned: Callable[[], None] = lambda: None
+    """They can again."""
+    quality: Callable[[str], None] = lambda _: None
+    """LiveKit's judgement of the caller's connection: "excellent", "good", "poor", "lost"."""
+    codec: Callable[[Codec | None], None] = lambda _: None
+    """How the caller's sound is encoded; None where it cannot be received."""
+    audio: Callable[[bytes, str], Awaitable[None]] | None = None
+    """Takes 20 ms of 16 kHz audio and the identity it comes from; None leaves it to Pipecat's frames."""
     identified: Callable[[str], None] = lambda _: None
     """The operator's token says who the caller is."""
     rpc: Mapping[str, Callable[[str], Awaitable[str]]] = field(default_factory=dict)
@@ -61,15 +92,29 @@ class RoomHooks:
 class RoomClient(LiveKitTransportClient):
     """Pipecat's LiveKit client with its defects for a call corrected."""
 
-    def __init__(self, *args: Any, hooks: RoomHooks, caller_identity: str | None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        hooks: RoomHooks,
+        caller_identity: str | None,
+        clock_ms: Callable[[], float] = lambda: time.monotonic() * 1000,
+        grace_s: float = 30.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._hooks = hooks
+        self._grace_s = grace_s
+        self.link = Link(hooks.lost, hooks.returned, clock_ms)
+        self._monitor = LineMonitor(self.link, clock_ms, hooks.codec)
+        self._watching: asyncio.Task[None] | None = None
         self._caller_identity = caller_identity
         self._caller: str | None = None
         self._announced = False
         self._limiter = ChatLimiter()
-        self._grace: asyncio.TimerHandle | None = None
+        self._rejoining: asyncio.TimerHandle | None = None
+        self._mending: dict[Cause, asyncio.TimerHandle] = {}
         self._lobby: asyncio.TimerHandle | None = None
+        self._greet_anyway: asyncio.TimerHandle | None = None
 
     # --- joining ----------------------------------------------------------------------------------------------
 
@@ -83,11 +128,14 @@ class RoomClient(LiveKitTransportClient):
         # Not registered by Pipecat: who can hear us, why someone left, the network's state, text streams.
         room.on("local_track_subscribed")(self._on_heard)
         room.on("participant_connected")(self._on_joined)
-        room.on("participant_active")(self._on_joined)
+        room.on("participant_active")(self._on_active)
         room.on("participant_disconnected")(self._on_left)
         room.on("disconnected")(self._on_room_closed)
-        room.on("reconnecting")(lambda: self._hooks.network("reconnecting"))
-        room.on("reconnected")(lambda: self._hooks.network("reconnected"))
+        room.on("reconnecting")(self._on_reconnecting)
+        room.on("reconnected")(self._on_reconnected)
+        room.on("connection_quality_changed")(self._on_quality)
+        room.on("track_subscription_failed")(self._on_no_track)
+        room.on("track_unsubscribed")(self._on_track_gone)
         room.register_text_stream_handler("lk.chat", self._on_chat)
 
     async def connect(self) -> None:  # type: ignore[override]
@@ -97,14 +145,10 @@ class RoomClient(LiveKitTransportClient):
             MediaError: The server could not be reached or refused the token.
         """
         # Pipecat waits 4 to 10 s between its attempts; a caller is already listening.
-        plain_connect = cast(
-            "Callable[[RoomClient], Coroutine[Any, Any, None]]",
-            LiveKitTransportClient.connect.__wrapped__,
-        )
         for attempt in range(CONNECT_ATTEMPTS):
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await plain_connect(self)
+                    await self._enter()
                 break
             except (rtc.ConnectError, TimeoutError) as error:
                 if attempt + 1 == CONNECT_ATTEMPTS:
@@ -118,14 +162,38 @@ class RoomClient(LiveKitTransportClient):
             self.room.local_participant.register_rpc_method(method, self._for_caller(answer))
         for participant in self.room.remote_participants.values():
             self._on_joined(participant)
-        if self._caller is None and self._lobby is None:
+        if self._caller is not None:
+            self._listens_soon()
+        elif self._lobby is None:
             self._lobby = asyncio.get_running_loop().call_later(NO_CALLER_S, self._nobody_came)
+
+    async def _enter(self) -> None:
+        """Connect and publish the agent's voice. Pipecat's own way, but for how the voice is sent."""
+        async with self._async_lock:
+            if not self._connected:
+                try:
+                    await self.room.connect(
+                        self._url, self._token, options=rtc.RoomOptions(auto_subscribe=True)
+                    )
+                    self._participant_id = self.room.local_participant.identity
+                    self._audio_source = rtc.AudioSource(OUT_SAMPLE_RATE_HZ, 1, queue_size_ms=OUT_QUEUE_MS)
+                    self._audio_track = rtc.LocalAudioTrack.create_audio_track("voice", self._audio_source)
+                    await self.room.local_participant.publish_track(self._audio_track, voice_options())
+                    self._connected = True
+                finally:
+                    if not self._connected:
+                        await self._rollback_partial_connect()
+                await self._callbacks.on_connected()
+                for identity in self.get_participants():
+                    await self._participant_connected(identity)
+            self._disconnect_counter += 1
 
     async def disconnect(self) -> None:
         """Leave the room."""
-        for timer in (self._grace, self._lobby):
+        for timer in (self._rejoining, self._lobby, self._greet_anyway, *self._mending.values()):
             if timer is not None:
                 timer.cancel()
+        await self._stop_watching()
         await super().disconnect()
 
     # --- the caller -------------------------------------------------------------------------------------------
@@ -140,6 +208,12 @@ class RoomClient(LiveKitTransportClient):
         return self._caller
 
     @property
+    def caller_muted(self) -> bool:
+        """Whether the caller muted their microphone where everybody can see it."""
+        caller = self.room.remote_participants.get(self._caller or "") if self._room is not None else None
+        return caller is not None and any(track.muted for track in caller.track_publications.values())
+
+    @property
     def source(self) -> rtc.AudioSource | None:
         """The agent's published audio, None while not connected."""
         return self._audio_source
@@ -152,9 +226,6 @@ class RoomClient(LiveKitTransportClient):
                 self._hooks.identified(caller_id)
             if self._lobby is not None:
                 self._lobby.cancel()
-        if participant.identity == self._caller and self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
 
     def _may_be_caller(self, participant: rtc.RemoteParticipant) -> bool:
         if participant.kind not in _STANDARD_KINDS:
@@ -165,6 +236,9 @@ class RoomClient(LiveKitTransportClient):
         """Somebody subscribed to the agent's voice: the caller, as agents do not subscribe to each other."""
         for participant in self.room.remote_participants.values():
             self._on_joined(participant)
+        self._announce()
+
+    def _announce(self) -> None:
         if self._caller is not None and not self._announced:
             self._announced = True
             self._hooks.caller_ready(self._caller)
@@ -172,19 +246,83 @@ class RoomClient(LiveKitTransportClient):
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity != self._caller:
             return
-        if participant.disconnect_reason == rtc.DisconnectReason.CLIENT_INITIATED:
+        if participant.disconnect_reason in _FOR_GOOD:
             self._hooks.call_over("caller_left")
-        elif self._grace is None:
-            self._grace = asyncio.get_running_loop().call_later(
-                CALLER_GRACE_S, self._hooks.call_over, "caller_left"
-            )
+        else:
+            self._cut("left")
+
+    def _cut(self, cause: Cause) -> None:
+        if timer := self._mending.pop(cause, None):
+            timer.cancel()
+        self.link.cut(cause)
+
+    def _mend_soon(self, cause: Cause) -> None:
+        if timer := self._mending.pop(cause, None):
+            timer.cancel()
+        self._mending[cause] = asyncio.get_running_loop().call_later(HEARS_S, self.link.mended, cause)
+
+    def _on_active(self, participant: rtc.RemoteParticipant) -> None:
+        """The participant's media connection stands."""
+        self._on_joined(participant)
+        if participant.identity == self._caller:
+            self._mend_soon("left")
+            self._listens_soon()
+
+    def _listens_soon(self) -> None:
+        if self._greet_anyway is None and not self._announced:
+            self._greet_anyway = asyncio.get_running_loop().call_later(LISTENS_S, self._announce)
+
+    def _on_quality(self, participant: rtc.Participant, quality: rtc.ConnectionQuality) -> None:
+        if participant.identity != self._caller:
+            return
+        self._hooks.quality(_QUALITY.get(quality, "lost"))
+        if quality == rtc.ConnectionQuality.QUALITY_LOST:
+            # It is renewed every 5 s: where sound comes, it is behind the times.
+            if not self._monitor.flows:
+                self.link.cut("quality")
+        else:
+            self.link.mended("quality")
+
+    def _on_no_track(self, participant: rtc.RemoteParticipant, *_: object) -> None:
+        if participant.identity == self._caller:
+            self._hooks.codec(None)
 
     def _nobody_came(self) -> None:
         if self._caller is None:
             self._hooks.call_over("no_caller")
 
-    def _on_room_closed(self, *_: object) -> None:
-        self._hooks.call_over("room_closed")
+    def _on_track_gone(self, _: object, __: object, participant: rtc.RemoteParticipant) -> None:
+        """Their microphone is closed: it has nothing to send. When they are gone, that is told next."""
+        if participant.identity == self._caller:
+            if self._watching is not None:
+                self._watching.cancel()
+            self._mend_soon("no_packets")
+
+    # --- the agent's own connection -----------------------------------------------------------------------------
+
+    def _on_reconnecting(self) -> None:
+        self._hooks.network("reconnecting")
+        self._cut("agent")
+        if self._rejoining is None:
+            # A moment before the core gives up the caller: this is the better reason.
+            wait_s = max(0.1, self._grace_s - 0.5)
+            self._rejoining = asyncio.get_running_loop().call_later(
+                wait_s, self._hooks.call_over, "media_lost"
+            )
+
+    def _on_reconnected(self) -> None:
+        self._hooks.network("reconnected")
+        if self._rejoining is not None:
+            self._rejoining.cancel()
+            self._rejoining = None
+        if self._caller is not None and self._caller not in self.room.remote_participants:
+            self._cut("left")  # they have to find the way back themselves
+        self._mend_soon("agent")
+
+    def _on_room_closed(self, reason: object = None) -> None:
+        # The SDK tries to come back by itself, and gives up with another reason than these.
+        closed = reason is None or reason in _FOR_GOOD
+        self._hooks.call_over("room_closed" if closed else "media_lost")
 
     async def _on_sensitivity(self, call: rtc.RpcInvocationData) -> str:
         """Take "low", "medium" or "high" from the caller."""
@@ -219,17 +357,33 @@ class RoomClient(LiveKitTransportClient):
         if track.kind != rtc.TrackKind.KIND_AUDIO or self._task_manager is None:
             await super()._async_on_track_subscribed(track, publication, participant)
             return
+        self._on_joined(participant)  # who was there first is told of by their track before anything else
         # Pipecat reads 48 kHz in 10 ms frames and resamples in Python: 60 ms late and twice the frames.
         await self._close_audio_stream(participant.identity)
         self._audio_tracks[participant.identity] = track
         stream = rtc.AudioStream.from_track(
             track=track, sample_rate=IN_SAMPLE_RATE_HZ, num_channels=1, frame_size_ms=20
         )
-        task = self._task_manager.create_task(
-            self._process_audio_stream(stream, participant.identity), f"{self}::audio {participant.identity}"
+        hear = self._hooks.audio
+        work = (
+            self._process_audio_stream(stream, participant.identity)
+            if hear is None
+            else _pass_on(stream, participant.identity, hear)
         )
+        task = self._task_manager.create_task(work, f"{self}::audio {participant.identity}")
         self._audio_streams[participant.identity] = (stream, task)
+        if self.is_caller(participant.identity):
+            await self._stop_watching()
+            self._watching = self._task_manager.create_task(
+                self._monitor.run(track, publication), f"{self}::line"
+            )
         await self._callbacks.on_audio_track_subscribed(participant.identity)
+
+    async def _stop_watching(self) -> None:
+        if self._watching is not None:
+            watching, self._watching = self._watching, None
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     def _on_chat(self, reader: rtc.TextStreamReader, identity: str) -> None:
         if self._task_manager is not None and self.is_caller(identity):
@@ -246,11 +400,18 @@ class RoomClient(LiveKitTransportClient):
         self._hooks.chat(text)
 
 
+async def _pass_on(
+    stream: rtc.AudioStream, identity: str, hear: Callable[[bytes, str], Awaitable[None]]
+) -> None:
+    async for event in stream:
+        await hear(bytes(event.frame.data), identity)
+
+
 class RoomTransport(LiveKitTransport):
     """Pipecat's LiveKit transport around a `RoomClient`; the reply gate writes audio, so its own output rests."""
 
     def __init__(
-        self, url: str, token: str, room: str, *, hooks: RoomHooks, caller_identity: str | None
+        self, url: str, token: str, room: str, *, hooks: RoomHooks, caller_identity: str | None, **more: Any
     ) -> None:
         params = LiveKitParams(
             audio_in_enabled=True,
@@ -271,42 +432,10 @@ class RoomTransport(LiveKitTransport):
             self.name,
             hooks=hooks,
             caller_identity=caller_identity,
+            **more,
         )
 
     @property
     def client(self) -> RoomClient:
         """The room's client."""
         return self._client
-
-
-class RoomSink:
-    """The gate's audio sink: the agent's track in the room."""
-
-    sample_rate_hz = OUT_SAMPLE_RATE_HZ
-
-    def __init__(self, client: RoomClient) -> None:
-        self._client = client
-
-    async def write(self, pcm: bytes) -> None:
-        """Queue 16-bit mono audio; waits while the queue is full."""
-        if pcm:
-            frame = rtc.AudioFrame(pcm, self.sample_rate_hz, 1, len(pcm) // 2)
-            await self._client.publish_audio(frame)
-
-    def clear(self) -> None:
-        """Drop what is queued."""
-        if source := self._client.source:
-            source.clear_queue()
-
-    def queued_ms(self) -> float:
-        """Return how much is queued."""
-        return source.queued_duration * 1000 if (source := self._client.source) else 0.0
-
-    async def drain(self) -> None:
-        """Wait until the queue has been sent, at most its length and a little."""
-        if source := self._client.source:
-            try:
-                async with asyncio.timeout((OUT_QUEUE_MS + 400) / 1000):
-                    await source.wait_for_playout()
-            except TimeoutError:
-                return

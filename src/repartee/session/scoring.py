@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,15 @@ import numpy.typing as npt
 from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
 
 from repartee.session.ears import Scorer
+
+
+@cache
+def turn_executor() -> ThreadPoolExecutor:
+    """Return the thread that the model runs on, for all calls of this process: 50 ms each time, one after another.
+
+    A process for each core is the rule; more threads than that would only make every answer late.
+    """
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
 
 
 @cache

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,41 +16,52 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
-from repartee.agent import Agent, ToolContext, load_agent
+from repartee.agent import Agent, ToolContext
 from repartee.conversation import Endpointing, Patience, Policies, Speculation, Waiting
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
 from repartee.providers import Ladder, choose_ladder
+from repartee.providers.connections import plain_tls, tls
+from repartee.providers.deadline import TurnBudget
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
 from repartee.providers.metering import Meter
+from repartee.providers.patience import Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
 from repartee.session.agenda import Agenda
+from repartee.session.agents import agent_of
 from repartee.session.books import Books
 from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
 from repartee.session.clips import clips_for
-from repartee.session.degrading import Degrading, both, load_reporter
+from repartee.session.degrading import Degrading, load_reporter
 from repartee.session.ears import Ears
+from repartee.session.fence import Fence
 from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_of
+from repartee.session.listening import voice_model
+from repartee.session.microphone import MicrophoneWatch
+from repartee.session.network import Network
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.remembering import Remembering
-from repartee.session.room import IN_SAMPLE_RATE_HZ, OUT_SAMPLE_RATE_HZ, RoomHooks, RoomSink, RoomTransport
-from repartee.session.scoring import turn_scorer
+from repartee.session.resuming import answering, goals_to_json, opening, remember
+from repartee.session.room import IN_SAMPLE_RATE_HZ, RoomHooks, RoomTransport
+from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
+from repartee.session.troubles import Troubles
+from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
 from repartee.session.wire import Wire
 from repartee.settings import Settings
 from repartee.telemetry.timeline import Timeline
@@ -66,13 +77,20 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
     Raises:
         ConfigError: The agent file is not usable.
     """
-    check_budget(load_agent(agent_path))
+    check_budget(agent_of(agent_path))
     keeping(settings)
     turn_scorer()
+    voice_model()
+    tls()
+    plain_tls()
 
 
 async def run_session(
-    spec: SessionSpec, settings: Settings, stop: asyncio.Event, on_event: OnEvent
+    spec: SessionSpec,
+    settings: Settings,
+    stop: asyncio.Event,
+    on_event: OnEvent,
+    fence: Fence | None = None,
 ) -> EndReason:
     """Take one call from joining the room to leaving it.
 
@@ -80,7 +98,8 @@ async def run_session(
         spec: The call.
         settings: Provider keys and limits.
         stop: Set to end the call from outside.
-        on_event: Called with "connected" and "ended".
+        on_event: Called with "caller", "connected" and "ended".
+        fence: Whether the call is still this agent's; one that is lost ends here, and goes on elsewhere.
 
     Returns:
         Why the call ended.
@@ -90,7 +109,7 @@ async def run_session(
     """
     # Open already where the process was warmed up.
     kept = await asyncio.to_thread(keeping, settings)
-    return await _Session(spec, settings, kept, stop, on_event).run()
+    return await _Session(spec, settings, kept, stop, on_event, fence or Fence()).run()
 
 
 class _Session:
@@ -101,14 +120,18 @@ class _Session:
         kept: Keeping,
         stop: asyncio.Event,
         on_event: OnEvent,
+        fence: Fence | None = None,
     ) -> None:
         self._spec = spec
+        self._fence = fence or Fence()
+        self._resume = spec.resume
         self._settings = settings
         self._stop = stop
         self._on_event = on_event
-        self._agent: Agent = load_agent(spec.agent_path)
-        self._started_s = time.monotonic()
+        self._agent: Agent = agent_of(spec.agent_path)
+        self._started_s = time.monotonic() - (self._resume.elapsed_ms / 1000 if self._resume else 0.0)
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
+        self._network = Network(self._timeline.mark, self._clock_ms)
         self._books = Books(
             spec,
             self._agent,
@@ -117,11 +140,15 @@ class _Session:
             self._timeline,
             self._clock_ms,
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
+            lambda trouble: on_event("trouble", {"what": trouble}),
+        )
+        self._troubles = Troubles(self._timeline.mark, kept.health)
+        self._failsafe = Failsafe(
+            kept.health, TurnBudget(), self._troubles.watch, lines_of(self._agent)["lost_thread"]
         )
         reporter = load_reporter(spec.data_dir, settings.level)
         self._degrading = Degrading(reporter, self._timeline.mark, self._clock_ms)
-        self._timeline.on_mark = both(self._books.record.mark, self._degrading.marked)
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turn")
+        self._timeline.listeners.append(self._degrading.marked)
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
@@ -136,11 +163,18 @@ class _Session:
             reason = await self._take()
         finally:
             self._degrading.close()
+            self._troubles.close()
             await self._books.aclose(reason)
-            self._executor.shutdown(wait=False, cancel_futures=True)
             self._timeline.close()
         self._on_event(
-            "ended", {"reason": reason, "at_ms": self._clock_ms(), "bill": self._books.ledger.bill.summary()}
+            "ended",
+            {
+                "reason": reason,
+                "at_ms": self._clock_ms(),
+                "bill": self._books.ledger.bill.summary(),
+                "network": self._network.counts,
+                "providers": self._troubles.summary(),
+            },
         )
         return reason
 
@@ -154,31 +188,46 @@ class _Session:
             agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
+        self._voices = kept_voice(spec.data_dir, agent, ladder)
         kit = ProviderKit(
             self._settings,
             guarded,
             ladder,
             spec.speech_url,
-            voice_cache=kept_voice(spec.data_dir, agent, ladder),
+            voice_cache=self._voices,
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
             shorter=lambda: self._books.budget.shorter() or self._degrading.small(),
+            failsafe=self._failsafe,
         )
+        self._troubles.about(kit.models)
         self._bridge = Bridge(
             policies=_policies(agent),
-            script=Script(agent.greeting, lines_of(agent), clips_for(agent.language)),
+            script=self._script(),
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
         self._degrading.start(self._bridge)
         transport = RoomTransport(
-            spec.url, spec.token, spec.room, hooks=self._hooks(), caller_identity=spec.caller_identity
+            spec.url,
+            spec.token,
+            spec.room,
+            hooks=self._hooks(),
+            caller_identity=spec.caller_identity,
+            clock_ms=self._clock_ms,
+            grace_s=float(agent.limits.reconnect_s),
         )
         wire = Wire(
-            lambda: transport.client.room.local_participant, lambda: transport.client.caller, spec.call_id
+            lambda: transport.client.room.local_participant,
+            lambda: transport.client.caller,
+            # Captions of an agent that takes over are not those of the first, though they are numbered alike.
+            f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
         )
+        self._network.connect(self._bridge.submit, wire)
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
         self._agenda.toolbox.on_running = wire.tool
+        self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
+        self._agenda.toolbox.holds = self._fence.holds
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
@@ -220,6 +269,8 @@ class _Session:
             timeline.mark,
             lambda: self._agenda.goals,
         )
+        if self._resume is not None:
+            remember(history, self._resume)
         self._callers.history = history
         self._callers.goals = lambda: self._agenda.goals
         tracker = ReplyTracker(
@@ -228,23 +279,33 @@ class _Session:
             self._agenda.toolbox.acts,
             history.fit,
         )
+
+        def heard(reply_id: int, text: str, final: bool) -> None:
+            wire.agent_text(reply_id, text, final=final)
+            if not final:
+                books.record.sounding(
+                    reply_id, self._clock_ms(), lambda: (gate.heard(reply_id), gate.made(reply_id))
+                )
+
         gate = ReplyGate(
-            RoomSink(transport.client),
-            bridge.submit,
+            RoomSink(transport.client, lambda: not self._fence.lost.is_set()),
+            answering(bridge.submit, self._resume, self._clock_ms) if self._resume else bridge.submit,
             self._clock_ms,
-            lambda reply_id, text, final: wire.agent_text(reply_id, text, final=final),
+            heard,
         )
         voice = kit.tts()
         tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
         gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
-        ears = Ears(
+        ears = self._ears = Ears(
             submit=bridge.submit,
             clock_ms=self._clock_ms,
             score_turn=turn_scorer(),
-            executor=self._executor,
+            executor=turn_executor(),
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
+            microphone=MicrophoneWatch(lambda: transport.client.caller_muted),
+            on_microphone=self._network.microphone,
             scores=lambda: not self._degrading.plain(),
         )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
@@ -254,6 +315,8 @@ class _Session:
         if isinstance(llm, RoutedLLM):
             llm.on_replaced = books.ledger.replaced
         self._agenda.connect(llm, tracker, gate, kit.topic_reader(), books.ledger.aside)
+        if self._resume is not None:
+            self._agenda.restore(self._resume.goals)
         parts = Parts(
             gate,
             wire,
@@ -266,6 +329,8 @@ class _Session:
             books.record,
             self._fillers(kit),
             self._degrading,
+            self._voices.get if self._voices is not None else lambda _: None,
+            self._failsafe.budget,
         )
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)
@@ -301,7 +366,9 @@ class _Session:
         over: set[asyncio.Future[Any]] = {running, self._ended}
         try:
             await asyncio.wait(over | {stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if self._stop.is_set() and not self._ended.done():
+            if self._fence.lost.is_set():
+                self._end("handed_over")
+            elif self._stop.is_set() and not self._ended.done():
                 self._bridge.submit(CallEnded(self._clock_ms(), "stopped"))
                 await asyncio.wait(over, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
@@ -317,16 +384,36 @@ class _Session:
         return self._ended.result() if self._ended.done() else ("stopped" if self._stop.is_set() else "error")
 
     def _hooks(self) -> RoomHooks:
-        submit, now = self._bridge.submit, self._clock_ms
+        submit, now, line = self._bridge.submit, self._clock_ms, self._network
         return RoomHooks(
-            caller_ready=lambda _: submit(CallerJoined(now())),
+            caller_ready=self._caller_ready,
             call_over=lambda reason: submit(CallEnded(now(), reason)),
             chat=lambda text: submit(TextTyped(now(), text)),
-            network=lambda what: self._timeline.mark(f"network.{what}"),
+            network=line.connection,
+            lost=line.lost,
+            returned=line.returned,
+            quality=line.quality,
+            codec=line.codec,
             sensitivity=self._set_sensitivity,
             identified=self._identified,
+            audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
         )
+
+    async def _hear(self, pcm: bytes, identity: str) -> None:
+        await self._ears.hear(pcm, identity)
+
+    def _caller_ready(self, identity: str) -> None:
+        self._on_event("caller", {"identity": identity})
+        self._bridge.submit(CallerJoined(self._clock_ms()))
+
+    def _script(self) -> Script:
+        agent = self._agent
+        lines, clips = lines_of(agent), clips_for(agent.language)
+        if self._resume is None:
+            return Script(agent.greeting, lines, clips)
+        sorry, rest = opening(self._resume, agent.language)
+        return Script(sorry, lines, clips, rest=rest)
 
     def _worded(self, reply_id: int) -> None:
         self._timeline.mark("reply.first_text", reply_id=reply_id)
@@ -388,7 +475,12 @@ def _policies(agent: Agent) -> Policies:
         ),
         interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
         speculation=Speculation(taking.speculate),
-        patience=Patience(call_ms=limits.max_call_s * 1000.0),
+        patience=Patience(
+            call_ms=limits.max_call_s * 1000.0,
+            absent_ms=limits.reconnect_s * 1000.0,
+            silence_ms=limits.silence_s * 1000.0 or math.inf,
+            silence_asks=limits.silence_asks,
+        ),
         waiting=Waiting(
             waiting.fillers, filler_ms=float(waiting.after_ms), apology_ms=float(waiting.apology_after_ms)
         ),

@@ -1,14 +1,46 @@
-"""What a call is, before it starts."""
+"""What a call is, before it starts, and what is known of one that another agent began."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+
+from repartee.goals import NO_GOALS, Goals
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """A call that goes on with another agent: what it was when the first one died.
+
+    Attributes:
+        turns: What was said and what was heard of the answer, oldest first; what the agent began with says nobody.
+        rest: What of the last answer was made and not heard.
+        unanswered: What the caller said last, where no answer was heard.
+        next_turn_id: The first turn from now on.
+        goals: Where the call's goals stood.
+        started_at: When the call began.
+        elapsed_ms: What the call's clock shows.
+    """
+
+    turns: tuple[tuple[str, str], ...] = ()
+    rest: str = ""
+    unanswered: str = ""
+    next_turn_id: int = 0
+    goals: Goals = NO_GOALS
+    started_at: datetime | None = None
+    elapsed_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSpec:
-    """Everything a session process needs to take one call. Plain data: it crosses a process boundary."""
+    """Everything a session process needs to take one call. Plain data: it crosses a process boundary.
+
+    Attributes:
+        epoch: The call's in the store; an agent with an older one is fenced off. 0 where the store was away.
+        takeovers: How often the call has changed hands.
+        resume: What was before; None for a call that begins.
+    """
 
     call_id: str
     room: str
@@ -19,3 +51,7 @@ class SessionSpec:
     caller_identity: str | None
     data_dir: Path
     speech_url: str | None
+    worker_id: str = ""
+    epoch: int = 0
+    takeovers: int = 0
+    resume: Resume | None = None

@@ -7,11 +7,16 @@ of its letters, which is right to about a word.
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, field
 
 _WORD = re.compile(r"\S+\s*")
 _LETTERS_PER_SECOND = 15.0
 """Usual pace of English voices; only used for a sentence whose audio is still being made."""
+LOG_CHUNKS = 1500
+"""Half a minute of what was played when."""
+LONGEST_REPEAT_S, SHORTEST_REPEAT_S = 8.0, 1.5
+"""Of a sentence that was lost on its way so much is said again at most; so much where no sentence begins near."""
 
 
 @dataclass
@@ -51,6 +56,12 @@ class SpokenReply:
     sample_rate_hz: int
     released: bool = False
     lowered: bool = False
+    is_line: bool = False
+    """A fixed sentence of our own."""
+    other_voice: bool = False
+    """Some of it is not of the agent's own voice."""
+    lost: bool = False
+    """No voice goes on with it."""
     arrived: bool = False
     """Audio of it has come."""
     trimmed: int = 0
@@ -62,6 +73,8 @@ class SpokenReply:
     """Where its own audio begins; None before it has come."""
     told: bool = False
     """The core knows that it is heard."""
+    finished: bool = False
+    """It was played to its end."""
     position: int = 0
     """Samples handed to the player so far."""
     pcm: bytearray = field(default_factory=bytearray)
@@ -69,8 +82,12 @@ class SpokenReply:
     words: list[Sentence] = field(default_factory=list)
     in_aside: bool = False
     """What arrives now is an aside."""
-    aside_start: int = 0
-    """Where the newest aside's audio begins."""
+    aside_start: int | None = 0
+    """Where the newest aside's audio begins; None where something else was put into it."""
+    heard_to: int = 0
+    """Samples that are known to have been heard, though the player stands before them."""
+    played_log: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=LOG_CHUNKS))
+    """When so many samples had been played, on the call's clock."""
     context_start: int = 0
     context_started_ns: int | None = None
 
@@ -90,8 +107,17 @@ class SpokenReply:
         self.position += len(chunk) // 2
         return chunk
 
+    def lose(self, spoken: int) -> None:
+        """No voice goes on: of the newest text so many characters were spoken, and nothing follows."""
+        self.lost = True
+        if self.sentences and self.sentences[-1].end is None:
+            self.sentences[-1].text = self.sentences[-1].text[:spoken]
+            self.end_sentence()
+
     def begin_sentence(self, text: str) -> None:
         """The audio that follows speaks this text."""
+        if self.lost:
+            return
         self.end_sentence()
         self.sentences.append(Sentence(text, self.samples, aside=self.in_aside))
 
@@ -112,6 +138,45 @@ class SpokenReply:
         for match in _WORD.finditer(text):
             self.add_word(match.group(), start + length * match.start() // max(1, len(text)))
 
+    # --- what was lost on its way ------------------------------------------------------------------------------
+
+    def played_at(self, at_ms: float) -> int:
+        """Return how many samples had been played at a time; the latest that is known of, where it is later."""
+        return next((played for when_ms, played in reversed(self.played_log) if when_ms <= at_ms), 0)
+
+    def repeat(self) -> None:
+        """Go back to the beginning of the sentence the player stands in."""
+        self.heard_to = max(self.heard_to, self.position)
+        longest, shortest = (int(s * self.sample_rate_hz) for s in (LONGEST_REPEAT_S, SHORTEST_REPEAT_S))
+        starts = [part.start for part in self.sentences]
+        for before, word in zip(self.words, self.words[1:], strict=False):
+            if before.text.rstrip().endswith((".", "!", "?")):
+                starts.append(word.start)
+        near = [start for start in starts if self.position - longest <= start <= self.position]
+        if not near:
+            words = [w.start for w in self.words if w.start <= self.position - shortest]
+            near = [max(words, default=max(0, self.position - shortest))]
+        self.position = max(near)
+
+    def insert_aside(self, text: str, pcm: bytes) -> None:
+        """Say something that is no part of the conversation before what comes next."""
+        at, length = self.position, len(pcm) // 2
+        self.pcm[at * 2 : at * 2] = pcm
+        for part in (*self.sentences, *self.words):
+            if part.start >= at:
+                part.start += length
+            if part.end is not None and part.end > at:
+                part.end += length
+        if self.context_start >= at:
+            self.context_start += length
+        if self.heard_to > at:
+            self.heard_to += length
+        if self.in_aside:
+            self.aside_start = None
+        aside = Sentence(text, at, at + length, aside=True)
+        parts = self.words or self.sentences
+        parts.insert(sum(part.start < at for part in parts), aside)
+
     @property
     def has_aside(self) -> bool:
         """Whether something was said that is no part of the conversation: the audio is not the text's alone."""
@@ -119,6 +184,7 @@ class SpokenReply:
 
     def heard_text(self, played: int, *, asides: bool = False) -> str:
         """Return the text whose audio was played when `played` samples have reached the caller."""
+        played = max(played, self.heard_to)
         if self.words:
             # A word counts once a fifth of a second of it has sounded, or it has ended.
             grace = self.sample_rate_hz // 5

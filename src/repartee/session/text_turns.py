@@ -165,6 +165,7 @@ class TextTurns:
                 f"turn {now.reply_id} was not answered", kind="unavailable", provider=now.tier
             )
         self.history.remember_heard(self._gate.close(now.reply_id))
+        await self._tiers.settled()  # a caller takes seconds until the next turn
         missing = float("nan")
         return Answered(
             now.text, now.tier, now.times_ms.get("text", missing), now.times_ms.get("audio", missing)

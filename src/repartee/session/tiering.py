@@ -12,7 +12,9 @@ from pipecat.services.tts_service import TTSService
 from repartee.providers.kit import ProviderKit
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
+from repartee.providers.socket_voice import SocketVoice
 from repartee.session.kept import KeptVoice
+from repartee.session.standby_voice import StandbyVoice
 from repartee.session.tiers import Standing, TierParts, Tiers
 from repartee.telemetry.timeline import Timeline
 
@@ -43,7 +45,8 @@ def tier_parts(kit: ProviderKit, llm: LLMService, voice: TTSService, data_dir: P
 
 
 def voice_parts(kit: ProviderKit, voice: TTSService) -> list[FrameProcessor]:
-    """Return the voice, with the audio that is kept in front of one that does not look for it itself."""
-    if isinstance(voice, SmallChunkTTS) or kit.voice_cache is None:
+    """Return the voice; before one that streams the audio that is kept, behind it the voices that stand by."""
+    if not isinstance(voice, SocketVoice):
         return [voice]
-    return [KeptVoice(kit.voice_cache), voice]
+    kept = [KeptVoice(kit.voice_cache)] if kit.voice_cache is not None else []
+    return [*kept, voice, StandbyVoice(kit.voices(), voice)]

@@ -150,6 +150,11 @@ class Tiers(FrameProcessor):
         if self._parts.whole and voice is not None and not voice.has_all([text]):
             voice.put(text, pcm)
 
+    async def settled(self) -> None:
+        """Wait until what is being learned is kept; `LEARN_S` at most."""
+        if self._learning is not None:
+            await asyncio.wait({self._learning})
+
     async def cleanup(self) -> None:
         """Stop learning."""
         if self._learning is not None and not self._learning.done():

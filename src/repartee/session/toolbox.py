@@ -101,6 +101,8 @@ class Toolbox:
         """Names of the tools that change something."""
         self.goals: Callable[[], Goals] = Goals
         self.say: SayAside | None = None
+        self.holds: Callable[[], Awaitable[bool]] | None = None
+        """Says whether the call is still this agent's; asked before anything is changed."""
         self.on_done: Callable[[str, Mapping[str, Any]], None] | None = None
         """Called with tool and arguments when one has succeeded."""
         self.submit: Callable[[Event], None] | None = None
@@ -137,6 +139,9 @@ class Toolbox:
                 self._mark("tool.repeated", tool=tool.name)
                 return await self._wait(run, reply_id)
             await self._may_act(tool, values, canonical, reply_id)
+            if self.holds is not None and not await self.holds():
+                self._mark("tool.refused", tool=tool.name, why="fenced")
+                raise ToolError("the call was taken over by another agent, so nothing was done")
         return await self._start(tool, values, canonical, ctx, reply_id)
 
     def line(self, reply_id: int) -> str | None:

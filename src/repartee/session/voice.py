@@ -7,6 +7,7 @@ pauses when either of the two says so; it goes on again only when both do.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,10 @@ STEP_MS = STEP * 1000 / SAMPLE_RATE_HZ
 NOISE_RISE = 1.02
 PEAK_FALL = 0.9985
 """Per 10 ms: a loud word is forgotten in some seconds."""
+IDLE_MS = 320.0
+"""In a silence this long Silero is not asked: a voice cannot begin before the level rises."""
+KEPT_WINDOWS = 4
+"""What it then hears first, to know what the voice came out of."""
 ABSOLUTE_FLOOR = 26.0
 """-62 dBFS of 16-bit audio."""
 
@@ -63,6 +68,7 @@ class VoiceActivity:
         self._probability = probability
         self._params = params or VoiceParams()
         self._window, self._step = bytearray(), bytearray()
+        self._unasked: deque[bytes] = deque(maxlen=KEPT_WINDOWS)
         self._speaking = False
         self._voiced_ms = self._still_ms = self._quiet_ms = self._loud_ms = 0.0
         self._noise, self._peak = ABSOLUTE_FLOOR, 0.0
@@ -91,7 +97,10 @@ class VoiceActivity:
         self._window += pcm
         while len(self._window) >= WINDOW * 2:
             block, self._window = bytes(self._window[: WINDOW * 2]), self._window[WINDOW * 2 :]
-            self._voice(self._probability(block))
+            self._unasked.append(block)
+        if self._speaking or self._quiet_ms < IDLE_MS:
+            while self._unasked:
+                self._voice(self._probability(self._unasked.popleft()))
         return self._change()
 
     def stop(self) -> None:

@@ -65,11 +65,14 @@ class Wire:
         self._agent_writer: rtc.TextStreamWriter | None = None
         self._agent_reply: int | None = None
         self._agent_sent = ""
+        self._agent_anew = False
         self._state: AgentState = "initializing"
         self._shown: AgentState = "initializing"
         self._state_changed = asyncio.Event()
         self._attributes: dict[str, str] = {}
         """Others that changed since they were last shown."""
+        self._known: dict[str, str] = {}
+        """What is shown."""
 
     def state(self, state: AgentState) -> None:
         """Show what the agent is doing."""
@@ -83,7 +86,19 @@ class Wire:
 
     def tool(self, name: str) -> None:
         """Show which tool is waited for, never its arguments; "" for none."""
-        self._attributes["repartee.tool"] = name
+        self.show("repartee.tool", name)
+
+    def show(self, attribute: str, value: str) -> None:
+        """Show something else about the call, as an attribute of the agent's."""
+        self._attributes[attribute] = value
+        self._state_changed.set()
+
+    def again(self) -> None:
+        """Show everything anew: a server that was started again has forgotten it, and who comes back does not have
+        the beginning of the caption that is being written.
+        """
+        self._agent_anew = True
+        self._attributes = {**self._known, **self._attributes}
         self._state_changed.set()
 
     def user_text(self, turn_id: int, text: str, *, final: bool) -> None:
@@ -117,6 +132,7 @@ class Wire:
                 self._attributes["lk.agent.state"] = state
             if participant is not None and self._attributes:
                 shown, self._attributes = self._attributes, {}
+                self._known.update(shown)
                 await _within_limit("state", participant.set_attributes(shown))
 
     async def _run_captions(self) -> None:
@@ -150,7 +166,10 @@ class Wire:
     async def _publish_agent(self, participant: rtc.LocalParticipant, caption: _AgentText) -> None:
         if self._agent_reply != caption.reply_id:
             await self._close_agent()
-            self._agent_reply, self._agent_sent = caption.reply_id, ""
+            self._agent_reply, self._agent_sent, self._agent_anew = caption.reply_id, "", False
+        if self._agent_anew:
+            await self._close_agent()
+            self._agent_sent, self._agent_anew = "", False
         delta = caption.text[len(self._agent_sent) :] if caption.text.startswith(self._agent_sent) else ""
         if delta:
             if self._agent_writer is None:

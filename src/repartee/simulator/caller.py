@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +22,14 @@ from repartee.simulator.audio import Pcm, end_of_speech, noise_floor, read_audio
 
 RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
-QUEUE_MS = 500
-"""A process that also simulates the vendors stalls at times; a microphone that did would make a pause of it."""
+QUEUE_MS = 200
 QUIET_LEVEL = 300.0
 """RMS of a 20 ms frame of 16-bit audio; below it the agent is silent."""
 QUIET_S = 0.9
 NEIGHBOURS = 100
 """Frames of 20 ms whose lateness is compared."""
+BREAK_S = 1.0
+"""Frames that come so long after the last were not late: there were none."""
 ANSWER_S = 20.0
 GREETING_S = 15.0
 SPEECH_LIMIT_S = 60.0
@@ -72,17 +76,22 @@ class Caller:
 
     Args:
         url: The HTTP server's address; its token endpoint invites. Not needed with an invitation.
+        dead: The microphone gives nothing, not even the noise of the room.
+        channels: Of the microphone; what is said is the same on all.
     """
 
-    def __init__(self, url: str = "") -> None:
+    def __init__(self, url: str = "", *, dead: bool = False, channels: int = 1) -> None:
+        self._dead, self._channels = dead, channels
         self._url = url.rstrip("/")
         self._room = rtc.Room()
-        self._source = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=QUEUE_MS)
+        self._source = rtc.AudioSource(RATE_HZ, channels, queue_size_ms=QUEUE_MS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._began_s = time.monotonic()
         self._utterances: asyncio.Queue[_Utterance] = asyncio.Queue()
         self._said: list[tuple[float, Pcm]] = []
-        self._agent: list[tuple[float, Pcm]] = []
+        self._agent: list[list[tuple[float, Pcm]]] = []
+        """What was heard, for each track on its own: an agent that takes over has another."""
+        self._loud_frames: list[tuple[float, float]] = []
         self._agent_loud_s: float | None = None
         self._first_loud_s: float | None = None
         self._sound = asyncio.Event()
@@ -91,7 +100,11 @@ class Caller:
         self._leaving = False
         self.room_name = ""
         self.gone = asyncio.Event()
-        """Set when the agent has left the room, or the room has ended."""
+        """Set when the agent has left the room, or the room has ended; not when another came meanwhile."""
+        self.closed = asyncio.Event()
+        """Set when the connection has ended for good."""
+        self.network: list[str] = []
+        """What the media client told of its connection: "reconnecting", "reconnected", "disconnected"."""
 
     async def join(self, invitation: Invitation | None = None) -> None:
         """Enter the room, by an invitation that is asked for when there is none, and open the microphone.
@@ -99,10 +112,14 @@ class Caller:
         Raises:
             MediaError: The server refuses or does not answer.
         """
-        invited = invitation or await self._invited()
+        invited = invitation or await self.invited()
         self._room.on("track_subscribed", self._subscribed)
         self._room.on("participant_disconnected", lambda *_: self.gone.set())
+        self._room.on("participant_connected", lambda *_: self.gone.clear())
         self._room.on("disconnected", lambda *_: self.gone.set())
+        self._room.on("disconnected", lambda *_: self.closed.set())
+        for sign in ("reconnecting", "reconnected", "disconnected"):
+            self._room.on(sign, lambda *_, sign=sign: self.network.append(sign))
         self._room.register_text_stream_handler("lk.transcription", self._caption)
         self.room_name = invited.room
         await self._room.connect(invited.server_url, invited.token)
@@ -112,7 +129,12 @@ class Caller:
         await self._room.local_participant.publish_track(track, options)
         self._sending = asyncio.create_task(self._send(), name="microphone")
 
-    async def _invited(self) -> Invitation:
+    async def invited(self) -> Invitation:
+        """Ask for a place in a room.
+
+        Raises:
+            MediaError: The server refuses or does not answer.
+        """
         try:
             async with httpx.AsyncClient(timeout=15) as client:
                 response = await client.post(f"{self._url}/api/token", json={})
@@ -166,6 +188,21 @@ class Caller:
         """Send a typed message."""
         await self._room.local_participant.send_text(text, topic="lk.chat")
 
+    async def ask(self, method: str, payload: str = "") -> str:
+        """Ask the agent by RPC.
+
+        Raises:
+            livekit.rtc.RpcError: The agent refuses, or does not answer.
+        """
+        (agent,) = (
+            identity
+            for identity, person in self._room.remote_participants.items()
+            if person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        )
+        return await self._room.local_participant.perform_rpc(
+            destination_identity=agent, method=method, payload=payload
+        )
+
     async def say(self, pcm: Pcm, speech_end_s: float | None = None) -> float:
         """Say something; return when its speech ended, on the monotonic clock."""
         end = end_of_speech(pcm, RATE_HZ) if speech_end_s is None else int(speech_end_s * RATE_HZ)
@@ -187,6 +224,16 @@ class Caller:
         self._utterances.put_nowait(utterance)
         return utterance
 
+    def agent_attributes(self) -> dict[str, str]:
+        """Return what the agent shows of the call."""
+        agents = (
+            participant
+            for participant in self._room.remote_participants.values()
+            if participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        )
+        agent = next(agents, None)
+        return dict(agent.attributes) if agent is not None else {}
+
     def now_s(self) -> float:
         """Return the time in the recording."""
         return time.monotonic() - self._began_s
@@ -194,6 +241,16 @@ class Caller:
     def captions(self, side: Literal["user", "agent"]) -> list[str]:
         """Return what the captions of a side show, one text per turn or reply."""
         return list(self._captions[side].values())
+
+    def loud_s(self, since_s: float) -> float:
+        """Return for how long the agent has been heard since a time of the recording."""
+        since_s += self._began_s
+        newest = takewhile(lambda frame: frame[0] > since_s, reversed(self._loud_frames))
+        return sum(seconds for _, seconds in newest)
+
+    async def send_data(self, payload: bytes, topic: str) -> None:
+        """Send a packet of data to everybody in the room, reliably."""
+        await self._room.local_participant.publish_data(payload, reliable=True, topic=topic)
 
     async def wait_for_sound(self, limit_s: float) -> bool:
         """Wait until the agent is heard from now on; return whether it was."""
@@ -241,7 +298,7 @@ class Caller:
 
     async def _send(self) -> None:
         """A microphone never stops: what is said, and a quiet room between."""
-        quiet = noise_floor(RATE_HZ)
+        quiet = noise_floor(RATE_HZ) * (not self._dead)
         at = 0
         while not self._leaving:
             if not self._utterances.empty():
@@ -271,7 +328,8 @@ class Caller:
         return time.monotonic() + self._source.queued_duration
 
     async def _send_frame(self, block: Pcm) -> None:
-        await self._source.capture_frame(rtc.AudioFrame(block.tobytes(), RATE_HZ, 1, FRAME))
+        sound = np.repeat(block, self._channels)
+        await self._source.capture_frame(rtc.AudioFrame(sound.tobytes(), RATE_HZ, self._channels, FRAME))
 
     def _subscribed(self, track: rtc.Track, *_: Any) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
@@ -279,17 +337,20 @@ class Caller:
 
     async def _listen(self, track: rtc.Track) -> None:
         stream = rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=20)
+        heard: list[tuple[float, Pcm]] = []
+        self._agent.append(heard)
         try:
             async for event in stream:
-                self._hear(np.frombuffer(event.frame.data, dtype=np.int16).copy())
+                self._hear(np.frombuffer(event.frame.data, dtype=np.int16).copy(), heard)
         finally:
             # Left open, its native thread calls into an interpreter that has ended.
             await stream.aclose()
 
-    def _hear(self, pcm: Pcm) -> None:
+    def _hear(self, pcm: Pcm, heard: list[tuple[float, Pcm]]) -> None:
         now_s = time.monotonic()
-        self._agent.append((now_s, pcm))
+        heard.append((now_s, pcm))
         if np.sqrt((pcm.astype(np.float64) ** 2).mean()) > QUIET_LEVEL:
+            self._loud_frames.append((now_s, len(pcm) / RATE_HZ))
             self._agent_loud_s = now_s
             if self._first_loud_s is None:
                 self._first_loud_s = now_s - len(pcm) / RATE_HZ
@@ -302,9 +363,10 @@ class Caller:
     async def _read(self, reader: rtc.TextStreamReader, side: str) -> None:
         segment = (reader.info.attributes or {}).get("lk.segment_id", reader.info.stream_id)
         text = ""
-        async for part in reader:
-            text += part
-            self._captions[side][segment] = text
+        with contextlib.suppress(rtc.StreamError):  # whose words these are left in the middle of them
+            async for part in reader:
+                text += part
+                self._captions[side][segment] = text
 
     def _text(self, side: str, skip: int = 0) -> str:
         return " ".join(list(self._captions[side].values())[skip:]).strip()
@@ -314,33 +376,44 @@ class Caller:
 
         A frame's place is told by the earliest of its neighbours: the network can only make frames late.
         """
-        if not self._agent:
-            return np.zeros(0, np.int16)
-        arrived = np.array([at for at, _ in self._agent]) - self._began_s
-        lengths = np.array([len(pcm) for _, pcm in self._agent]) / RATE_HZ
-        sounded = np.cumsum(lengths) - lengths
-        late = arrived - lengths - sounded
-        early = np.array([late[max(0, i - NEIGHBOURS) : i + NEIGHBOURS].min() for i in range(len(late))])
-        out = np.zeros(int((arrived.max() + 1.0) * RATE_HZ), np.int16)
-        for place, (_, pcm) in zip(sounded + early, self._agent, strict=True):
-            at = max(0, int(place * RATE_HZ))
-            out[at : at + len(pcm)] = pcm[: max(0, len(out) - at)]
-        return out
+        out = np.zeros(int((self._ended_s() - self._began_s + 1.0) * RATE_HZ), np.int32)
+        for frames in filter(None, self._agent):
+            for place_s, pcm in _placed(frames, self._began_s):
+                at = max(0, int(place_s * RATE_HZ))
+                out[at : at + len(pcm)] += pcm[: max(0, len(out) - at)]
+        return out.clip(-32768, 32767).astype(np.int16)
+
+    def _ended_s(self) -> float:
+        said = [at_s + len(pcm) / RATE_HZ for at_s, pcm in self._said]
+        return max([self._began_s, *said, *(frames[-1][0] for frames in self._agent if frames)])
 
     def record(self, path: Path) -> None:
         """Write both sides: the caller left, the agent right."""
-        end_s = max([s + len(p) / RATE_HZ for s, p in [*self._said, *self._agent]], default=self._began_s)
-        stereo = np.zeros((int((end_s - self._began_s + 0.1) * RATE_HZ), 2), np.int16)
-        for channel, parts in ((0, self._said), (1, self._agent)):
-            next_at = 0
-            for at_s, pcm in parts:
-                # Frames follow each other without gaps; only a real pause moves the place of the next one.
-                wanted = int((at_s - self._began_s) * RATE_HZ) - (len(pcm) if channel else 0)
-                at = next_at if abs(wanted - next_at) < RATE_HZ * 0.1 else max(0, wanted)
-                piece = pcm[: max(0, len(stereo) - at)]
-                stereo[at : at + len(piece), channel] = piece
-                next_at = at + len(pcm)
+        heard = self.heard()
+        stereo = np.zeros((len(heard), 2), np.int16)
+        stereo[:, 1] = heard
+        next_at = 0
+        for at_s, pcm in self._said:
+            # What is said follows without gaps; only a real pause moves the place of the next.
+            wanted = int((at_s - self._began_s) * RATE_HZ)
+            at = next_at if abs(wanted - next_at) < RATE_HZ * 0.1 else max(0, wanted)
+            piece = pcm[: max(0, len(stereo) - at)]
+            stereo[at : at + len(piece), 0] = piece
+            next_at = at + len(pcm)
         sf.write(path, stereo, RATE_HZ)
+
+
+def _placed(frames: list[tuple[float, Pcm]], began_s: float) -> Iterator[tuple[float, Pcm]]:
+    """Yield a track's frames with their places in seconds; where none came for long, the place begins anew."""
+    times = np.array([at for at, _ in frames]) - began_s
+    breaks = [0, *(np.flatnonzero(np.diff(times) > BREAK_S) + 1).tolist(), len(frames)]
+    for start, end in pairwise(breaks):
+        part = frames[start:end]
+        lengths = np.array([len(pcm) for _, pcm in part]) / RATE_HZ
+        sounded = np.cumsum(lengths) - lengths
+        late = times[start:end] - lengths - sounded
+        early = np.array([late[max(0, i - NEIGHBOURS) : i + NEIGHBOURS].min() for i in range(len(late))])
+        yield from zip((sounded + early).tolist(), (pcm for _, pcm in part), strict=True)
 
 
 async def call(url: str, audio: list[Path], record: Path | None) -> CallReport:

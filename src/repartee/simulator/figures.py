@@ -78,6 +78,7 @@ def _per_pause(turns: list[Row]) -> float | None:
 def _calls(calls: list[Row]) -> Row:
     billed, needed = sum(c["usd"] for c in calls), sum(c["usd_needed"] for c in calls)
     voice_s = sum(c["voice_s"] for c in calls)
+    call_s = sum(c["call_s"] for c in calls)
     # Where the agent is spoken over, it breaks off for a moment on purpose.
     whole = {c["suite"] for c in calls} <= {"latency", "pauses", "conversation"}
     return {
@@ -88,6 +89,7 @@ def _calls(calls: list[Row]) -> Row:
         if voice_s and whole
         else None,
         "usd": round(billed, 5),
+        "usd_per_minute": round(billed / call_s * 60, 6) if call_s else None,
         "wasted": round(1 - needed / billed, 3) if billed else None,
     }
 

@@ -5,6 +5,7 @@ Works on the audio alone, in frames of 10 ms, so that every system is measured b
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,6 +29,10 @@ SILENT_DB = 35.0
 STEADY_S = 0.06
 """A level holds when it does for this long."""
 DIGIT_MARGIN = 3.0
+NUMBER_GAP = 30
+"""Frames that a number's digits may lie apart: a voice that stops for a moment goes on in the middle of one."""
+GOES_ON = slice(8, 24)
+"""Frames after a number in which the voice is looked for."""
 Sound = npt.NDArray[np.int16]
 
 
@@ -121,6 +126,54 @@ def codes(sound: Sound, start_s: float = 0.0, end_s: float | None = None) -> lis
         else:
             at += 1
     return found
+
+
+def numbers(
+    sound: Sound, known: Collection[int], start_s: float = 0.0, end_s: float | None = None
+) -> list[Code]:
+    """Return which of the known numbers are spoken, where the way may have stretched or blurred a digit.
+
+    Digits next to each other in a number must differ. Two of a number's three digits are enough where the voice goes
+    on behind them; where it breaks off in the middle of a number, that number was not heard.
+    """
+    piece = sound[int(start_s * RATE_HZ) : None if end_s is None else int(end_s * RATE_HZ)]
+    loud = levels(piece) > LOUD_RMS
+    found: list[Code] = []
+    for text, start, end in _groups(_digits(piece.astype(np.float64))):
+        number = next((n for n in known if str(n) in text), None)
+        after = loud[end:][GOES_ON]
+        goes_on = len(after) == GOES_ON.stop - GOES_ON.start and bool(after.all())
+        if number is None and len(text) == 3:
+            number = int(text)
+        elif number is None and len(text) >= 2 and goes_on:
+            near = [n for n in known if any(pair in text for pair in _pairs(str(n)))]
+            number = near[0] if len(near) == 1 else None
+        if number is not None:
+            found.append(Code(number, start_s + start * FRAME_S))
+    return found
+
+
+def _pairs(number: str) -> tuple[str, str, str]:
+    return number[:2], number[1:], number[0] + number[2]
+
+
+def _groups(digits: npt.NDArray[np.int64]) -> list[tuple[str, int, int]]:
+    """Return digits that follow each other closely, with the first and the last frame of each group."""
+    groups: list[tuple[str, int, int]] = []
+    for digit, start, end in _held(digits):
+        if groups and start - groups[-1][2] <= NUMBER_GAP:
+            text, first, _ = groups.pop()
+            groups.append((text if text.endswith(digit) else text + digit, first, end))
+        else:
+            groups.append((digit, start, end))
+    return groups
+
+
+def _held(digits: npt.NDArray[np.int64]) -> list[tuple[str, int, int]]:
+    """Return each digit that holds for 20 ms, with its frames."""
+    edges = [0, *(np.flatnonzero(np.diff(digits)) + 1).tolist(), len(digits)]
+    runs = [(int(digits[a]), a, b) for a, b in pairwise(edges) if b > a]
+    return [(str(digit), a, b) for digit, a, b in runs if digit >= 0 and b - a >= 2]
 
 
 def _run_start(digits: npt.NDArray[np.int64], at: int) -> float:

@@ -259,6 +259,7 @@ def call_row(call: Call) -> Row:
         "suite": call.suite,
         "cpu": round(call.cpu, 3),
         "memory_mb": round(call.memory_mb),
+        "call_s": round(len(call.tape) / meter.RATE_HZ, 1),
         "voice_s": round(voice_s, 1),
         "gaps": len(meter.gaps(call.tape)),
         **_cost(call, spoken),
@@ -293,6 +294,7 @@ def _cost(call: Call, spoken: set[int]) -> Row:
     listened = sum(e.usd for e in heard)
     needed += min(listened, (speech_s + 0.6 * len(call.said)) * per_second)
     return {
+        "audio_sent_s": round(sum(e.audio_s for e in heard), 2),
         "usd": round(billed, 6),
         "usd_needed": round(needed, 6),
         "usd_stt": round(listened, 6),

@@ -71,36 +71,55 @@ class System(Protocol):
         """End it."""
 
 
-def peer(name: str, ground: Ground, environments: Path, programs: Path, knob: float = 0.0) -> System:
+def knob_of(name: str) -> tuple[str, float]:
+    """Split `NAME@SECONDS`: a system, and the endpointing delay it is given; 0 leaves what is usual.
+
+    Raises:
+        ConfigError: What follows the @ is no number of seconds.
+    """
+    system, _, seconds = name.partition("@")
+    try:
+        knob = float(seconds or 0)
+    except ValueError:
+        knob = -1.0
+    if not 0 <= knob <= 10:
+        raise ConfigError(
+            f"'{name}' has '{seconds}' for an endpointing delay; give 0 to 10 seconds, as in {system}@0.6"
+        )
+    return system, knob
+
+
+def peer(name: str, ground: Ground, environments: Path, programs: Path) -> System:
     """Return a peer by name.
 
     Args:
-        name: One of `PEERS`.
+        name: One of `PEERS`, with `@SECONDS` for another endpointing delay than its usual one.
         ground: What it runs on.
         environments: Folder with a Python environment for each of the two frameworks.
         programs: Folder with their programs.
-        knob: Its endpointing delay in seconds; 0 leaves what is usual.
 
     Raises:
         ConfigError: There is no such peer, or its environment is not installed.
     """
-    if name not in PEERS:
-        raise ConfigError(f"there is no peer '{name}'; choose from: {', '.join(PEERS)}")
-    folder = environments / ("pipecat" if name.startswith("pipecat") else "livekit-agents")
+    base, _ = knob_of(name)
+    if base not in PEERS:
+        raise ConfigError(f"there is no peer '{base}'; choose from: {', '.join(PEERS)}")
+    folder = environments / ("pipecat" if base.startswith("pipecat") else "livekit-agents")
     python = folder / "bin" / "python"
     if not python.is_file():
-        raise ConfigError(f"the peer '{name}' is not installed in {folder}; run `make bench-peers`")
-    if name.startswith("pipecat"):
-        return PipecatPeer(name, ground, python, programs / "pipecat_bot.py", knob)
-    return LiveKitPeer(name, ground, python, programs / "livekit_agent.py", knob)
+        raise ConfigError(f"the peer '{base}' is not installed in {folder}; run `make bench-peers`")
+    if base.startswith("pipecat"):
+        return PipecatPeer(name, ground, python, programs / "pipecat_bot.py")
+    return LiveKitPeer(name, ground, python, programs / "livekit_agent.py")
 
 
 class PipecatPeer:
     """A Pipecat bot: one process per call, in the room before the caller."""
 
-    def __init__(self, name: str, ground: Ground, python: Path, program: Path, knob: float) -> None:
+    def __init__(self, name: str, ground: Ground, python: Path, program: Path) -> None:
         self.name = name
-        self._ground, self._python, self._program, self._knob = ground, python, program, knob
+        self._base, self._knob = knob_of(name)
+        self._ground, self._python, self._program = ground, python, program
         self._process: Process | None = None
 
     async def invite(self) -> Invitation:
@@ -110,7 +129,7 @@ class PipecatPeer:
             MediaError: It did not come.
         """
         room = f"bench-{secrets.token_hex(6)}"
-        kind = "tuned" if self.name.endswith("tuned") else "stock"
+        kind = "tuned" if self._base.endswith("tuned") else "stock"
         arguments = [
             self._ground.url,
             self._ground.token(room, "bot", agent=True),
@@ -147,9 +166,10 @@ class PipecatPeer:
 class LiveKitPeer:
     """A LiveKit Agents worker: takes dispatched calls in warm processes of its own."""
 
-    def __init__(self, name: str, ground: Ground, python: Path, program: Path, knob: float) -> None:
+    def __init__(self, name: str, ground: Ground, python: Path, program: Path) -> None:
         self.name = name
-        self._ground, self._python, self._program, self._knob = ground, python, program, knob
+        self._base, self._knob = knob_of(name)
+        self._ground, self._python, self._program = ground, python, program
         self._process: Process | None = None
         self._output: asyncio.Task[None] | None = None
 
@@ -171,7 +191,7 @@ class LiveKitPeer:
         return Invitation(self._ground.url, self._ground.token(room, "caller"), room)
 
     async def _start(self) -> None:
-        kind = "tuned" if self.name.endswith("tuned") else "default"
+        kind = "tuned" if self._base.endswith("tuned") else "default"
         more = {"PEER_NAME": self.name, "PEER_KIND": kind, "PEER_KNOB": str(self._knob or "")}
         self._process = await asyncio.create_subprocess_exec(
             str(self._python),

@@ -2,8 +2,9 @@
 
 from repartee.store.reading import CallSummary, CostLine, Selection
 from repartee.store.rows import CallEnd, CallerFact, CallRow, EventRow, LedgerRow, Row, TurnRow
+from repartee.store.seats import Held, Seating, Seats
 from repartee.store.store import Store
-from repartee.store.writer import CallWriter
+from repartee.store.writer import CallWriter, OnTrouble, Trouble
 
 __all__ = [
     "CallEnd",
@@ -13,9 +14,14 @@ __all__ = [
     "CallerFact",
     "CostLine",
     "EventRow",
+    "Held",
     "LedgerRow",
+    "OnTrouble",
     "Row",
+    "Seating",
+    "Seats",
     "Selection",
     "Store",
+    "Trouble",
     "TurnRow",
 ]

@@ -51,7 +51,9 @@ class Journal:
             after += len(line)
         file = self._opened()
         try:
-            file.write(b"".join(fitting))
+            rest = memoryview(b"".join(fitting))
+            while rest:  # a disk that is nearly full takes a part first, and refuses the next
+                rest = rest[file.write(rest) :]
             if sync:
                 os.fsync(file.fileno())
         except OSError:

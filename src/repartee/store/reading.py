@@ -49,6 +49,7 @@ class CostLine:
         wasted: USD of it for what nobody heard.
         unpriced: Requests whose price is not known.
         call_s: Seconds of the calls that these requests belong to.
+        audio_cost: USD of it for audio that was sent to speech-to-text.
     """
 
     key: tuple[str, ...]
@@ -58,6 +59,18 @@ class CostLine:
     unpriced: int
     call_s: float
     quantities: dict[str, Decimal] = field(default_factory=dict)
+    audio_cost: Decimal = _NOTHING
+
+    @property
+    def gate_saved(self) -> Decimal | None:
+        """USD that speech-to-text would have cost more, had all audio of the calls been sent to it.
+
+        Below 0 where short pieces were sent again so often that it came to more; None where no audio was paid for.
+        """
+        sent_s = self.quantities.get("audio_s")
+        if not sent_s or not self.audio_cost or not self.call_s:
+            return None
+        return self.audio_cost * (Decimal(self.call_s) / sent_s - 1)
 
     @property
     def wasted_share(self) -> Decimal:
@@ -155,11 +168,13 @@ def read_costs(connection: Connection, by: Sequence[GroupBy], chosen: Selection)
     keys = [f"key_{position}" for position in range(len(groups))]
     labelled = [group.label(key) for group, key in zip(groups, keys, strict=True)]
     wasted = func.sum(case((usage.c.used.is_(False), usage.c.cost)))
+    for_audio = func.sum(case((usage.c.stage == "stt", usage.c.cost)))
     statement = select(
         *labelled,
         func.count().label("requests"),
         func.sum(usage.c.cost).label("cost"),
         wasted.label("wasted"),
+        for_audio.label("for_audio"),
         func.count().filter(usage.c.cost.is_(None)).label("unpriced"),
         *(func.sum(usage.c[unit]).label(unit) for unit in UNITS),
     ).where(*chosen.conditions())
@@ -177,6 +192,7 @@ def read_costs(connection: Connection, by: Sequence[GroupBy], chosen: Selection)
                 row.unpriced,
                 seconds.get(key, 0.0),
                 quantities,
+                row.for_audio or _NOTHING,
             )
         )
     return sorted((line for line in lines if line.requests), key=lambda line: line.key)

@@ -192,5 +192,32 @@ caller_facts = Table(
     Index("ux_caller_facts_caller_kind_digest", "caller_id", "kind", "digest", unique=True),
 )
 
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker_id", Text, primary_key=True),
+    Column("seats", Integer, nullable=False),
+    Column("draining", Boolean, nullable=False),
+    # Seconds of the database's clock, as all of the times here: machines disagree about the time.
+    Column("seen_at", Float, nullable=False),
+)
+
+seats = Table(
+    "seats",
+    metadata,
+    Column("room", Text, primary_key=True),
+    # From here to `identity`: None while the seat is promised and no worker has come for it.
+    Column("call_id", Text),
+    Column("worker_id", Text),
+    Column("identity", Text),
+    # Raised by whoever takes the call; only the newest may speak and act.
+    Column("epoch", Integer, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    # A promise ends then.
+    Column("until", Float, nullable=False),
+    Index("ux_seats_call_id", "call_id", unique=True),
+)
+
 UNITS = ("audio_s", "tokens_in", "tokens_cached", "tokens_out", "characters")
 """The columns of `usage` that hold quantities, named as the units."""

@@ -26,7 +26,7 @@ from repartee.store.migrating import migrate
 from repartee.store.reading import CallSummary, CostLine, GroupBy, Selection
 from repartee.store.rows import CallerFact, EventRow, LedgerRow, Record, Row, TurnRow, clean, kind_of
 from repartee.store.schema import caller_facts, calls, events, usage
-from repartee.store.writer import CallWriter
+from repartee.store.writer import CallWriter, OnTrouble
 from repartee.store.writing import write, write_facts
 
 log = structlog.get_logger()
@@ -79,9 +79,14 @@ class Store:
 
     # --- writing ----------------------------------------------------------------------------------------------
 
-    def writer(self, call_id: str) -> CallWriter:
-        """Return what takes a call's rows from the event loop."""
-        return CallWriter(call_id, self.write_records, self._spool_folder())
+    def writer(self, call_id: str, on_trouble: OnTrouble | None = None) -> CallWriter:
+        """Return what takes a call's rows from the event loop.
+
+        Args:
+            call_id: The call.
+            on_trouble: Told on the writer's thread when the database is away or back, or the disk fails.
+        """
+        return CallWriter(call_id, self.write_records, self._spool_folder(), on_trouble=on_trouble)
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write rows now, in one transaction."""
@@ -138,12 +143,12 @@ class Store:
         if event is not None:
             happened = select(events.c.call_id).where(events.c.kind == event)
             conditions.append(calls.c.call_id.in_(happened))
-        with self._connection() as connection:
+        with self.connection() as connection:
             return reading.read_calls(connection, *conditions, limit=limit)
 
     def call(self, call_id: str) -> CallSummary | None:
         """Return one call."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             found = reading.read_calls(connection, calls.c.call_id == call_id)
         return found[0] if found else None
 
@@ -151,23 +156,23 @@ class Store:
         """Return the ids of calls, the newest first."""
         begins = calls.c.call_id.startswith(beginning, autoescape=True)
         statement = select(calls.c.call_id).where(begins).order_by(calls.c.started_at.desc())
-        with self._connection() as connection:
+        with self.connection() as connection:
             return list(connection.execute(statement).scalars())
 
     def agents(self) -> list[str]:
         """Return the names of the agents that have calls or a bill."""
         found = union(select(calls.c.agent), select(usage.c.agent))
-        with self._connection() as connection:
+        with self.connection() as connection:
             return sorted(name for name in connection.execute(found).scalars() if name)
 
     def turns(self, call_id: str) -> list[TurnRow]:
         """Return the turns of a call in order."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return reading.read_turns(connection, call_id)
 
     def events(self, call_id: str) -> list[EventRow]:
         """Return the events of a call in order."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return reading.read_events(connection, call_id)
 
     def usage_rows(
@@ -180,40 +185,40 @@ class Store:
         limit: int | None = None,
     ) -> list[LedgerRow]:
         """Return requests to providers in the order they ended."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return reading.read_usage(connection, Selection(agent, since, until, call_id), limit)
 
     def spent(self, agent: str | None, since: datetime, call_id: str | None = None) -> Decimal:
         """Return USD spent since a moment, by an agent or all, in a call or all; unknown prices are not in it."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return reading.read_spent(connection, Selection(agent, since, None, call_id))
 
     def costs(self, by: Sequence[GroupBy] = (), chosen: Selection | None = None) -> list[CostLine]:
         """Return what was used and what it cost, by group; without groups one line with the key ()."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return reading.read_costs(connection, by, chosen or Selection())
 
     def unpriced(self, chosen: Selection | None = None) -> list[tuple[str, int]]:
         """Return the models whose price is unknown and how many requests each had."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return reading.read_unpriced(connection, chosen or Selection())
 
     # --- callers ----------------------------------------------------------------------------------------------
 
     def caller_facts(self, caller_id: str) -> list[CallerFact]:
         """Return what is remembered about a caller, in the order it was learned."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return reading.read_facts(connection, caller_id)
 
     def caller_ids(self) -> list[str]:
         """Return the callers of whom something is kept."""
         called = select(calls.c.caller_id).where(calls.c.caller_id.is_not(None))
-        with self._connection() as connection:
+        with self.connection() as connection:
             return sorted(connection.execute(union(called, select(caller_facts.c.caller_id))).scalars())
 
     def remember_caller(self, caller_id: str, facts: Iterable[CallerFact]) -> None:
         """Remember facts; one that is known already is learned anew."""
-        with self._connection(writes=True) as connection:
+        with self.connection(writes=True) as connection:
             write_facts(connection, caller_id, facts)
 
     def forget_caller(self, caller_id: str) -> int:
@@ -221,21 +226,21 @@ class Store:
 
         The calls' figures and their bill stay, without a name. Words of these calls that arrive later are not kept.
         """
-        with self._connection(writes=True) as connection:
+        with self.connection(writes=True) as connection:
             changed = erasing.forget_caller(connection, caller_id)
         self._wipe()
         return changed
 
     def export_caller(self, caller_id: str) -> dict[str, Any]:
         """Return everything that is kept of a caller, ready for JSON."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return reading.export_caller(connection, caller_id)
 
     # --- forgetting -------------------------------------------------------------------------------------------
 
     def delete_call(self, call_id: str) -> bool:
         """Delete a call; its bill stays. Returns whether it was there."""
-        with self._connection(writes=True) as connection:
+        with self.connection(writes=True) as connection:
             found = erasing.delete_call(connection, call_id)
         self._wipe()
         return found
@@ -245,7 +250,7 @@ class Store:
 
         Facts about callers stay until they are forgotten.
         """
-        with self._connection(writes=True) as connection:
+        with self.connection(writes=True) as connection:
             changed = erasing.purge(connection, before)
         self._wipe()
         return changed
@@ -268,7 +273,12 @@ class Store:
                 self._migrated = True
 
     @contextlib.contextmanager
-    def _connection(self, *, writes: bool = False) -> Iterator[Connection]:
+    def connection(self, *, writes: bool = False) -> Iterator[Connection]:
+        """A transaction; for the modules of the store.
+
+        Raises:
+            StoreError: The database does not answer, or refuses.
+        """
         with self._errors():
             self._ready()
             with (self._writes if writes else self._engine).begin() as connection:

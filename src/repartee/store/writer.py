@@ -9,9 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -39,6 +41,9 @@ LINGER_S = 0.05
 RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 
 log = structlog.get_logger()
+Trouble = Literal["store.away", "store.back", "store.journal_failed", "store.rows_lost"]
+OnTrouble = Callable[[Trouble], None]
+"""Told of a trouble when it begins, on whatever thread finds it; must not wait."""
 
 
 class CallWriter:
@@ -49,12 +54,20 @@ class CallWriter:
         write: Writes rows in one transaction; called on the writer's thread.
         folder: Where the journal is.
         max_journal_bytes: Its bound; beyond it rows are lost, which the log says.
+        on_trouble: Told of what the log says too.
     """
 
     def __init__(
-        self, call_id: str, write: Write, folder: Path, *, max_journal_bytes: int = MAX_BYTES
+        self,
+        call_id: str,
+        write: Write,
+        folder: Path,
+        *,
+        max_journal_bytes: int = MAX_BYTES,
+        on_trouble: OnTrouble | None = None,
     ) -> None:
         self._call_id = call_id
+        self._on_trouble = on_trouble or (lambda _: None)
         self._write = write
         self._journal = Journal(folder, max_journal_bytes)
         self._queue: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
@@ -140,6 +153,7 @@ class CallWriter:
     def _lose(self, rows: int) -> None:
         if not self.lost:
             log.error("store.rows_lost", call_id=self._call_id, why="closed or full")
+            self._on_trouble("store.rows_lost")
         self.lost += rows
 
     # --- the thread's side ------------------------------------------------------------------------------------
@@ -221,6 +235,7 @@ class CallWriter:
         if self._away_since is not None:
             away_s = round(time.monotonic() - self._away_since, 1)
             log.info("store.back", call_id=self._call_id, away_s=away_s, rows=rows)
+            self._on_trouble("store.back")
         self._away_since, self._tries = None, 0
 
     def _refuse(self, record: Record, error: Exception) -> None:
@@ -233,12 +248,14 @@ class CallWriter:
         if not self._disk_said:
             log.error("store.journal_failed", call_id=self._call_id, error=why)
             self._disk_said = True
+            self._on_trouble("store.journal_failed")
 
     def _is_away(self, error: Exception) -> None:
         now = time.monotonic()
         if self._away_since is None:
             self._away_since = now
             log.warning("store.away", call_id=self._call_id, error=name_of(error))
+            self._on_trouble("store.away")
             try:
                 self._journal.sync()
             except OSError as failed:

@@ -56,7 +56,7 @@ def write_facts(connection: Connection, caller_id: str, facts: Iterable[CallerFa
             "call_id": fact.call_id,
             "digest": hashlib.sha256(fact.text.encode()).hexdigest(),
         }
-        statement = _insert(connection, schema.caller_facts).values(values)
+        statement = insert_or(connection, schema.caller_facts).values(values)
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["caller_id", "kind", "digest"],
@@ -65,7 +65,7 @@ def write_facts(connection: Connection, caller_id: str, facts: Iterable[CallerFa
         )
 
 
-def _insert(connection: Connection, table: Table) -> Any:
+def insert_or(connection: Connection, table: Table) -> Any:
     """Return the dialect's INSERT, which knows ON CONFLICT."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
@@ -75,7 +75,7 @@ def _begin(connection: Connection, row: CallRow) -> None:
     begun = {name: values[name] for name in _BEGUN}
     if row.ended_at is not None:
         begun |= {name: values[name] for name in ("ended_at", "reason", "call_s", "speech_s")}
-    statement = _insert(connection, schema.calls).values(values)
+    statement = insert_or(connection, schema.calls).values(values)
     erased = schema.calls.c.erased_at.is_not(None)
     begun["caller_id"] = case((erased, None), else_=statement.excluded.caller_id)
     begun["room"] = case((erased, ""), else_=statement.excluded.room)
@@ -89,7 +89,7 @@ def _known(connection: Connection, call_id: str, at: datetime) -> bool:
         Whether its words may be kept: not if they were erased.
     """
     values = {"call_id": call_id, "agent": "", "agent_version": "", "room": "", "started_at": at}
-    connection.execute(_insert(connection, schema.calls).values(values).on_conflict_do_nothing())
+    connection.execute(insert_or(connection, schema.calls).values(values).on_conflict_do_nothing())
     erased = select(schema.calls.c.erased_at).where(schema.calls.c.call_id == call_id)
     return connection.execute(erased).scalar_one() is None
 
@@ -138,13 +138,13 @@ def _event(connection: Connection, row: EventRow, revision: int) -> None:
         "data": dict(row.data),
         "revision": revision,
     }
-    statement = _insert(connection, schema.events).values(values)
+    statement = insert_or(connection, schema.events).values(values)
     connection.execute(statement.on_conflict_do_nothing(index_elements=["call_id", "revision"]))
 
 
 def _upsert(connection: Connection, table: Table, values: dict[str, Any], key: list[str]) -> None:
     """Insert, or replace what is older."""
-    statement = _insert(connection, table).values(values)
+    statement = insert_or(connection, table).values(values)
     replaced = {name: statement.excluded[name] for name in values if name not in key}
     connection.execute(
         statement.on_conflict_do_update(

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from repartee.providers.breakers import State
+from repartee.providers.shared import BreakerKey
 from repartee.worker.degrading import LoadWatch
+
+STATES: tuple[State, ...] = ("closed", "half_open", "open", "refused")
+
+
+class _BreakerCollector:
+    """Reads the breakers when somebody asks: they follow from what all calls have found out."""
+
+    def __init__(self, breakers: Callable[[], Mapping[BreakerKey, State]]) -> None:
+        self._breakers = breakers
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield one gauge for each breaker."""
+        family = GaugeMetricFamily(
+            "repartee_provider_breaker",
+            "0 closed, 1 half open, 2 open, 3 the key is refused.",
+            labels=["provider", "model", "operation"],
+        )
+        worst: dict[tuple[str, str, str], int] = {}
+        for key, state in self._breakers().items():
+            labels = key.provider, key.model, key.operation
+            worst[labels] = max(worst.get(labels, 0), STATES.index(state))
+        for labels, value in worst.items():
+            family.add_metric(list(labels), value)
+        yield family
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Return nothing: what there is is only known when it is asked for."""
+        return []
 
 
 class WorkerMetrics:
@@ -17,18 +48,35 @@ class WorkerMetrics:
     Args:
         calls: Returns the calls in progress.
         registered: Returns whether LiveKit knows the worker.
+        breakers: Returns how the breakers of this machine's providers stand.
     """
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self, calls: Callable[[], int], registered: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        calls: Callable[[], int],
+        registered: Callable[[], bool],
+        breakers: Callable[[], Mapping[BreakerKey, State]] | None = None,
+    ) -> None:
         self._registry = CollectorRegistry()
+        if breakers is not None:
+            self._registry.register(_BreakerCollector(breakers))
+        self._provider_failures = Counter(
+            "repartee_provider_failures",
+            "Requests to providers that failed.",
+            ["provider", "stage", "why"],
+            registry=self._registry,
+        )
         active = Gauge("repartee_calls_active", "Calls in progress or promised.", registry=self._registry)
         active.set_function(calls)
         known = Gauge("repartee_worker_registered", "1 while LiveKit sends jobs.", registry=self._registry)
         known.set_function(lambda: float(registered()))
         self._started = Counter("repartee_calls_started", "Calls begun.", registry=self._registry)
         self._refused = Counter("repartee_calls_refused", "Jobs refused: full.", registry=self._registry)
+        self._handed = Counter(
+            "repartee_calls_handed_over", "Calls that went on with another agent.", registry=self._registry
+        )
         self._ended = Counter("repartee_calls_ended", "Calls over.", ["outcome"], registry=self._registry)
         self._requests = self._counter("repartee_requests", "Requests to providers.", "stage")
         self._failed = self._counter("repartee_requests_failed", "Of those, failed.", "stage")
@@ -42,6 +90,17 @@ class WorkerMetrics:
         self._seconds = self._counter(
             "repartee_audio_seconds",
             'Of calls ("call"), of callers\' speech ("speech"), and sent to paid services ("sent").',
+            "what",
+        )
+
+        self._store_troubles = self._counter(
+            "repartee_store_troubles",
+            "Calls that found the database away or back, the disk for waiting rows full, or rows lost.",
+            "what",
+        )
+        self._network = self._counter(
+            "repartee_network_events",
+            'Of calls: "caller_lost", "caller_returned", "agent_reconnecting", "quality_poor" and so on.',
             "what",
         )
 
@@ -72,6 +131,10 @@ class WorkerMetrics:
         """A job was refused, as the worker was full or draining."""
         self._refused.inc()
 
+    def handed_over(self) -> None:
+        """A call lost its agent and went on with another."""
+        self._handed.inc()
+
     def ended(self, outcome: str) -> None:
         """A call is over: "ended", "failed" or "crashed"."""
         self._ended.labels(outcome).inc()
@@ -88,6 +151,20 @@ class WorkerMetrics:
         for what in ("call", "speech"):
             self._seconds.labels(what).inc(bill[f"{what}_s"])
         self._seconds.labels("sent").inc(bill["audio_sent_s"])
+
+    def store_trouble(self, what: str) -> None:
+        """A call tells of a trouble with the database or its disk (`store.Trouble`)."""
+        self._store_troubles.labels(what.removeprefix("store.")).inc()
+
+    def network(self, counts: dict[str, int]) -> None:
+        """A call that is over has told of its network (`session.network.Network.counts`)."""
+        for what, number in counts.items():
+            self._network.labels(what).inc(number)
+
+    def provider_failures(self, failures: Iterable[tuple[str, str, str, int]]) -> None:
+        """A call that is over has told what failed (`session.troubles.Failures`)."""
+        for provider, stage, why, count in failures:
+            self._provider_failures.labels(provider, stage, why).inc(count)
 
     def text(self) -> bytes:
         """Return everything in the exposition format."""

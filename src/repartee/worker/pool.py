@@ -1,12 +1,16 @@
-"""A small pool of warm processes; each takes one call and ends. A crash takes one call, never its neighbours."""
+"""A pool of warm processes that share the calls of a worker: one for each core, each with several calls.
+
+A process that dies takes its calls with it and no others; a new one is started in its place. With one call to a
+process (`REPARTEE_CALLS_PER_PROCESS=1`) each process ends with its call.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import time
-from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -23,46 +27,143 @@ from repartee.worker.child import child_main
 log = structlog.get_logger()
 READY_S = 60.0
 STOP_S = 12.0
-SILENT_S = 15.0
-"""A session that has not beaten for this long hangs, and looks alive to LiveKit."""
+SILENT_S = 6.0
+"""A process whose loop has not turned for this long hangs, and looks alive to LiveKit."""
+WATCH_S = 0.5
+RESTART_S = 1.0
+"""Between the starts of processes that die before they are ready."""
+MAX_SERVED = 1000
+"""Calls after which a process is replaced when it is empty: what a library leaks, it leaks so long."""
 
 
-class Child:
-    """One session process."""
+class Call:
+    """A call that a process has.
 
-    def __init__(self, process: BaseProcess, pipe: Connection) -> None:
-        self.process = process
-        self.pipe = pipe
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    Attributes:
+        spec: What it is.
+        child: The process.
+        outcome: "ended" or "failed" once it is over; None when its process died with it.
+        failure: Why it failed, or why it ended.
+        bill: What it cost.
+    """
+
+    def __init__(self, spec: SessionSpec, child: Child) -> None:
+        self.spec = spec
+        self.child = child
         self.outcome: str | None = None
         self.failure = ""
         self.bill: dict[str, Any] | None = None
+        self.network: dict[str, int] = {}
+        self.providers: list[tuple[str, str, str, int]] = []
+        """What failed during the call (`session.troubles.Failures`)."""
+        self.told: dict[str, Any] = {}
+        """The newest of what the session has told of itself, by kind."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """How its process ended, None while it lives."""
+        return self.child.process.exitcode
+
+    def tell_stop(self) -> None:
+        """Ask the session to end the call."""
+        self.child.tell(("stop", self.spec.call_id))
+
+    def tell_hand_over(self) -> None:
+        """Ask the session to leave the call to another agent."""
+        self.child.tell(("hand over", self.spec.call_id))
+
+
+class Child:
+    """One session process.
+
+    Args:
+        process: It.
+        pipe: Our end.
+        on_over: Told of each call that is over, or lost with the process.
+        on_trouble: Told of a trouble that harms the operator, not the call.
+    """
+
+    def __init__(
+        self,
+        process: BaseProcess,
+        pipe: Connection,
+        on_over: Callable[[Call], None],
+        on_trouble: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._on_trouble = on_trouble
+        self.process = process
+        self.pipe = pipe
+        self._on_over = on_over
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.failure = ""
+        self.calls: dict[str, Call] = {}
+        self.served = 0
+        self.retiring = False
+        self.late_ms: list[float] = []
+        """How late its loop was, at each beat since this was last asked."""
         self.last_beat_s = time.monotonic()
-        self.spec: SessionSpec | None = None
         loop = asyncio.get_running_loop()
         loop.add_reader(pipe.fileno(), self._read)
         loop.add_reader(process.sentinel, self._gone)
 
+    def take(self, spec: SessionSpec) -> Call:
+        """Begin a call."""
+        call = self.calls[spec.call_id] = Call(spec, self)
+        self.served += 1
+        self.tell(spec)
+        return call
+
+    def tell(self, message: Any) -> None:
+        """Send the process a message; one that is gone hears nothing."""
+        with contextlib.suppress(BrokenPipeError, OSError):
+            self.pipe.send(message)
+
+    def retire(self) -> None:
+        """Have it end when its last call is over."""
+        self.retiring = True
+        self.tell(("retire", ""))
+
+    @property
+    def hangs(self) -> bool:
+        """Whether its heartbeat is overdue."""
+        return self.ready.done() and time.monotonic() - self.last_beat_s > SILENT_S
+
     def _read(self) -> None:
         try:
-            name, data = self.pipe.recv()
+            name, call_id, data = self.pipe.recv()
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self.pipe.fileno())
             return
         self.last_beat_s = time.monotonic()
+        call = self.calls.get(call_id)
         if name == "ready" and not self.ready.done():
             self.ready.set_result(None)
+        elif name == "trouble":
+            self._on_trouble(str(data.get("what", "")))
+        elif name == "beat":
+            self.late_ms = [*self.late_ms[-20:], float(data["late_ms"])]
+        elif call is None:
+            self.failure = str(data.get("reason", ""))
         elif name in ("ended", "failed"):
-            self.outcome = name
-            self.failure = str(data.get("reason", "")) if isinstance(data, dict) else str(data)
-            if isinstance(data, dict) and "bill" in data:
-                self.bill = data["bill"]
+            self._heard_end(call, name, data)
+        else:
+            call.told[name] = data
+
+    def _heard_end(self, call: Call, name: str, data: dict[str, Any]) -> None:
+        call.outcome = name
+        call.failure = str(data.get("reason", ""))
+        if "bill" in data:
+            call.network, call.providers = data.get("network", {}), data.get("providers", [])
+            call.bill = data["bill"]  # told first; the process may still have rows to write
+            return
+        del self.calls[call.spec.call_id]
+        self._on_over(call)
 
     def _gone(self) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self.process.sentinel)
-        while self.pipe.poll():
+        while _holds_more(self.pipe):
             before = self.last_beat_s
             self._read()
             if self.last_beat_s == before:
@@ -76,121 +177,166 @@ class Child:
             )
             self.ready.exception()  # looked at: nobody may be waiting for a spare process
         self.exited.set_result(self.process.exitcode or 0)
-
-    def tell_stop(self) -> None:
-        """Ask the session to end its call."""
-        with contextlib.suppress(BrokenPipeError, OSError):
-            self.pipe.send("stop")
-
-    @property
-    def hangs(self) -> bool:
-        """Whether a call's heartbeat is overdue."""
-        return self.spec is not None and time.monotonic() - self.last_beat_s > SILENT_S
+        for call in list(self.calls.values()):
+            del self.calls[call.spec.call_id]
+            self._on_over(call)
 
 
 class Pool:
-    """Keeps `settings.warm_processes` ready.
+    """Keeps session processes ready and shares calls out among them.
 
     Args:
-        settings: Handed to the sessions.
+        settings: How many processes, how many calls to each; handed to the sessions.
         agent_path: The agent file.
-        on_exit: Called when a process that had a call is gone.
+        on_over: Called when a call is over or its process is gone.
+        on_trouble: Called when a call tells of a trouble with the database or the disk.
     """
 
-    def __init__(self, settings: Settings, agent_path: Path, on_exit: Callable[[Child], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        agent_path: Path,
+        on_over: Callable[[Call], None],
+        on_trouble: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._on_trouble = on_trouble
         self._settings = settings
         self._agent_path = agent_path
-        self._on_exit = on_exit
+        self._on_over = on_over
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["repartee.worker.child", "repartee.session.session"])
-        self._warm: deque[asyncio.Task[Child]] = deque()
-        self._idle: set[Child] = set()
-        self._watchers: set[asyncio.Task[None]] = set()
-        self.live: dict[str, Child] = {}
+        self.alone = settings.calls_per_process == 1
+        self.processes = settings.session_processes or cores()
+        self.per_process = settings.calls_per_process or -(-settings.max_calls // self.processes)
+        self._wanted = settings.warm_processes if self.alone else self.processes + settings.warm_processes
+        self._wanted = max(1, self._wanted)
+        self._starting: set[asyncio.Task[Child]] = set()
+        self._children: list[Child] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self.live: dict[str, Call] = {}
+
+    def late_ms(self) -> list[float]:
+        """Return how late loops with calls were, since this was last asked."""
+        found: list[float] = []
+        for child in self._children:
+            if child.calls:
+                found += child.late_ms
+            child.late_ms = []
+        return found
 
     async def start(self) -> None:
-        """Start the warm processes and wait until they are ready.
+        """Start the processes and wait until they are ready.
 
         Raises:
             CapacityError: One did not become ready.
         """
         self._refill()
-        for starting in list(self._warm):
+        for starting in list(self._starting):
             # Shielded: a start that is under way cannot be called off, only ended when it is through.
             child = await asyncio.shield(starting)
             async with asyncio.timeout(READY_S):
                 await child.ready
 
-    async def _spawn(self) -> Child:
+    async def _spawn(self, after_s: float = 0.0) -> Child:
+        await asyncio.sleep(after_s)
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=child_main,
-            args=(theirs, self._settings, self._agent_path),
-            name="repartee-session",
-            daemon=True,  # whatever goes wrong, none outlives the worker
+            target=child_main, args=(theirs, self._settings, self._agent_path), name="repartee-session"
         )
         # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
         await asyncio.to_thread(process.start)
         theirs.close()
-        child = Child(process, ours)
-        self._idle.add(child)
-        watcher = asyncio.create_task(self._watch(child), name="watch")
-        self._watchers.add(watcher)
-        watcher.add_done_callback(self._watchers.discard)
+        child = Child(process, ours, self._over, self._on_trouble)
+        self._children.append(child)
+        watcher = asyncio.create_task(self._watch(child), name=f"watch {process.pid}")
+        self._tasks.add(watcher)
+        watcher.add_done_callback(self._tasks.discard)
         return child
 
     async def _watch(self, child: Child) -> None:
         while not child.exited.done():
-            await asyncio.wait({child.exited}, timeout=5.0)
+            await asyncio.wait({child.exited}, timeout=WATCH_S)
             if child.hangs and not child.exited.done():
-                log.error("session.hangs", call_id=child.spec.call_id if child.spec else None)
+                log.error("session.hangs", calls=len(child.calls), pid=child.process.pid)
                 child.process.kill()
-        self._idle.discard(child)
-        if child.spec is not None:
-            self.live.pop(child.spec.call_id, None)
-            self._on_exit(child)
+        self._children.remove(child)
+        early = not child.served and not child.retiring
+        self._refill(RESTART_S if early else 0.0)
 
-    def _refill(self) -> None:
-        while len(self._warm) < max(1, self._settings.warm_processes):
-            self._warm.append(asyncio.create_task(self._spawn(), name="spawn"))
+    def _refill(self, after_s: float = 0.0) -> None:
+        staying = sum(not child.retiring for child in self._children) + len(self._starting)
+        for _ in range(0 if self._closing else self._wanted - staying):
+            starting = asyncio.create_task(self._spawn(after_s), name="spawn")
+            self._starting.add(starting)
+            starting.add_done_callback(self._started)
 
-    async def take(self, spec: SessionSpec) -> Child:
-        """Hand a call to a warm process.
+    def _started(self, starting: asyncio.Task[Child]) -> None:
+        self._starting.discard(starting)
+        if not starting.cancelled() and (error := starting.exception()) is not None:
+            log.error("session.not_started", error=type(error).__name__)
+
+    async def take(self, spec: SessionSpec) -> Call:
+        """Hand a call to the process that has the fewest.
 
         Raises:
             CapacityError: No process became ready.
+            TimeoutError: None did in time.
         """
         async with asyncio.timeout(READY_S):
             child = await self._next()
             await child.ready
-        self._idle.discard(child)
-        child.spec = spec
-        child.last_beat_s = time.monotonic()
-        self.live[spec.call_id] = child
-        child.pipe.send(spec)
-        self._refill()
-        return child
+        call = child.take(spec)
+        self.live[spec.call_id] = call
+        if self.alone or child.served >= MAX_SERVED:
+            child.retire()
+            self._refill()
+        return call
 
     async def _next(self) -> Child:
-        while self._warm:
-            child = await asyncio.shield(self._warm.popleft())
-            if not child.exited.done():  # one that died while it waited is nobody's call
-                return child
-        return await self._spawn()
+        """Return a process with room; the spare ones come last, as they are for what takes over."""
+        staying = [child for child in self._children if not child.retiring and not child.exited.done()]
+        if room := [child for child in staying if len(child.calls) < self.per_process]:
+            ready = [child for child in room if child.ready.done()] or room
+            used = [child for child in ready[: self.processes] if child in staying[: self.processes]] or ready
+            return min(used, key=lambda child: len(child.calls))
+        if self._starting:
+            return await asyncio.shield(next(iter(self._starting)))
+        if self.alone:
+            return await self._spawn()
+        if not staying:
+            raise CapacityError("no session process is there", retry_after_s=5)
+        # More than its share: a call that takes over has nowhere else to go.
+        return min(staying, key=lambda child: len(child.calls))
 
-    async def close(self) -> None:
+    def _over(self, call: Call) -> None:
+        self.live.pop(call.spec.call_id, None)
+        self._on_over(call)
+
+    async def close(self, stop_s: float = STOP_S) -> None:
         """End every process: calls get time to say they end, the rest is killed."""
-        await asyncio.gather(*self._warm, return_exceptions=True)
-        self._warm.clear()
-        children = [*self._idle, *self.live.values()]
-        for child in self._idle:
-            child.process.terminate()
-        for child in self.live.values():
-            child.tell_stop()
+        self._closing = True
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        children = list(self._children)
+        for child in children:
+            child.retiring = True
+            child.process.terminate()  # it ends its calls in order first
         if children:
-            await asyncio.wait({child.exited for child in children}, timeout=STOP_S)
+            await asyncio.wait({child.exited for child in children}, timeout=stop_s)
         for child in children:
             if not child.exited.done():
                 child.process.kill()
-        if self._watchers:
-            await asyncio.wait(set(self._watchers), timeout=STOP_S)
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=stop_s)
+
+
+def _holds_more(pipe: Connection) -> bool:
+    try:
+        return pipe.poll()
+    except OSError:
+        return False
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

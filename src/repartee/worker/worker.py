@@ -1,38 +1,56 @@
-"""A LiveKit agent worker: registers, takes jobs, runs each in a process of its own."""
+"""A LiveKit agent worker: takes jobs, shares them out among its session processes, hands over what dies."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import socket
+import time
 import uuid
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import structlog
+from livekit import api
 from livekit.protocol import agent as proto
 from livekit.protocol import models
 
 from repartee.errors import CapacityError, MediaError
-from repartee.providers.breakers import Breakers
-from repartee.providers.shared import FileJournal
+from repartee.providers.health import open_health
 from repartee.session import SessionSpec
+from repartee.session.keeping import keeping
+from repartee.session.resuming import resume_of
 from repartee.settings import Settings
+from repartee.store import Held, Seats
 from repartee.telemetry.load import LoadBoard
+from repartee.urls import http_url
 from repartee.version import VERSION
+from repartee.worker.capacity import Capacity
 from repartee.worker.degrading import LoadWatch
 from repartee.worker.metrics import WorkerMetrics
-from repartee.worker.pool import Child, Pool
+from repartee.worker.pool import Call, Pool
+from repartee.worker.rooms import put_out
+from repartee.worker.seating import Seating, held
 from repartee.worker.tokens import LiveKitAccess
+from repartee.worker.watchdog import Watchdog
 
 log = structlog.get_logger()
 STATUS_S = 2.5
+JUDGE_S = 0.5
+MAX_TAKEOVERS = 2
+"""A call that has lost so many agents is what kills them."""
 BACKOFF_S = (0.2, 10.0)
 REGISTER_S = 10.0
-PROVIDERS_FOLDER = "providers"
-"""In the state folder: what all calls have found out about the providers."""
+TOP_LOAD = 0.69
+"""LiveKit prefers not to send jobs to a worker above 0.7 (`agents.target_load`), however many places it has left."""
+CLOSE_ROOM_S = 5.0
+BY_THE_AGENT = frozenset({"caller_lost", "silent", "max_duration", "hung_up", "budget", "trouble"})
+"""Reasons to end a call after which a caller would be left alone in the room, or come back to an empty one."""
+HAND_OVER_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +71,38 @@ class Worker:
 
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
-        self._pool = Pool(config.settings, config.agent_path, self._call_over)
+        self._pool = Pool(config.settings, config.agent_path, self._call_over, self._store_trouble)
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._jobs: dict[str, str] = {}
         self._accepted: set[str] = set()
+        self._moving: set[str] = set()
+        """Calls between two agents."""
+        self.worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        self._store = keeping(config.settings).store
+        self.seating = Seating(Seats(self._store), self.worker_id)
+        self.capacity = Capacity(config.settings.max_calls)
+        self._empty = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
         self._access = LiveKitAccess("", "", "")
         self._speech_url: str | None = None
         self.registered = asyncio.Event()
-        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set)
-        breakers = Breakers(FileJournal(config.data_dir.absolute() / PROVIDERS_FOLDER))
+        health = open_health(config.data_dir)
+        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set, health.breakers.states)
         self.load = LoadWatch(
-            LoadBoard(config.data_dir), breakers=breakers.states, pinned=config.settings.level
+            LoadBoard(config.data_dir), breakers=health.breakers.states, pinned=config.settings.level
         )
         self.metrics.watch_load(self.load)
 
     @property
     def calls(self) -> int:
         """Calls in progress or promised."""
-        return len(self._pool.live) + len(self._accepted)
+        return len(self._pool.live) + len(self._accepted) + len(self._moving)
 
     @property
     def max_calls(self) -> int:
-        """How many calls it takes at once."""
-        return self._config.settings.max_calls
+        """How many calls it takes at once: what is allowed, or less while its processes are late."""
+        return self.capacity.seats
 
     async def warm(self) -> None:
         """Start the session processes.
@@ -93,7 +118,9 @@ class Worker:
         await self._pool.close()
 
     async def run(self, stop: asyncio.Event, access: LiveKitAccess, speech_url: str | None) -> None:
-        """Serve until `stop` is set, then end every call. `warm` comes first.
+        """Serve until `stop` is set, then drain: live calls may end, what is left is handed over or ended.
+
+        `warm` comes first. A `stop` with an event `at_once` (`Stop`) is not waited for after that is set.
 
         Args:
             stop: Set to end.
@@ -104,8 +131,11 @@ class Worker:
             MediaError: The server refuses the key.
         """
         self._access, self._speech_url = access, speech_url
+        await self.seating.announce(self.max_calls, draining=False)
         serving = asyncio.create_task(self._serve(), name="worker")
-        watching = asyncio.create_task(self.load.run(), name="load")
+        judging = asyncio.create_task(self._judge(), name="capacity")
+        loading = asyncio.create_task(self.load.run(), name="load")
+        watching = asyncio.create_task(Watchdog(self, access).run(), name="watchdog")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -113,12 +143,38 @@ class Worker:
                 serving.result()
         finally:
             self.draining = True
-            await self._send_status()
-            await self.close()
-            serving.cancel()
-            stopping.cancel()
             watching.cancel()
-            await asyncio.gather(serving, stopping, watching, *self._tasks, return_exceptions=True)
+            judging.cancel()
+            await self._send_status()
+            await self.seating.announce(self.max_calls, draining=True)
+            await self._drain(stop)
+            await self.close()
+            await self.seating.withdraw()
+            beside = (serving, stopping, judging, loading, watching)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, *self._tasks, return_exceptions=True)
+
+    async def _drain(self, stop: asyncio.Event) -> None:
+        """Wait for the calls to end; at the deadline another worker gets them, where there is one."""
+        at_once = getattr(stop, "at_once", None)
+        drain_s = self._config.settings.drain_s
+        self._empty.clear()
+        if self.calls and drain_s:
+            log.info("worker.draining", calls=self.calls, at_most_s=drain_s)
+            waits = [asyncio.create_task(self._empty.wait())]
+            waits += [asyncio.create_task(at_once.wait())] if at_once is not None else []
+            await asyncio.wait(waits, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+        hurry = at_once is not None and at_once.is_set()
+        if self._pool.live and not hurry and await self.seating.others():
+            log.info("worker.handing_over", calls=len(self._pool.live))
+            for call in list(self._pool.live.values()):
+                call.tell_hand_over()
+            self._empty.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), HAND_OVER_S)
 
     async def _serve(self) -> None:
         wait_s = BACKOFF_S[0]
@@ -186,11 +242,14 @@ class Worker:
             case "assignment":
                 self._own(self._begin(event.assignment.job))
             case "termination":
-                if child := self._pool.live.get(self._jobs.get(event.termination.job_id, "")):
-                    child.tell_stop()
+                if call := self._pool.live.get(self._jobs.get(event.termination.job_id, "")):
+                    call.tell_stop()
 
     async def _answer(self, job: proto.Job) -> None:
-        free = not self.draining and not self.load.closed and self.calls < self.max_calls
+        # Who has a token has a seat: only the tokens are fewer while processes are late, not the places behind them.
+        # A machine that takes nobody new at all takes none of them either.
+        closed = self.draining or self.load.closed
+        free = not closed and self.calls < self._config.settings.max_calls
         if free:
             self._accepted.add(job.id)
         else:
@@ -206,48 +265,160 @@ class Worker:
         )
 
     async def _begin(self, job: proto.Job) -> None:
-        identity = f"agent-{uuid.uuid4().hex[:12]}"
-        access = self._access
-        call_id = uuid.uuid4().hex
-        spec = SessionSpec(
-            call_id=call_id,
-            room=job.room.name,
-            url=access.url,
-            token=access.join_token(job.room.name, identity, self._config.settings.agent_name),
-            identity=identity,
-            agent_path=self._config.agent_path,
-            caller_identity=None,
-            data_dir=self._config.data_dir,
-            speech_url=self._speech_url,
-        )
-        self._jobs[job.id] = call_id
+        spec = self.new_spec(uuid.uuid4().hex, job.room.name)
+        self._jobs[job.id] = spec.call_id
         try:
+            spec = replace(spec, epoch=await self.seating.take(spec))
             await self._pool.take(spec)
         except (CapacityError, TimeoutError) as error:
             log.exception("call.not_started", job_id=job.id)
             self._jobs.pop(job.id, None)
+            await self.seating.give_back(spec.room, spec.epoch)
             await self._job_status(job.id, proto.JS_FAILED, str(error))
             return
         finally:
             self._accepted.discard(job.id)
         self.metrics.started()
-        log.info("call.started", call_id=call_id, room=job.room.name)
+        log.info("call.started", call_id=spec.call_id, room=spec.room)
         await self._job_status(job.id, proto.JS_RUNNING)
 
-    def _call_over(self, child: Child) -> None:
-        call_id = child.spec.call_id if child.spec else ""
-        job_id = next((job for job, call in self._jobs.items() if call == call_id), None)
-        good = child.outcome == "ended"
-        self.metrics.ended(child.outcome or "crashed")
-        if child.bill is not None:
-            self.metrics.billed(child.bill)
-        log.info("call.ended", call_id=call_id, outcome=child.outcome or "crashed", detail=child.failure)
+    def new_spec(self, call_id: str, room: str) -> SessionSpec:
+        """Return a call for an agent with an identity and a token of its own."""
+        identity = f"agent-{uuid.uuid4().hex[:12]}"
+        access = self._access
+        return SessionSpec(
+            call_id=call_id,
+            room=room,
+            url=access.url,
+            token=access.join_token(room, identity, self._config.settings.agent_name),
+            identity=identity,
+            agent_path=self._config.agent_path,
+            caller_identity=None,
+            data_dir=self._config.data_dir,
+            speech_url=self._speech_url,
+            worker_id=self.worker_id,
+        )
+
+    def has(self, call_id: str) -> bool:
+        """Say whether a call is here, or on its way from one process to another."""
+        return call_id in self._pool.live or call_id in self._moving
+
+    def _call_over(self, call: Call) -> None:
+        spec = call.spec
+        if call.outcome is None and not self.draining and spec.takeovers < MAX_TAKEOVERS:
+            self._moving.add(spec.call_id)
+            self._own(self._hand_over(call))
+            return
+        self._finish(call)
+
+    def _finish(self, call: Call) -> None:
+        call_id = call.spec.call_id
+        job_id = next((job for job, known in self._jobs.items() if known == call_id), None)
+        good = call.outcome == "ended"
+        self.metrics.ended(call.outcome or "crashed")
+        if call.bill is not None:
+            self.metrics.billed(call.bill)
+        self.metrics.network(call.network)
+        self.metrics.provider_failures(call.providers)
+        if call.failure in BY_THE_AGENT:
+            self._own(self._close_room(call.spec.room))
+        log.info("call.ended", call_id=call_id, outcome=call.outcome or "crashed", detail=call.failure)
+        if not self.calls:
+            self._empty.set()
+        if call.failure == "handed_over":
+            self._own(self.seating.let_go(call.spec))
+        else:
+            self._own(self.seating.give_back(call.spec.room, call.spec.epoch))
         if job_id is not None:
             del self._jobs[job_id]
-            error = (
-                "" if good else child.failure or f"the session process ended with {child.process.exitcode}"
-            )
+            error = "" if good else call.failure or f"the session process ended with {call.exit_code}"
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
+
+    def _store_trouble(self, what: str) -> None:
+        self.metrics.store_trouble(what)
+
+    async def _close_room(self, room: str) -> None:
+        """Tell whoever is left that the call is over."""
+        access = self._access
+        try:
+            async with (
+                asyncio.timeout(CLOSE_ROOM_S),
+                api.LiveKitAPI(http_url(access.url), access.key, access.secret) as livekit,
+            ):
+                await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+        except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.info("room.not_closed", error=type(error).__name__)  # it closes by itself, later
+
+    # --- from one agent to another ----------------------------------------------------------------------------
+
+    async def _hand_over(self, call: Call) -> None:
+        """A process has died: another goes on with its call, in the same room."""
+        old, began_s = call.spec, time.monotonic()
+        caller = call.told.get("caller", {}).get("identity")
+        try:
+            new = replace(
+                self.new_spec(old.call_id, old.room),
+                caller_identity=caller or old.caller_identity,
+                takeovers=old.takeovers + 1,
+            )
+            # Who has not been heard yet begins anew; everybody else goes on.
+            knows = (
+                asyncio.to_thread(resume_of, self._store, old.call_id) if caller or old.resume else _none()
+            )
+            epoch, resume, _ = await asyncio.gather(
+                self.seating.take_over(held(old), new), knows, put_out(self._access, old.room, old.identity)
+            )
+            # The process is dead for certain, whatever the store says; somebody faster would fence the new one off.
+            await self._pool.take(replace(new, epoch=epoch or old.epoch, resume=resume))
+        except (CapacityError, TimeoutError):
+            log.exception("call.not_handed_over", call_id=old.call_id)
+            self._moving.discard(old.call_id)
+            self._finish(call)
+            return
+        self._moving.discard(old.call_id)
+        self.metrics.handed_over()
+        log.warning(
+            "call.handed_over",
+            call_id=old.call_id,
+            exit_code=call.exit_code,
+            took_ms=round((time.monotonic() - began_s) * 1000),
+        )
+
+    async def adopt(self, orphan: Held) -> bool:
+        """Go on with a call whose worker is gone; return whether it is this worker's now."""
+        new = replace(self.new_spec(orphan.call_id, orphan.room), takeovers=orphan.epoch)
+        if self.draining or self.calls >= self.max_calls or new.takeovers > MAX_TAKEOVERS:
+            return False
+        self._moving.add(orphan.call_id)
+        try:
+            epoch = await self.seating.take_over(orphan, new)
+            if epoch is None:
+                return False
+            resume, _ = await asyncio.gather(
+                asyncio.to_thread(resume_of, self._store, orphan.call_id),
+                put_out(self._access, orphan.room, orphan.identity),
+            )
+            await self._pool.take(replace(new, epoch=epoch, resume=resume))
+        except (CapacityError, TimeoutError):
+            log.exception("call.not_adopted", call_id=orphan.call_id)
+            return False
+        finally:
+            self._moving.discard(orphan.call_id)
+        self.metrics.handed_over()
+        log.warning("call.adopted", call_id=orphan.call_id, silent_s=round(orphan.silent_s, 1))
+        return True
+
+    async def _judge(self) -> None:
+        """Reckon how many calls there may be, and say so."""
+        said, said_s = None, 0.0
+        while True:
+            for late_ms in self._pool.late_ms():
+                self.capacity.late(late_ms)
+            seats, now_s = self.capacity.judge(self.calls, time.monotonic()), time.monotonic()
+            if seats != said or now_s - said_s >= STATUS_S:
+                said, said_s = seats, now_s
+                await self.seating.announce(seats, draining=False)
+            await asyncio.sleep(JUDGE_S)
 
     async def _job_status(self, job_id: str, status: proto.JobStatus, error: str = "") -> None:
         await self._send(update_job=proto.UpdateJobStatus(job_id=job_id, status=status, error=error))
@@ -258,11 +429,12 @@ class Worker:
             await asyncio.sleep(STATUS_S)
 
     async def _send_status(self) -> None:
-        full = self.draining or self.load.closed or self.calls >= self.max_calls
+        most = self._config.settings.max_calls
+        full = self.draining or self.load.closed or self.calls >= most
         await self._send(
             update_worker=proto.UpdateWorkerStatus(
                 status=proto.WS_FULL if full else proto.WS_AVAILABLE,
-                load=min(1.0, self.calls / self.max_calls),
+                load=min(1.0, self.calls / most) * TOP_LOAD,
                 job_count=self.calls,
             )
         )
@@ -280,3 +452,7 @@ class Worker:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _none() -> None:
+    return None

@@ -28,6 +28,7 @@ describe('an invitation', () => {
     [503, { error: 'capacity' }, 'capacity'],
     [500, 'oops', 'server_unreachable'],
     [403, { message: 'not from here' }, 'refused'],
+    [410, { error: 'over' }, 'over'],
     [200, { server_url: '' }, 'server_unreachable'],
     [200, 'not json', 'server_unreachable'],
   ])('status %i with %j is the problem %s', async (status, body, code) => {

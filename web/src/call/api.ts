@@ -20,12 +20,21 @@ const STAGE_NAMES: Record<string, string> = { stt: 'Hearing', llm: 'Thinking', t
 
 /** Asks for a place in a room. Throws `CallError` with the reason when there is none. */
 export async function requestInvitation(fetcher: typeof fetch = fetch): Promise<Invitation> {
+  return invitation('/api/token', {}, fetcher);
+}
+
+/** Asks for the place in a call again, with a token that may have run out. Throws `CallError`: `over` for good. */
+export async function requestReturn(token: string, fetcher: typeof fetch = fetch): Promise<Invitation> {
+  return invitation('/api/rejoin', { participant_token: token }, fetcher);
+}
+
+async function invitation(path: string, asked: object, fetcher: typeof fetch): Promise<Invitation> {
   let response: Response;
   try {
-    response = await fetcher('/api/token', {
+    response = await fetcher(path, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
-      body: '{}',
+      body: JSON.stringify(asked),
       signal: AbortSignal.timeout(TOKEN_TIMEOUT_MS),
     });
   } catch (error) {
@@ -48,6 +57,7 @@ export function tokenProblem(response: Response, body: Record<string, unknown>):
   if (response.status === 503) {
     return problem(body['error'] === 'no_agent' ? 'no_agent' : 'capacity', { ...said, retryAfterS });
   }
+  if (response.status === 410) return problem('over');
   if (response.status >= 500) return problem('server_unreachable', { retryAfterS: DEFAULT_RETRY_S });
   return problem('refused', said);
 }

@@ -1,5 +1,5 @@
 import { createLocalAudioTrack, Room, Track, type LocalAudioTrack } from 'livekit-client';
-import { requestInvitation, type Invitation } from './api';
+import { requestInvitation, requestReturn, type Invitation } from './api';
 import type { StartStep } from './phase';
 import { CallError, microphoneProblem, problem } from './problems';
 
@@ -19,7 +19,7 @@ export function newRoom(): Room {
  * Microphone, token and room. Call it straight from the click: the browser only unlocks sound and the
  * microphone inside that gesture.
  */
-export async function joinCall(room: Room, { withMicrophone, onStep, signal }: JoinOptions): Promise<void> {
+export async function joinCall(room: Room, { withMicrophone, onStep, signal }: JoinOptions): Promise<Invitation> {
   const playback = room.startAudio().catch(() => undefined); // refused: the call shows a "play sound" button
   let track: LocalAudioTrack | undefined;
   try {
@@ -31,11 +31,56 @@ export async function joinCall(room: Room, { withMicrophone, onStep, signal }: J
     signal.throwIfAborted();
     if (track) await room.localParticipant.publishTrack(track, { source: Track.Source.Microphone });
     await playback;
+    return invitation;
   } catch (error) {
     track?.stop();
     await room.disconnect();
     throw error;
   }
+}
+
+/** The agent waits so long for a caller whose connection broke. */
+const RETURN_MS = 30_000;
+const RETURN_WAITS_MS = [0, 500, 1_000, 2_000, 4_000];
+
+/**
+ * Comes back to a call when the media client has given up by itself. Throws `CallError` when the call is over, or
+ * when there was no way back for as long as the agent waits.
+ */
+export async function returnToCall(
+  room: Room,
+  invitation: Invitation,
+  { withMicrophone, signal }: { withMicrophone: boolean; signal: AbortSignal },
+): Promise<Invitation> {
+  const until = Date.now() + RETURN_MS;
+  for (let attempt = 0; Date.now() < until; attempt += 1) {
+    await pause(RETURN_WAITS_MS[Math.min(attempt, RETURN_WAITS_MS.length - 1)] ?? 0, signal);
+    try {
+      const again = await requestReturn(invitation.token);
+      signal.throwIfAborted();
+      await connect(room, again);
+      if (withMicrophone) await room.localParticipant.setMicrophoneEnabled(true);
+      return again;
+    } catch (error) {
+      if (error instanceof CallError && (error.problem.code === 'over' || error.problem.code === 'refused')) throw error;
+      signal.throwIfAborted();
+    }
+  }
+  throw new CallError(problem('connection_lost'));
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer);
+        reject(asError(signal.reason));
+      },
+      { once: true },
+    );
+  });
 }
 
 /** An agent starts for each token, so ask only once the microphone is certain; both at once where it is. */

@@ -13,6 +13,7 @@ export type ProblemCode =
   | 'agent_absent'
   | 'agent_left'
   | 'connection_lost'
+  | 'over'
   | 'elsewhere'
   | 'unknown';
 
@@ -83,6 +84,10 @@ const TEXTS: Record<ProblemCode, { title: string; detail: string; canType?: bool
   connection_lost: {
     title: 'The connection was lost',
     detail: 'The call could not be reconnected. Check your network, then start again.',
+  },
+  over: {
+    title: 'The call is over',
+    detail: 'The connection broke, and the call ended before it was back. Please start a new call.',
   },
   elsewhere: {
     title: 'The call moved to another tab',

@@ -1,6 +1,7 @@
 import { DisconnectReason, RoomEvent, type Room } from 'livekit-client';
 import { useCallback, useEffect, useReducer, useRef } from 'react';
-import { joinCall, newRoom } from './join';
+import type { Invitation } from './api';
+import { joinCall, newRoom, returnToCall } from './join';
 import { nextPhase, type Phase } from './phase';
 import { CallError, problem, type Problem } from './problems';
 
@@ -32,18 +33,38 @@ export function useCall(onRoom: (room: Room) => void): Call {
       const abort = new AbortController();
       current.current = { room, abort };
       onRoom(room);
-      room.on(RoomEvent.Disconnected, (reason) => {
+      let place: Invitation | null = null;
+      let returning = false;
+      const over = (lost: Problem | undefined) => {
         if (current.current?.room !== room) return;
         current.current = null;
-        const lost = disconnectProblem(reason);
         const atMs = Date.now();
         dispatch(
           lost ? { type: 'failed', room, atMs, problem: lost } : { type: 'ended', room, atMs, byAgent: true },
         );
+      };
+      room.on(RoomEvent.Disconnected, (reason) => {
+        if (current.current?.room !== room || returning) return;
+        const lost = disconnectProblem(reason);
+        if (place === null || lost?.code !== 'connection_lost') {
+          over(lost);
+          return;
+        }
+        // The agent waits for who was cut off: their place is still there.
+        returning = true;
+        returnToCall(room, place, { withMicrophone, signal: abort.signal })
+          .then(
+            (again) => { place = again; },
+            (error: unknown) => { over(error instanceof CallError ? error.problem : problem('connection_lost')); },
+          )
+          .finally(() => { returning = false; });
       });
       dispatch({ type: 'start', room });
       joinCall(room, { withMicrophone, onStep: (step) => { dispatch({ type: 'step', room, step }); }, signal: abort.signal }).then(
-        () => { dispatch({ type: 'joined', room, atMs: Date.now(), withMicrophone }); },
+        (invitation) => {
+          place = invitation;
+          dispatch({ type: 'joined', room, atMs: Date.now(), withMicrophone });
+        },
         (error: unknown) => {
           if (abort.signal.aborted) return;
           current.current = null;

@@ -43,6 +43,18 @@ describe('captions', () => {
     expect(list).toMatchObject([{ text: 'yes please', final: true }]);
   });
 
+  it('take a reply told anew to a caller who was cut off', () => {
+    const { list } = after(
+      text('agent', 1, 'We are open'),
+      closed('agent', 1, false),
+      text('agent', 2, 'We are open from eight'),
+      text('agent', 2, ' to six.'),
+      text('agent', 1, ' late'),
+      closed('agent', 2, true),
+    );
+    expect(list).toMatchObject([{ text: 'We are open from eight to six.', final: true }]);
+  });
+
   it('settle a side when it starts something new', () => {
     const { list } = after(text('agent', 1, 'Hello'), text('agent', 2, 'So', false, 's2'));
     expect(list.map((caption) => caption.final)).toEqual([true, false]);

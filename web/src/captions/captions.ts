@@ -75,8 +75,9 @@ function withText(captions: Captions, event: Extract<CaptionEvent, { type: 'text
     return { streams, list: appended(captions.list, caption) };
   }
   const sameStream = newest === event.stream;
-  // A late interim must not take back what was already settled; a second final may correct it.
-  if (old.final && !sameStream && !event.final) return captions;
+  // A late interim must not take back what was already settled; a second final may correct it. The agent tells a
+  // reply anew to a caller whose connection was broken.
+  if (old.final && !sameStream && !event.final && event.side === 'caller') return captions;
   const text = sameStream ? old.text + event.text : event.text;
   return { streams, list: replaced(captions.list, { ...old, text, final: event.final || (sameStream && old.final) }) };
 }

@@ -1,8 +1,8 @@
-import { RoomAudioRenderer, StartAudio, useConnectionState } from '@livekit/components-react';
-import { ConnectionState } from 'livekit-client';
+import { RoomAudioRenderer, StartAudio } from '@livekit/components-react';
 import type { Problem } from '../call/problems';
 import type { Caption } from '../captions/captions';
 import { useAgentPresence } from '../hooks/useAgentPresence';
+import { useCallNotice, type CallNotice } from '../hooks/useCallNotice';
 import { useElapsed } from '../hooks/useElapsed';
 import { Captions } from './Captions';
 import { Dock } from './Dock';
@@ -19,12 +19,16 @@ interface Props {
   onProblem: (problem: Problem) => void;
 }
 
+const NOTICES: Record<CallNotice, string> = {
+  reconnecting: 'The connection is weak. Reconnecting…',
+  unheard: 'No sound comes from your microphone. Check that it is on, and that it is the right one.',
+  weak: 'Your connection is weak. Words may be lost.',
+};
+
 export function CallView({ agentName, startedAtMs, withMicrophone, captions, onSay, onEnd, onProblem }: Props) {
   useAgentPresence(onProblem);
-  const connection = useConnectionState();
+  const notice = useCallNotice();
   const elapsedMs = useElapsed(startedAtMs);
-  const reconnecting =
-    connection === ConnectionState.Reconnecting || connection === ConnectionState.SignalReconnecting;
 
   return (
     <section className="call">
@@ -35,9 +39,9 @@ export function CallView({ agentName, startedAtMs, withMicrophone, captions, onS
           {clock(elapsedMs)}
         </time>
       </div>
-      {reconnecting && (
-        <p className="notice" role="status" data-testid="reconnecting">
-          The connection is weak. Reconnecting…
+      {notice && (
+        <p className="notice" role="status" data-testid={notice}>
+          {NOTICES[notice]}
         </p>
       )}
       <StartAudio label="Turn the sound on" className="notice notice-action" />

@@ -1,4 +1,5 @@
-import { useVoiceAssistant } from '@livekit/components-react';
+import { useConnectionState, useVoiceAssistant } from '@livekit/components-react';
+import { ConnectionState } from 'livekit-client';
 import { useEffect, useRef } from 'react';
 import { problem, type Problem } from '../call/problems';
 
@@ -9,12 +10,14 @@ const GONE_MS = 10_000;
 /** Reports an agent that never came, or that left and did not come back. */
 export function useAgentPresence(onProblem: (problem: Problem) => void): void {
   const present = useVoiceAssistant().agent !== undefined;
+  const connected = useConnectionState() === ConnectionState.Connected;
   const wasPresent = useRef(false);
   useEffect(() => {
     if (present) {
       wasPresent.current = true;
       return undefined;
     }
+    if (!connected) return undefined; // nobody can be seen from here
     const left = wasPresent.current;
     const timer = setTimeout(
       () => {
@@ -25,5 +28,5 @@ export function useAgentPresence(onProblem: (problem: Problem) => void): void {
     return () => {
       clearTimeout(timer);
     };
-  }, [present, onProblem]);
+  }, [present, connected, onProblem]);
 }

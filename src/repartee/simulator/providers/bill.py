@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-# USD. Per minute of audio, per million tokens (in, out), per million characters. Lists of September 2026.
+# USD. Per minute of audio, per million tokens (in, out, in and kept), per million characters. Lists of Sept. 2026.
 STT_PER_MINUTE = {
     "whisper-1": 0.006,
     "gpt-4o-transcribe": 0.006,
@@ -18,11 +18,11 @@ STT_PER_MINUTE = {
     "gpt-live-transcribe": 0.017,
 }
 LLM_PER_MILLION = {
-    "gpt-4o": (2.5, 10.0),
-    "gpt-4o-mini": (0.15, 0.6),
-    "gpt-4.1": (2.0, 8.0),
-    "gpt-4.1-mini": (0.4, 1.6),
-    "gpt-4.1-nano": (0.1, 0.4),
+    "gpt-4o": (2.5, 10.0, 1.25),
+    "gpt-4o-mini": (0.15, 0.6, 0.075),
+    "gpt-4.1": (2.0, 8.0, 0.5),
+    "gpt-4.1-mini": (0.4, 1.6, 0.1),
+    "gpt-4.1-nano": (0.1, 0.4, 0.025),
 }
 TTS_PER_MILLION = {
     "tts-1": 15.0,
@@ -50,6 +50,8 @@ class Entry:
     model: str
     audio_s: float = 0.0
     tokens_in: int = 0
+    tokens_cached: int = 0
+    """Those of `tokens_in` that the vendor had kept."""
     tokens_out: int = 0
     characters: int = 0
     text: str = ""
@@ -72,8 +74,9 @@ class Entry:
             return self.audio_s / 60 * STT_PER_MINUTE.get(self.model, max(STT_PER_MINUTE.values()))
         if self.stage == "tts":
             return self.characters / 1e6 * TTS_PER_MILLION.get(self.model, max(TTS_PER_MILLION.values()))
-        price_in, price_out = LLM_PER_MILLION.get(self.model, max(LLM_PER_MILLION.values()))
-        return self.tokens_in / 1e6 * price_in + self.tokens_out / 1e6 * price_out
+        price_in, price_out, price_kept = LLM_PER_MILLION.get(self.model, max(LLM_PER_MILLION.values()))
+        fresh = self.tokens_in - self.tokens_cached
+        return (fresh * price_in + self.tokens_cached * price_kept + self.tokens_out * price_out) / 1e6
 
 
 class Bill:
@@ -96,6 +99,7 @@ class Bill:
         sums = self._sums.setdefault(entry.stage, Counter())
         sums.update({"requests": 1, entry.outcome: 1, "characters": entry.characters})
         sums.update({"tokens_in": entry.tokens_in, "tokens_out": entry.tokens_out})
+        sums["tokens_cached"] += entry.tokens_cached
         sums["audio_ms"] += round(entry.audio_s * 1000)
         sums["micro_usd"] += round(entry.usd * 1e6)
         if self._file is not None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
 from repartee.simulator.providers.bill import Bill, Entry
-from repartee.simulator.providers.library import RATE_HZ, Heard, SpeechLibrary
+from repartee.simulator.providers.library import Heard
 from repartee.simulator.providers.profiles import Draws, Profile, Stage
+from repartee.simulator.providers.recogniser import NOTHING, Recogniser
 from repartee.simulator.providers.replies import Replies
 
 STALL_S = 10.0
@@ -48,11 +47,11 @@ class Desk:
         draws: Random numbers.
         bill: Where requests are booked.
         replies: What the model says.
-        library: What can be recognised; None recognises nothing.
+        recogniser: Knows what can be recognised; None recognises nothing.
     """
 
     def __init__(
-        self, profile: Profile, draws: Draws, bill: Bill, replies: Replies, library: SpeechLibrary | None
+        self, profile: Profile, draws: Draws, bill: Bill, replies: Replies, recogniser: Recogniser | None
     ) -> None:
         self.profile = profile
         self.bill = bill
@@ -61,12 +60,12 @@ class Desk:
         self.waiting = 0
         """Requests that are being waited upon."""
         self._draws = draws
-        self._library = library
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recognise")
+        self._recogniser = recogniser
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """End the work."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._recogniser is not None:
+            await self._recogniser.aclose()
         self.bill.close()
 
     @asynccontextmanager
@@ -116,12 +115,6 @@ class Desk:
 
     async def recognise(self, pcm: npt.NDArray[np.float32], rate_hz: int) -> Heard:
         """Recognise mono sound of -1..1."""
-        if self._library is None or not len(pcm):
-            return Heard("", (), complete=False)
-        library = self._library
-
-        def work() -> Heard:
-            sound = pcm if rate_hz == RATE_HZ else soxr.resample(pcm, rate_hz, RATE_HZ)
-            return library.recognise(np.asarray(sound, dtype=np.float32))
-
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        if self._recogniser is None or not len(pcm):
+            return NOTHING
+        return await self._recogniser.recognise(pcm, rate_hz)

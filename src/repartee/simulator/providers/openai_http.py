@@ -1,4 +1,4 @@
-"""OpenAI over HTTP: transcription, chat with streaming and tools, speech."""
+"""OpenAI over HTTP: transcription, chat with streaming and tools, speech; and the other vendors' plain speech."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aiohttp import web
 
 from repartee.simulator.providers.bill import Entry
 from repartee.simulator.providers.desk import Desk, FaultError
+from repartee.simulator.providers.prompt_cache import PromptCache, prompt_text, prompt_tokens
 from repartee.simulator.providers.replies import Reply, normalised
 from repartee.simulator.providers.voices import speak
 
@@ -33,6 +34,7 @@ class OpenAIHttp:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._prompts = PromptCache()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -41,6 +43,8 @@ class OpenAIHttp:
             web.post("/v1/audio/transcriptions", self._transcribe),
             web.post("/v1/chat/completions", self._chat),
             web.post("/v1/audio/speech", self._speech),
+            web.post("/v1/text-to-speech/{voice}/stream", self._elevenlabs),
+            web.post("/tts/bytes", self._cartesia),
         ]
 
     async def _models(self, _: web.Request) -> web.Response:
@@ -84,12 +88,15 @@ class OpenAIHttp:
         entry = Entry(
             "llm", "openai", str(body.get("model") or "gpt-4.1-mini"), request_id=_request_id(request)
         )
-        entry.tokens_in = sum(len(json.dumps(m)) for m in messages) // 4 + 1
+        prompt = prompt_text(messages, body.get("tools"))
+        entry.tokens_in = prompt_tokens(prompt)
+        entry.tokens_cached = self._prompts.known_tokens(entry.model, prompt)
         entry.said, entry.told = _last(messages, "user"), _last(messages, "assistant")
         entry.text = reply.text or f"{reply.tool}({json.dumps(reply.arguments)})"
         try:
             async with self._desk.booked(entry):
                 cut = await self._desk.wait("llm", normalised(json.dumps(messages[-1])), complete_s)
+                self._prompts.keep(entry.model, prompt)
                 if not body.get("stream"):
                     entry.tokens_out = len(_pieces(reply))
                     entry.outcome = "ok"
@@ -123,23 +130,44 @@ class OpenAIHttp:
         entry.outcome = "ok"
         return response
 
+    async def _elevenlabs(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if request.query.get("output_format") != f"pcm_{SPEECH_RATE_HZ}":
+            return _refuse(400, f"the simulator gives 'pcm_{SPEECH_RATE_HZ}' only")
+        model = str(body.get("model_id") or "eleven_flash_v2_5")
+        return await self._say(request, Entry("tts", "elevenlabs", model), body.get("text"))
+
+    async def _cartesia(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        wanted = body.get("output_format") or {}
+        if wanted.get("encoding") != "pcm_s16le" or wanted.get("sample_rate") != SPEECH_RATE_HZ:
+            return _refuse(400, f"the simulator gives raw pcm_s16le at {SPEECH_RATE_HZ} only")
+        model = str(body.get("model_id") or "sonic-3")
+        return await self._say(request, Entry("tts", "cartesia", model), body.get("transcript"))
+
     async def _speech(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        complete_s = time.monotonic()
-        text = body.get("input")
-        if not isinstance(text, str) or not text.strip() or len(text) > 4096:
-            return _refuse(400, "'input' must be a text of 1 to 4096 characters")
         if body.get("response_format", "mp3") not in FORMATS:
             return _refuse(400, "the simulator gives 'pcm' and 'wav' only; ask for one of them")
-        entry = Entry("tts", "openai", str(body.get("model") or "tts-1"), characters=len(text), text=text)
-        entry.request_id = _request_id(request)
+        entry = Entry("tts", "openai", str(body.get("model") or "tts-1"))
+        head = body.get("response_format") == "wav"
+        return await self._say(request, entry, body.get("input"), head=head)
+
+    async def _say(
+        self, request: web.Request, entry: Entry, text: object, *, head: bool = False
+    ) -> web.StreamResponse:
+        """Answer with a text's audio, as raw PCM or with a WAV head before it."""
+        complete_s = time.monotonic()
+        if not isinstance(text, str) or not text.strip() or len(text) > 4096:
+            return _refuse(400, "the text must have 1 to 4096 characters")
+        entry.text, entry.characters, entry.request_id = text, len(text), _request_id(request)
         try:
             async with self._desk.booked(entry):
                 cut = await self._desk.wait("tts", text, complete_s)
                 response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
                 await response.prepare(request)
                 pcm = speak(text, SPEECH_RATE_HZ)
-                if body.get("response_format") == "wav":
+                if head:
                     await response.write(_wav_head(len(pcm) * 2))
                 size, began_s = int(SPEECH_RATE_HZ * CHUNK_S), time.monotonic()
                 for number, at in enumerate(range(0, len(pcm), size)):
@@ -205,9 +233,13 @@ def _whole(body: dict[str, Any], reply: Reply, entry: Entry) -> dict[str, Any]:
     return _head(body, "chat.completion") | {"choices": [choice], "usage": _usage(entry)}
 
 
-def _usage(entry: Entry) -> dict[str, int]:
-    total = entry.tokens_in + entry.tokens_out
-    return {"prompt_tokens": entry.tokens_in, "completion_tokens": entry.tokens_out, "total_tokens": total}
+def _usage(entry: Entry) -> dict[str, Any]:
+    return {
+        "prompt_tokens": entry.tokens_in,
+        "completion_tokens": entry.tokens_out,
+        "total_tokens": entry.tokens_in + entry.tokens_out,
+        "prompt_tokens_details": {"cached_tokens": entry.tokens_cached},
+    }
 
 
 async def _event(response: web.StreamResponse, data: dict[str, Any]) -> None:

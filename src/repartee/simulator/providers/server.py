@@ -13,10 +13,11 @@ from aiohttp.typedefs import Handler
 from repartee.errors import ConfigError
 from repartee.simulator.providers.bill import Bill
 from repartee.simulator.providers.desk import FAULTS, Desk, Fault
-from repartee.simulator.providers.library import Composed, SpeechLibrary
+from repartee.simulator.providers.library import Composed
 from repartee.simulator.providers.openai_http import OpenAIHttp
 from repartee.simulator.providers.openai_realtime import OpenAIRealtime
 from repartee.simulator.providers.profiles import Draws, profile
+from repartee.simulator.providers.recogniser import Recogniser
 from repartee.simulator.providers.replies import Replies, Style
 from repartee.simulator.providers.sockets import VoiceSockets
 
@@ -53,6 +54,17 @@ class SimulatorConfig:
     style: Style = "long"
 
 
+def vendors_at(url: str) -> dict[str, str]:
+    """Return the variables that send every vendor's requests to the simulator, or to what stands before it."""
+    socket = url.replace("http://", "ws://")
+    return {
+        "OPENAI_BASE_URL": f"{url}/v1",
+        "OPENAI_API_KEY": "simulated",
+        "ELEVENLABS_BASE_URL": socket,
+        "CARTESIA_BASE_URL": socket,
+    }
+
+
 class Simulator:
     """A running simulator.
 
@@ -68,13 +80,7 @@ class Simulator:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that send every vendor's requests here."""
-        socket = self.url.replace("http://", "ws://")
-        return {
-            "OPENAI_BASE_URL": f"{self.url}/v1",
-            "OPENAI_API_KEY": "simulated",
-            "ELEVENLABS_BASE_URL": socket,
-            "CARTESIA_BASE_URL": socket,
-        }
+        return vendors_at(self.url)
 
     @staticmethod
     @asynccontextmanager
@@ -84,9 +90,11 @@ class Simulator:
         Raises:
             ConfigError: The profile, the recordings or the script cannot be used, or the port is taken.
         """
-        library = SpeechLibrary(config.speech, config.transcripts, config.composed) if config.speech else None
-        replies = Replies(config.script, config.style)
-        desk = Desk(profile(config.profile), Draws(config.seed), Bill(config.bill), replies, library)
+        latency, replies = profile(config.profile), Replies(config.script, config.style)
+        recogniser = None
+        if config.speech:
+            recogniser = await Recogniser.start(config.speech, config.transcripts, config.composed)
+        desk = Desk(latency, Draws(config.seed), Bill(config.bill), replies, recogniser)
         app = web.Application(client_max_size=MAX_UPLOAD_BYTES, middlewares=[_front_door])
         app.add_routes(OpenAIHttp(desk).routes())
         app.add_routes(OpenAIRealtime(desk).routes())
@@ -102,7 +110,7 @@ class Simulator:
             yield Simulator(desk, f"http://127.0.0.1:{runner.addresses[0][1]}")
         finally:
             await runner.cleanup()
-            desk.close()
+            await desk.aclose()
 
 
 @web.middleware

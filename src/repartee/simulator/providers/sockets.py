@@ -48,9 +48,10 @@ class _Socket:
 
     vendor = ""
 
-    def __init__(self, desk: Desk, socket: web.WebSocketResponse) -> None:
+    def __init__(self, desk: Desk, socket: web.WebSocketResponse, request: web.Request) -> None:
         self.desk = desk
         self.socket = socket
+        self._request = request
         self.contexts: dict[str, _Context] = {}
 
     async def close(self) -> None:
@@ -108,9 +109,11 @@ class _Socket:
             try:
                 context.owed.popleft()
                 async with self.desk.booked(entry):
+                    cut = False
                     if not context.spoken_s:
-                        await self.desk.wait("tts", entry.text, max(since_s, time.monotonic()))
-                    await self._send_audio(context, entry.text, entry)
+                        cut = await self.desk.wait("tts", entry.text, max(since_s, time.monotonic()))
+                    if not await self._send_audio(context, entry.text, entry, cut=cut):
+                        return
                     entry.outcome = "ok"
             except FaultError as fault:
                 context.owed.clear()  # nothing was made of it, nothing is charged
@@ -121,16 +124,22 @@ class _Socket:
         await self.done(context)
         self.contexts.pop(context.name, None)
 
-    async def _send_audio(self, context: _Context, text: str, entry: Entry) -> None:
+    async def _send_audio(self, context: _Context, text: str, entry: Entry, *, cut: bool) -> bool:
+        """Send a clause; return whether all of it was: one that is cut takes the socket with it half way."""
         pcm = speak(text, context.rate_hz)
         await self.words(context, text, context.spoken_s)
         size, began_s = int(context.rate_hz * CHUNK_S), time.monotonic()
         for number, at in enumerate(range(0, len(pcm), size)):
+            if cut and at >= len(pcm) // 2:
+                if self._request.transport is not None:
+                    self._request.transport.abort()
+                return False
             pause_s = began_s + number * CHUNK_S * self.desk.profile.real_time_factor - time.monotonic()
             await asyncio.sleep(max(0.0, pause_s))
             entry.audio_s += CHUNK_S
             await self.audio(context, base64.b64encode(pcm[at : at + size].tobytes()).decode())
         context.spoken_s += len(pcm) / context.rate_hz
+        return True
 
     async def send(self, data: dict[str, Any]) -> None:
         if not self.socket.closed:
@@ -260,7 +269,7 @@ class VoiceSockets:
     async def _elevenlabs(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        session = _ElevenLabs(self._desk, socket)
+        session = _ElevenLabs(self._desk, socket, request)
         rate = request.query.get("output_format", "pcm_24000").removeprefix("pcm_")
         model = request.query.get("model_id", "eleven_flash_v2_5")
         try:
@@ -274,7 +283,7 @@ class VoiceSockets:
     async def _cartesia(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        session = _Cartesia(self._desk, socket)
+        session = _Cartesia(self._desk, socket, request)
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:

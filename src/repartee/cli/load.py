@@ -1,0 +1,263 @@
+"""`repartee bench load`: many calls at once on one machine, and what they cost each other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import random
+import signal
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import soxr
+from rich.console import Console
+
+from repartee.cli.bench import AGENT, TRANSCRIPTS, prepare_agent
+from repartee.cli.instance import Instance, free_ports, instance
+from repartee.cli.livekit import own_livekit
+from repartee.errors import ConfigError
+from repartee.settings import Settings
+from repartee.simulator.crowd import RATE_HZ, Arrival, Plan, Utterance, gather_crowd
+from repartee.simulator.loads import Sampler, busiest_session, left_over, recovery, step_figures
+from repartee.simulator.material import RATE_HZ as SAY_HZ
+from repartee.simulator.material import Material
+from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.savings import simulated
+from repartee.store import Seats, Store
+
+Mode = Literal["steady", "churn", "overload", "kill"]
+SETTLE_S = 3.0
+KILL_AFTER_S = 12.0
+RAMP_S = 8.0
+MANY_TURNS = 40
+"""More than fit into a step: the clock ends a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What to load the machine with.
+
+    Attributes:
+        mode: `steady`: so many calls at once, a step for each number. `churn`: short calls, many one after another.
+            `overload`: three times as many callers as there are places. `kill`: in the middle of a step the session
+            process that does the most is killed.
+        calls: How many at once; for `churn` and `overload` the last number is the places there are.
+        hold_s: How long a step is held after its ramp.
+        rate: Arrivals in a second, for `churn`.
+        profile: The vendors' latency.
+        seed: Of orders, latencies and arrivals.
+        speech: Folder of the recordings.
+        items: So many different recordings are said.
+        settings: Variables of the server, as in REPARTEE_SESSION_PROCESSES=2.
+        spy: Profile the session processes with py-spy and write its samples to this folder.
+    """
+
+    mode: Mode = "steady"
+    calls: tuple[int, ...] = (1, 8, 16)
+    hold_s: float = 40.0
+    rate: float = 2.0
+    profile: str = "fixed:300/350/250"
+    seed: int = 1
+    speech: Path = Path("../shared/speech")
+    items: int = 8
+    settings: tuple[tuple[str, str], ...] = ()
+    spy: Path | None = None
+
+
+async def run_load(
+    options: LoadOptions, write: Path | None, html: Path | None, out: Console, *, append: bool
+) -> dict[str, Any]:
+    """Load a server of its own, print the figures and write them.
+
+    Raises:
+        ConfigError: The recordings are not there.
+        MediaError: The server did not start.
+    """
+    material = await asyncio.to_thread(Material, options.speech, TRANSCRIPTS, options.seed)
+    utterances = await asyncio.to_thread(_utterances, material, options.items)
+    report: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
+        "options": _as_written(options),
+        "steps": [],
+    }
+    earlier = await asyncio.to_thread(_steps_of, write) if append else []
+    async with contextlib.aclosing(_load(options, utterances, out)) as steps:
+        async for step in steps:
+            report["steps"] = [*earlier, *report["steps"][len(earlier) :], step]
+            # After each: a run that is cut short keeps what it has found.
+            await asyncio.to_thread(_write, report, write, html)
+    return report
+
+
+async def _load(
+    options: LoadOptions, utterances: tuple[Utterance, ...], out: Console
+) -> AsyncGenerator[dict[str, Any]]:
+    """Yield the figures of one step after another."""
+    with tempfile.TemporaryDirectory(prefix="repartee-load-") as temporary:
+        async with _server(options, Path(temporary)) as (running, livekit):
+            trees = {"repartee": running.process.pid, "livekit": livekit, "simulator": os.getpid()}
+            before = None
+            for number, calls in enumerate(options.calls):
+                arrivals = _arrivals(options, calls, len(utterances), number)
+                plan = Plan(running.url, arrivals, utterances, options.seed + number)
+                if before is None:
+                    before = await asyncio.to_thread(_left, running)
+                async with Sampler(trees, options.spy) as sampler:
+                    with out.status(f"{options.mode}: {calls} calls"):
+                        holding = asyncio.create_task(gather_crowd(plan), name="crowd")
+                        killed = await _kill(running.process.pid) if options.mode == "kill" else None
+                        rows = await holding
+                await asyncio.sleep(SETTLE_S)
+                after = await asyncio.to_thread(_left, running)
+                step = {
+                    "mode": options.mode,
+                    "calls": calls,
+                    **step_figures(rows, sampler, ramp_s=RAMP_S),
+                    "left": {"before": before, "after": after},
+                    **({} if killed is None else {"recovery": recovery(rows, killed)}),
+                    "rows": rows,
+                }
+                _print(step, out)
+                yield step
+
+
+def _left(running: Instance) -> dict[str, Any]:
+    """Return what the server's processes hold, and how many seats are taken."""
+    store = Store.open(f"sqlite:///{running.state_dir / 'repartee.db'}")
+    try:
+        return {**left_over(running.process.pid), "seats": Seats(store).seating().taken}
+    finally:
+        store.close()
+
+
+async def _kill(pid: int) -> float:
+    """Kill the busiest session process once everybody talks; return when, on the monotonic clock."""
+    await asyncio.sleep(RAMP_S + KILL_AFTER_S)
+    busiest = await asyncio.to_thread(busiest_session, pid)
+    if busiest is None:
+        raise ConfigError(
+            "there is no session process to kill; the server runs each in a process of its own?"
+        )
+    at_s = time.monotonic()
+    os.kill(busiest, signal.SIGKILL)
+    return at_s
+
+
+def _arrivals(options: LoadOptions, calls: int, items: int, number: int) -> tuple[Arrival, ...]:
+    rng = random.Random(f"{options.seed}/{number}/arrivals")  # noqa: S311 - not for secrets
+    until_s = RAMP_S + options.hold_s
+    if options.mode == "churn":
+        arrivals: list[Arrival] = []
+        at_s = 0.0
+        while at_s < options.hold_s:
+            arrivals.append(Arrival(at_s, _says(rng, items, rng.choice((0, 0, 1))), until_s))
+            at_s += rng.expovariate(options.rate)
+        return tuple(arrivals)
+    many = 3 * calls if options.mode == "overload" else calls
+    gaps_s = RAMP_S / max(1, many)
+    return tuple(
+        Arrival(n * gaps_s * rng.uniform(0.8, 1.0), _says(rng, items, MANY_TURNS), until_s)
+        for n in range(many)
+    )
+
+
+def _says(rng: random.Random, items: int, count: int) -> tuple[int, ...]:
+    """Every utterance once before any is said again: callers differ in the order only."""
+    said: list[int] = []
+    while len(said) < count:
+        said += rng.sample(range(items), items)
+    return tuple(said[:count])
+
+
+def _utterances(material: Material, count: int) -> tuple[Utterance, ...]:
+    chosen = [item for item in material.suite("latency") if item.end_s - item.start_s <= 4.0][:count]
+    if not chosen:
+        raise ConfigError("the folder of recordings has none that is a short command; see docs/measuring.md")
+    return tuple(
+        Utterance(item.name, np.asarray(soxr.resample(item.pcm, SAY_HZ, RATE_HZ)), item.start_s, item.end_s)
+        for item in chosen
+    )
+
+
+@contextlib.asynccontextmanager
+async def _server(options: LoadOptions, folder: Path) -> AsyncIterator[tuple[Instance, int]]:
+    """Start a LiveKit server, the vendors and repartee; yields repartee and the process id of LiveKit."""
+    port, udp = free_ports(2)
+    settings = Settings().model_copy(
+        update={"state_dir": folder / "livekit", "livekit_port": port, "livekit_udp_port": udp}
+    )
+    await asyncio.to_thread(settings.state_dir.mkdir, parents=True)
+    config = SimulatorConfig(
+        profile=options.profile,
+        seed=options.seed,
+        speech=options.speech,
+        transcripts=TRANSCRIPTS,
+        style="short",
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        access = await stack.enter_async_context(own_livekit(settings))
+        simulator = await stack.enter_async_context(Simulator.start(config))
+        state = folder / "repartee"
+        file = state / "bench.yaml"
+        await prepare_agent(
+            file, AGENT, simulated(settings, simulator).model_copy(update={"state_dir": state})
+        )
+        variables = {
+            **simulator.environment,
+            "LIVEKIT_URL": access.url,
+            "LIVEKIT_API_KEY": access.key,
+            "LIVEKIT_API_SECRET": access.secret,
+            "REPARTEE_MAX_CALLS": str(max(options.calls)),
+            "REPARTEE_TOKEN_RATE": "100000",
+            **dict(options.settings),
+        }
+        running = await stack.enter_async_context(instance(file, state, variables))
+        yield running, access.pid
+
+
+def _as_written(options: LoadOptions) -> dict[str, Any]:
+    """Return the options without what is only of this machine."""
+    written = json.loads(json.dumps(asdict(options), default=str))
+    return {name: value for name, value in written.items() if name not in {"speech", "spy"}}
+
+
+def _steps_of(file: Path | None) -> list[dict[str, Any]]:
+    """Return the steps that an earlier run has written."""
+    if file is None or not file.is_file():
+        return []
+    return list(json.loads(file.read_text(encoding="utf-8"))["steps"])
+
+
+def _write(report: dict[str, Any], write: Path | None, html: Path | None) -> None:
+    if write is not None:
+        write.parent.mkdir(parents=True, exist_ok=True)
+        write.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if html is not None:
+        from repartee.simulator.load_report import page  # noqa: PLC0415 - draws
+
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(page(report), encoding="utf-8")
+
+
+def _print(step: dict[str, Any], out: Console) -> None:
+    latency, first = step["latency_ms"], step["first_audio_ms"]
+    cpu = "  ".join(f"{name} {cores:.2f}" for name, cores in step["cpu_cores"].items())
+    out.print(
+        f"[bold]{step['mode']} {step['calls']}[/bold]: {step['held']} held, {step['refused']} refused, "
+        f"{step['silent']} silent, {step['failed']} failed; {step['turns']} turns, "
+        f"p50 {latency['p50']:.0f} p95 {latency['p95']:.0f} ms, missed {step['missed']}, cut in {step['cut_ins']}; "
+        f"first audio p50 {first['p50']:.0f} p95 {first['p95']:.0f} ms; gaps > 60 ms: {step['gaps']}; "
+        f"cores: {cpu}; {step['memory_mb']['repartee']:.0f} MB",
+        soft_wrap=True,
+        highlight=False,
+    )

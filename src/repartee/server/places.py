@@ -1,0 +1,74 @@
+"""A caller's place in a room: the token for it, and the token for coming back to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import jwt
+from livekit import api
+
+from repartee.session.callers import CALLER_ID
+
+TOKEN_TTL = timedelta(minutes=10)
+LONGEST_CALL_S = 86_400
+"""A token older than the longest call opens no room that could still be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who may be where.
+
+    Attributes:
+        attributes: What the token vouches for.
+    """
+
+    room: str
+    identity: str
+    name: str
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    def token(self, key: str, secret: str) -> str:
+        """Return a token for it: one room, a microphone, and nothing else."""
+        grants = api.VideoGrants(
+            room_join=True,
+            room=self.room,
+            can_publish=True,
+            can_subscribe=True,
+            can_publish_data=True,
+            can_publish_sources=["microphone"],
+        )
+        token = (
+            api.AccessToken(key, secret)
+            .with_identity(self.identity)
+            .with_name(self.name)
+            .with_grants(grants)
+            .with_ttl(TOKEN_TTL)
+        )
+        return (token.with_attributes(self.attributes) if self.attributes else token).to_jwt()
+
+
+def place_of(token: str, key: str, secret: str) -> Place | None:
+    """Return the place a token was given out for, also one that has run out since; None where it is not ours."""
+    try:
+        claims = jwt.decode(
+            token,
+            secret,
+            algorithms=["HS256"],
+            issuer=key,
+            leeway=LONGEST_CALL_S,
+            options={"require": ["exp", "iss", "sub"]},
+        )
+    except jwt.PyJWTError:
+        return None
+    video = claims.get("video")
+    grants = video if isinstance(video, dict) else {}
+    room, kind = grants.get("room"), claims.get("kind")
+    # A token of the agent's, or of an operator's, is none of a caller's.
+    if not isinstance(room, str) or not room or kind not in (None, "", "standard") or grants.get("roomAdmin"):
+        return None
+    if grants.get("agent") or grants.get("roomCreate") or grants.get("hidden"):
+        return None
+    attributes = claims.get("attributes") or {}
+    vouched = {CALLER_ID: attributes[CALLER_ID]} if CALLER_ID in attributes else {}
+    return Place(room, str(claims["sub"]), str(claims.get("name") or "Caller"), vouched)

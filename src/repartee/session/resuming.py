@@ -1,0 +1,111 @@
+"""A call that changes hands: what the store knows of it, and how the new agent takes up the thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from repartee.conversation.history import History
+from repartee.errors import StoreError
+from repartee.events import Event, ReplyFinished, TextTyped
+from repartee.goals import Goal, Goals
+from repartee.session.lines import back_lines
+from repartee.session.record import GOALS_EVENT, SOUNDING
+from repartee.session.spec import Resume
+from repartee.store import Store
+
+log = structlog.get_logger()
+
+
+def resume_of(store: Store, call_id: str) -> Resume:
+    """Return what the store knows of a call whose agent is gone. Blocks.
+
+    What the dead process had not handed to the database is in its journal on this machine, and is brought in first. A
+    store that is away knows nothing: the call then goes on without its past.
+    """
+    try:
+        store.replay()
+        call, turns, events = store.call(call_id), store.turns(call_id), store.events(call_id)
+    except StoreError as error:
+        log.warning("resume.past_unknown", call_id=call_id, error=str(error))
+        return Resume()
+    last = turns[-1] if turns else None
+    unanswered = last is not None and bool(last.user_text) and not (last.heard_text or last.unheard_text)
+    kept = turns[:-1] if unanswered else turns
+    goals = next((event.data for event in reversed(events) if event.kind == GOALS_EVENT), None)
+    began = call.call.started_at if call is not None else None
+    return Resume(
+        turns=tuple((turn.user_text, turn.heard_text) for turn in kept),
+        rest=last.unheard_text if last is not None and SOUNDING in last.timings else "",
+        unanswered=last.user_text if last is not None and unanswered else "",
+        next_turn_id=last.turn_id + 1 if last is not None else 0,
+        goals=goals_from(goals) if goals is not None else Goals(),
+        started_at=began,
+        elapsed_ms=(datetime.now(UTC) - began).total_seconds() * 1000 if began is not None else 0.0,
+    )
+
+
+def remember(history: History, resume: Resume) -> None:
+    """Give a new agent's model what was said before."""
+    for said, heard in resume.turns:
+        if said:
+            history.remember_user(said)
+        if heard:
+            history.remember_heard(heard)
+
+
+def opening(resume: Resume, language: str) -> tuple[str, str]:
+    """Return what the new agent says first: a word of excuse, and then the rest of what was cut."""
+    sorry, go_on = back_lines(language)
+    return sorry, resume.rest or ("" if resume.unanswered else go_on)
+
+
+def answering(
+    submit: Callable[[Event], None], resume: Resume, clock_ms: Callable[[], float]
+) -> Callable[[Event], None]:
+    """Return what passes events on and, after the first words of the new agent, has it answer what was left open."""
+    left = [resume.unanswered] if resume.unanswered else []
+
+    def pass_on(event: Event) -> None:
+        submit(event)
+        if left and isinstance(event, ReplyFinished):
+            submit(TextTyped(clock_ms(), left.pop()))
+
+    return pass_on
+
+
+def goals_to_json(goals: Goals) -> dict[str, Any]:
+    """Return goals as they are kept in the store."""
+    return {
+        "goals": [
+            {
+                "goal_id": goal.goal_id,
+                "intent": goal.intent,
+                "status": goal.status,
+                "values": dict(goal.values),
+                "missing": list(goal.missing),
+                "offered": goal.offered,
+            }
+            for goal in goals.items
+        ]
+    }
+
+
+def goals_from(data: Any) -> Goals:
+    """Return goals that were kept in the store."""
+    return Goals(
+        tuple(
+            Goal(
+                goal_id=int(goal["goal_id"]),
+                intent=str(goal["intent"]),
+                status=goal["status"],
+                values={str(name): str(value) for name, value in goal["values"].items()},
+                missing=tuple(map(str, goal["missing"])),
+                offered=bool(goal["offered"]),
+            )
+            for goal in data["goals"]
+        )
+    )

@@ -1,0 +1,77 @@
+"""A worker's part in the seats (`store.seats`): without waiting for a store that is away, and without its errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from repartee.errors import StoreError
+from repartee.session import SessionSpec
+from repartee.store import Held, Seats
+
+log = structlog.get_logger()
+ASK_S = 2.0
+"""LiveKit drops a job for good when its answer takes 2.8 s."""
+T = TypeVar("T")
+
+
+class Seating:
+    """What a worker says about its calls.
+
+    Args:
+        seats: Of all workers.
+        worker_id: Who says it.
+    """
+
+    def __init__(self, seats: Seats, worker_id: str) -> None:
+        self.seats = seats
+        self.worker_id = worker_id
+
+    async def announce(self, seats: int, *, draining: bool) -> None:
+        """Say how many calls this worker takes."""
+        await self._ask("announce", lambda: self.seats.announce(self.worker_id, seats, draining=draining))
+
+    async def withdraw(self) -> None:
+        """Say that this worker is gone."""
+        await self._ask("withdraw", lambda: self.seats.withdraw(self.worker_id))
+
+    async def take(self, spec: SessionSpec) -> int:
+        """Take the seat of a call; returns its epoch, 0 where nobody can be asked."""
+        return await self._ask("take", lambda: self.seats.take(held(spec))) or 0
+
+    async def take_over(self, old: Held, spec: SessionSpec) -> int | None:
+        """Take a call from another agent; returns the epoch, None when somebody else has it."""
+        return await self._ask("take_over", lambda: self.seats.take_over(old, held(spec)))
+
+    async def give_back(self, room: str, epoch: int) -> None:
+        """Free the seat of a call that is over."""
+        if epoch:
+            await self._ask("give_back", lambda: self.seats.give_back(room, epoch))
+
+    async def let_go(self, spec: SessionSpec) -> None:
+        """Leave a call to whoever takes it over."""
+        await self._ask("let_go", lambda: self.seats.let_go(spec.call_id, spec.epoch))
+
+    async def others(self) -> int:
+        """Return how many other workers take calls."""
+        return await self._ask("others", lambda: self.seats.others(self.worker_id)) or 0
+
+    async def orphans(self, silent_s: float) -> list[Held] | None:
+        """Return calls of which nothing was heard; None where nobody can be asked."""
+        return await self._ask("orphans", lambda: self.seats.orphans(silent_s))
+
+    async def _ask(self, what: str, work: Callable[[], T]) -> T | None:
+        try:
+            async with asyncio.timeout(ASK_S):
+                return await asyncio.to_thread(work)
+        except (StoreError, TimeoutError) as error:
+            log.warning("seats.unknown", what=what, error=type(error).__name__)
+            return None
+
+
+def held(spec: SessionSpec) -> Held:
+    """Return what the store is told of a call."""
+    return Held(spec.room, spec.call_id, spec.worker_id, spec.identity, spec.epoch)

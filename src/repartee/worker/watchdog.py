@@ -1,0 +1,85 @@
+"""Finds calls whose worker died with a caller still in the room, and has its own worker go on with them.
+
+All it knows is in the store and in LiveKit, so a worker that has just been started finds them too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from repartee.store import Held
+from repartee.worker.rooms import who_is_in
+from repartee.worker.seating import Seating
+from repartee.worker.tokens import LiveKitAccess
+
+log = structlog.get_logger()
+LOOK_S = 1.0
+SILENT_S = 3.0
+"""A call whose agent has not said for so long that it lives, and is not in the room, has none."""
+GHOST_S = 8.0
+"""One whose agent is in the room all the same: LiveKit shows the dead for 21 s. A store that was away looks the same,
+so it must have been there for that long."""
+ALONE_S = 30.0
+"""Nobody is in the room for this long: the seat is free."""
+
+
+class Adopter(Protocol):
+    """The worker, as far as the watchdog needs it."""
+
+    seating: Seating
+
+    def has(self, call_id: str) -> bool:
+        """Say whether a call is here."""
+
+    async def adopt(self, orphan: Held) -> bool:
+        """Go on with a call."""
+
+
+class Watchdog:
+    """Looks after the calls of other workers.
+
+    Args:
+        worker: Goes on with what is found.
+        access: The LiveKit server.
+    """
+
+    def __init__(self, worker: Adopter, access: LiveKitAccess) -> None:
+        self._worker = worker
+        self._access = access
+        self._since_s: float | None = None
+        """Since when the store answers."""
+
+    async def run(self) -> None:
+        """Look every second, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self.look(asyncio.get_running_loop().time())
+
+    async def look(self, now_s: float) -> None:
+        """Look once."""
+        orphans = await self._worker.seating.orphans(SILENT_S)
+        if orphans is None:
+            self._since_s = None
+            return
+        self._since_s = now_s if self._since_s is None else self._since_s
+        for orphan in orphans:
+            if not self._worker.has(orphan.call_id):
+                await self._judge(orphan, now_s - self._since_s)
+
+    async def _judge(self, orphan: Held, answering_s: float) -> None:
+        present = await who_is_in(self._access, orphan.room)
+        if present is None:
+            return
+        if not present.people:
+            if orphan.silent_s >= ALONE_S:
+                await self._worker.seating.give_back(orphan.room, orphan.epoch)
+            return
+        haunted = orphan.identity in present.agents
+        if haunted and min(orphan.silent_s, answering_s) < GHOST_S:
+            return
+        if present.agents - {orphan.identity}:
+            return  # somebody else has it already
+        await self._worker.adopt(orphan)

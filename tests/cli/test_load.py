@@ -1,0 +1,67 @@
+"""Who comes when under load, and the page that is drawn of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from repartee.cli import app
+from repartee.cli.load import RAMP_S, LoadOptions, _arrivals, _steps_of, _write
+from repartee.errors import ConfigError
+
+ITEMS = 6
+
+
+def step(mode: str, calls: int) -> dict[str, object]:
+    figures = {"p50": 900.0, "p95": 1100.0, "max": 1200.0, "n": 10}
+    return {
+        "mode": mode,
+        "calls": calls,
+        **dict.fromkeys(("held", "refused", "silent", "failed", "turns", "missed", "cut_ins", "gaps"), 3),
+        "latency_ms": figures,
+        "first_audio_ms": figures,
+        "cpu_cores": {"repartee": 0.3, "livekit": 0.1, "simulator": 0.1, "callers": 0.2},
+        "memory_mb": {"repartee": 500},
+    }
+
+
+def report(*steps: dict[str, object]) -> dict[str, object]:
+    return {"at": "now", "machine": "a machine", "options": {"profile": "fast"}, "steps": list(steps)}
+
+
+def test_steady_callers_come_in_the_ramp_and_all_say_the_same_in_another_order() -> None:
+    arrivals = _arrivals(LoadOptions(), 8, ITEMS, 0)
+    assert len(arrivals) == 8
+    assert all(0 <= arrival.at_s <= RAMP_S for arrival in arrivals)
+    assert {tuple(sorted(arrival.says[:ITEMS])) for arrival in arrivals} == {tuple(range(ITEMS))}
+    assert len({arrival.says[:ITEMS] for arrival in arrivals}) > 1
+    assert arrivals == _arrivals(LoadOptions(), 8, ITEMS, 0), "the same seed is the same crowd"
+
+
+def test_overload_is_three_times_as_many() -> None:
+    assert len(_arrivals(LoadOptions(mode="overload"), 5, ITEMS, 0)) == 15
+
+
+def test_churn_goes_on_whatever_becomes_of_the_others() -> None:
+    arrivals = _arrivals(LoadOptions(mode="churn", hold_s=100.0, rate=2.0), 5, ITEMS, 0)
+    assert 150 < len(arrivals) < 250
+    assert max(len(arrival.says) for arrival in arrivals) == 1
+
+
+def test_steps_of_an_earlier_run_are_found_and_all_are_drawn(tmp_path: Path) -> None:
+    file, page = tmp_path / "load.json", tmp_path / "load.html"
+    assert _steps_of(file) == []
+    _write(report(step("steady", 1), step("steady", 8), step("churn", 4)), file, page)
+    assert [s["calls"] for s in _steps_of(file)] == [1, 8, 4]
+    text = page.read_text()
+    assert text.count("<svg") == 2
+    assert text.count("<tr>") == 4
+
+
+@pytest.mark.parametrize("arguments", [["--calls", "some"], ["--calls", "0"], ["--mode", "wild"]])
+def test_what_cannot_be_is_said(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, ["bench", "load", *arguments])
+    assert isinstance(result.exception, ConfigError)
+    assert "--calls takes numbers" in str(result.exception)

@@ -1,0 +1,124 @@
+"""Seats: promised to one, taken by one, kept by one; on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from repartee.store import Held, Seats, Store
+from repartee.store import seats as module
+
+
+@pytest.fixture
+def seats(store: Store) -> Seats:
+    return Seats(store)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The database's clock, to be put forward."""
+
+    class Clock:
+        s = 1000.0
+
+    monkeypatch.setattr(module, "_now_s", lambda _: Clock.s)
+    return Clock
+
+
+def held(number: int, worker: str = "w1", epoch: int = 0) -> Held:
+    return Held(f"room-{number}", f"call-{number}", worker, f"agent-{number}-{worker}", epoch)
+
+
+def test_when_the_workers_are_gone_there_are_no_seats(seats: Seats) -> None:
+    seats.announce("w1", 3)
+    seats.withdraw("w1")
+    full = seats.promise("room-1", 30)
+    assert full is not None
+    assert (full.seats, full.taken, full.free) == (0, 0, 0)
+
+
+def test_workers_with_a_database_of_their_own_are_left_to_count_for_themselves(seats: Seats) -> None:
+    assert seats.promise("room-1", 30) is None
+    assert seats.seating().taken == 0
+
+
+def test_a_seat_that_was_promised_is_the_one_that_is_taken(seats: Seats) -> None:
+    seats.announce("w1", 2)
+    assert seats.promise("room-1", 30) is None
+    assert seats.take(held(1)) == 1
+    assert seats.promise("room-2", 30) is None
+    assert seats.promise("room-3", 30) is not None, "one is taken, one is promised"
+    seats.give_back("room-1", 1)
+    assert seats.promise("room-3", 30) is None
+
+
+def test_a_burst_neither_oversubscribes_nor_leaves_seats_empty(seats: Seats) -> None:
+    seats.announce("w1", 20)
+    seats.announce("w2", 10)
+    with ThreadPoolExecutor(12) as burst:
+        answers = list(burst.map(lambda n: seats.promise(f"room-{n}", 30), range(50)))
+    assert sum(answer is None for answer in answers) == 30
+    assert seats.seating().free == 0
+
+
+def test_who_does_not_come_loses_the_promise(seats: Seats, clock: Any) -> None:
+    seats.announce("w1", 1)
+    assert seats.promise("room-1", 30) is None
+    clock.s += 9
+    assert seats.promise("room-2", 30) is not None
+    clock.s += 22
+    seats.announce("w1", 1)
+    assert seats.promise("room-2", 30) is None
+
+
+def test_a_worker_that_drains_or_is_silent_has_no_seats(seats: Seats, clock: Any) -> None:
+    seats.announce("w1", 3)
+    seats.announce("w2", 2, draining=True)
+    assert seats.seating().seats == 3
+    assert seats.others("w2") == 1
+    assert seats.others("w1") == 0
+    clock.s += module.WORKER_GONE_S + 1
+    assert seats.seating().seats == 0
+    seats.announce("w1", 3)
+    seats.withdraw("w1")
+    assert seats.seating().seats == 0
+
+
+def test_only_one_takes_over_and_the_old_one_is_fenced_off(seats: Seats, clock: Any) -> None:
+    seats.announce("w1", 5)
+    epoch = seats.take(held(1))
+    assert seats.holds("call-1", epoch)
+    assert seats.orphans(3) == []
+    clock.s += 4
+    [orphan] = seats.orphans(3)
+    assert (orphan.call_id, orphan.epoch, orphan.silent_s) == ("call-1", 1, 4)
+    assert seats.take_over(orphan, held(1, "w2")) == 2
+    assert seats.take_over(orphan, held(1, "w3")) is None, "w2 was faster"
+    assert not seats.holds("call-1", 1)
+    assert seats.holds("call-1", 2)
+    assert seats.keep([held(1, "w1", epoch=1)]) == {"call-1"}
+    assert seats.keep([held(1, "w2", epoch=2)]) == set()
+    seats.give_back("room-1", 1)
+    assert seats.seating().taken == 1, "the old agent's end frees nothing of the new one's"
+
+
+def test_a_call_that_is_kept_is_no_orphan(seats: Seats, clock: Any) -> None:
+    epoch = seats.take(held(1))
+    for _ in range(5):
+        clock.s += 2
+        assert seats.keep([held(1, epoch=epoch)]) == set()
+    assert seats.orphans(3) == []
+    seats.let_go("call-1", epoch)
+    assert [orphan.call_id for orphan in seats.orphans(3)] == ["call-1"]
+
+
+def test_a_call_nobody_took_over_leaves_its_seat_and_may_come_back(seats: Seats, clock: Any) -> None:
+    seats.announce("w1", 1)
+    epoch = seats.take(held(1))
+    clock.s += module.CALL_GONE_S + 1
+    seats.announce("w1", 1)
+    assert seats.seating().taken == 0
+    assert seats.keep([held(1, epoch=epoch)]) == set(), "the database was away, not the call"
+    assert seats.seating().taken == 1

@@ -1,0 +1,324 @@
+"""Bad networks, each in a namespace the test makes itself: loss, no UDP, another address, no network for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+
+from repartee.cli.instance import Instance, free_ports, instance
+from repartee.cli.livekit import VERSION
+from repartee.settings import Settings
+from repartee.simulator.far import FarCaller, far_caller
+from repartee.simulator.netns import CallerNetwork, caller_network, why_not
+from repartee.simulator.providers import Simulator, SimulatorConfig
+from tests.system import test_browser
+from tests.system.helpers import eventually, write_agent
+
+pytestmark = [pytest.mark.livekit, pytest.mark.asyncio(loop_scope="module")]
+RECONNECT_S = 14
+LONG = (
+    "The first workshop is on Monday. The second workshop is on Tuesday. The third workshop is on Wednesday. "
+    "The fourth workshop is on Thursday. The fifth workshop is on Friday. That is all there is."
+)
+GEMINI, MCP = "aiewf/turn_001.flac", "aiewf/turn_003.flac"
+
+
+@pytest.fixture(scope="module")
+def cable() -> Iterator[CallerNetwork]:
+    if reason := why_not():
+        pytest.skip(f"no networks of our own: {reason}")
+    with caller_network() as made:
+        yield made
+
+
+@pytest.fixture
+def network(cable: CallerNetwork) -> Iterator[CallerNetwork]:
+    yield cable
+    cable.clear()
+
+
+class MediaServer:
+    """A LiveKit server on the cable, as one is on a network: UDP, and TCP for who has no UDP."""
+
+    def __init__(self, network: CallerNetwork, folder: Path, codec: str = "") -> None:
+        self.network, self.folder, self.codec = network, folder, codec
+        self.port, self.udp, self.tcp = free_ports(3)
+        self.key, self.secret = "key-of-the-test", secrets.token_urlsafe(32)
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://{self.network.here}:{self.port}"
+
+    async def start(self) -> None:
+        config: dict[str, Any] = {
+            "port": self.port,
+            "bind_addresses": [self.network.here],
+            "keys": {self.key: self.secret},
+            "logging": {"level": "warn"},
+            "rtc": {
+                "udp_port": self.udp,
+                "tcp_port": self.tcp,
+                "node_ip": self.network.here,
+                "use_external_ip": False,
+                "interfaces": {"includes": [self.network.cable]},
+            },
+        }
+        if self.codec:
+            config["room"] = {"enabled_codecs": [{"mime": self.codec}]}
+        file = self.folder / "livekit.json"
+        file.write_text(json.dumps(config))
+        file.chmod(0o600)
+        program = Settings(_env_file=None).cache_dir / "bin" / f"livekit-server-{VERSION}"  # type: ignore[call-arg]
+        with (self.folder / "livekit.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                str(program), "--config", str(file), stdout=log, stderr=log
+            )
+        async with asyncio.timeout(15):
+            while not await self._answers():  # noqa: ASYNC110 - it tells nobody that it listens
+                await asyncio.sleep(0.05)
+
+    async def _answers(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(self.network.here, self.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+@dataclass
+class Site:
+    """A server with its media server on the cable."""
+
+    network: CallerNetwork
+    media: MediaServer
+    running: Instance
+
+    def calls(self) -> set[str]:
+        return {file.stem for file in (self.running.state_dir / "calls").glob("*.jsonl")}
+
+    @asynccontextmanager
+    async def greeted(self) -> AsyncIterator[Line]:
+        """A caller in the other network, who has heard the greeting."""
+        before = self.calls()
+        async with far_caller(self.network, self.running.url) as caller:
+            await caller.call("join")
+            assert await caller.call("wait_for_answer", 30), "the agent greets"
+            (call_id,) = self.calls() - before
+            yield Line(self, caller, await caller.call("place"), call_id)
+
+
+@dataclass
+class Line:
+    """One call."""
+
+    site: Site
+    caller: FarCaller
+    place: dict[str, str]
+    call_id: str
+
+    def marks(self, name: str) -> list[dict[str, Any]]:
+        file = self.site.running.state_dir / "calls" / f"{self.call_id}.jsonl"
+        marks = [json.loads(line) for line in file.read_text().splitlines()]
+        return [mark for mark in marks if mark["name"] == name]
+
+    def rows(self, query: str) -> list[Any]:
+        with sqlite3.connect(f"file:{self.site.running.state_dir / 'repartee.db'}?mode=ro", uri=True) as db:
+            return [row[0] for row in db.execute(query, [self.call_id])]
+
+    def ended(self, reason: str) -> bool:
+        return self.rows("SELECT reason FROM calls WHERE call_id = ?") == [reason]
+
+    async def marked(self, name: str, limit_s: float = 30) -> None:
+        """Wait for a mark."""
+        await eventually(lambda: self.marks(name), limit_s)
+
+    async def hear_until(self, text: str, limit_s: float = 30) -> None:
+        """Wait until a text was heard."""
+        async with asyncio.timeout(limit_s):
+            while text not in " ".join(await self.caller.call("captions", "agent")):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)  # the other process is asked, it tells nothing by itself
+
+    async def goes_on(self, speech: Path) -> None:
+        """Ask something, and be answered."""
+        exchange = await self.caller.call("exchange", str(speech / MCP))
+        assert exchange["reply"].strip().endswith("Yes, there is.")
+
+
+@asynccontextmanager
+async def serving(network: CallerNetwork, speech: Path, folder: Path, codec: str = "") -> AsyncIterator[Site]:
+    script = folder / "script.yaml"
+    script.write_text(f"- when: gemini\n  say: '{LONG}'\n- when: mcp\n  say: Yes, there is.\n")
+    config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=script)
+    agent = write_agent(folder, f"limits: {{reconnect_s: {RECONNECT_S}}}")
+    media = MediaServer(network, folder, codec)
+    await media.start()
+    try:
+        async with Simulator.start(config) as simulator:
+            variables = {
+                **simulator.environment,
+                "LIVEKIT_URL": media.url,
+                "LIVEKIT_API_KEY": media.key,
+                "LIVEKIT_API_SECRET": media.secret,
+                "REPARTEE_HOST": network.here,
+            }
+            async with instance(agent, folder / "state", variables) as running:
+                yield Site(network, media, running)
+    finally:
+        await media.kill()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(
+    cable: CallerNetwork, speech: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Site]:
+    async with serving(cable, speech, tmp_path_factory.mktemp("site")) as made:
+        yield made
+
+
+async def test_a_caller_without_udp_is_heard_over_tcp(
+    network: CallerNetwork, site: Site, speech: Path
+) -> None:
+    network.block_udp()
+    async with site.greeted() as call:
+        await call.goes_on(speech)
+
+
+async def test_one_packet_in_twenty_may_be_lost(network: CallerNetwork, site: Site, speech: Path) -> None:
+    network.lose(0.05)
+    async with site.greeted() as call:
+        await call.goes_on(speech)
+        assert not call.marks("network.reconnecting")
+        assert not call.marks("caller.lost")
+
+
+async def test_a_caller_who_is_gone_for_some_seconds_hears_what_they_missed(
+    network: CallerNetwork, site: Site, speech: Path
+) -> None:
+    async with site.greeted() as call:
+        await call.caller.call("say", str(speech / GEMINI))
+        await call.hear_until("The second")
+        network.cut()
+        await call.marked("caller.lost", 15)
+        await asyncio.sleep(4)  # away, as somebody in a tunnel is
+        network.clear()
+        await call.marked("caller.returned")
+        await call.hear_until("That is all there is.", 40)
+        await call.caller.call("wait_for_answer", 3)
+        await call.goes_on(speech)
+    assert len(call.marks("voice.repeated")) == 1
+    assert LONG in call.rows("SELECT heard_text FROM turns WHERE call_id = ?"), "all was heard, and once"
+
+
+async def test_another_address_is_another_connection_of_the_same_call(
+    network: CallerNetwork, site: Site, speech: Path
+) -> None:
+    async with site.greeted() as call:
+        network.move()
+        await call.marked("caller.lost", 20)
+        await call.marked("caller.returned")
+        await call.caller.call("wait_for_answer", 5)  # that they were cut off
+        await call.goes_on(speech)
+
+
+async def test_a_caller_whose_client_crashed_comes_back_with_their_token(
+    network: CallerNetwork, site: Site, speech: Path
+) -> None:
+    async with site.greeted() as call:
+        calls = site.calls()
+        async with far_caller(network, site.running.url) as again:
+            call.caller.kill()
+            await call.marked("caller.lost", 15)
+            await again.call("enter", call.place)
+            await call.marked("caller.returned")
+            call.caller = again
+            await call.goes_on(speech)
+        assert site.calls() == calls, "it is the same call"
+        await eventually(lambda: call.ended("caller_left"))
+
+
+async def test_a_caller_who_does_not_come_back_is_let_go(network: CallerNetwork, site: Site) -> None:
+    async with site.greeted() as call:
+        network.cut()
+        await eventually(lambda: call.ended("caller_lost"), 40)
+        network.clear()
+
+
+async def test_a_media_server_that_is_started_again_keeps_the_call(
+    network: CallerNetwork, site: Site, speech: Path
+) -> None:
+    async with site.greeted() as call:
+        await site.media.kill()
+        await call.marked("caller.lost", 15)
+        await site.media.start()
+        await call.marked("caller.returned")
+        await call.caller.call("wait_for_answer", 5)
+        await call.goes_on(speech)
+        assert (await call.caller.call("attributes")).get("lk.agent.state") == "listening"
+
+
+async def test_without_a_media_server_the_call_ends_and_holds_nothing(
+    network: CallerNetwork, site: Site
+) -> None:
+    async with site.greeted() as call:
+        await site.media.kill()
+        await eventually(lambda: call.ended("media_lost"), 40)
+        ended = f'"call_id": "{call.call_id}", "outcome": "ended"'
+        await eventually(lambda: ended in site.running.output.read_text(), 20)
+        await site.media.start()
+    registered = "worker.registered"
+    await eventually(lambda: site.running.output.read_text().count(registered) >= 2)
+    async with site.greeted():
+        pass  # and the worker takes calls again
+
+
+async def test_a_caller_without_opus_is_heard_and_it_is_written_down(
+    network: CallerNetwork, speech: Path, tmp_path: Path
+) -> None:
+    async with serving(network, speech, tmp_path, "audio/PCMU") as site, site.greeted() as call:
+        await call.goes_on(speech)
+        codecs = [(m["mime"].lower(), m["rate_hz"], m["usual"]) for m in call.marks("network.codec")]
+    assert codecs == [("audio/pcmu", 8000, True)]
+
+
+@pytest.mark.browser
+async def test_the_page_says_that_it_reconnects_and_does(
+    network: CallerNetwork, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "chromium"
+    inside.write_text(f'#!/bin/sh\nexec ip netns exec {network.name} {test_browser.CHROMIUM} "$@"\n')
+    inside.chmod(0o755)
+    monkeypatch.setattr(test_browser, "CHROMIUM", str(inside))
+    flags = (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--unsafely-treat-insecure-origin-as-secure={site.running.url}",
+    )
+    async with test_browser.page_at(site.running.url, *flags) as page:
+        await page.get_by_test_id("start").click()
+        agent = page.get_by_test_id("caption-agent")
+        await expect(agent.first).to_contain_text("this is the test", timeout=30_000)
+        network.cut()
+        await expect(page.get_by_test_id("reconnecting")).to_be_visible(timeout=20_000)
+        network.clear()
+        await expect(page.get_by_test_id("reconnecting")).to_be_hidden(timeout=30_000)
+        await page.get_by_test_id("chat-input").fill("Tell me about MCP")
+        await page.get_by_test_id("chat-send").click()
+        await expect(agent.last).to_contain_text("Yes, there is", timeout=30_000)

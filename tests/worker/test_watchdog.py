@@ -1,0 +1,109 @@
+"""Calls of workers that died: found in the store and in LiveKit, and taken over when nobody else has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from repartee.store import Held
+from repartee.worker import LiveKitAccess, watchdog
+from repartee.worker.rooms import Present
+from repartee.worker.watchdog import ALONE_S, GHOST_S, Watchdog
+
+ORPHAN = Held("room", "call", "dead", "agent-1", 1, silent_s=4.0)
+
+
+class Seating:
+    def __init__(self, orphans: list[Held] | None) -> None:
+        self.found = orphans
+        self.freed: list[str] = []
+
+    async def orphans(self, silent_s: float) -> list[Held] | None:
+        return self.found
+
+    async def give_back(self, room: str, epoch: int) -> None:
+        self.freed.append(room)
+
+
+class Worker:
+    def __init__(self, *orphans: Held) -> None:
+        self.seating: Any = Seating(list(orphans))
+        self.mine: set[str] = set()
+        self.adopted: list[Held] = []
+
+    def has(self, call_id: str) -> bool:
+        return call_id in self.mine
+
+    async def adopt(self, orphan: Held) -> bool:
+        self.adopted.append(orphan)
+        return True
+
+
+def people(*agents: str) -> Present:
+    return Present(frozenset({"caller"}), frozenset(agents))
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> dict[str, Present | None]:
+    there: dict[str, Present | None] = {"room": people()}
+
+    async def who_is_in(_: LiveKitAccess, name: str) -> Present | None:
+        return there[name]
+
+    monkeypatch.setattr(watchdog, "who_is_in", who_is_in)
+    return there
+
+
+def dog(worker: Worker) -> Watchdog:
+    return Watchdog(worker, LiveKitAccess("ws://x", "k", "s"))
+
+
+async def test_a_caller_who_was_left_alone_is_taken_over(room: Any) -> None:
+    worker = Worker(ORPHAN)
+    await dog(worker).look(0.0)
+    assert worker.adopted == [ORPHAN]
+
+
+@pytest.mark.parametrize(
+    "present",
+    [people("agent-2"), Present(frozenset(), frozenset()), None],
+    ids=["another agent is there", "nobody is there", "LiveKit does not say"],
+)
+async def test_a_call_that_needs_nobody_is_left_alone(room: Any, present: Present | None) -> None:
+    room["room"] = present
+    worker = Worker(ORPHAN)
+    await dog(worker).look(0.0)
+    assert not worker.adopted
+    assert not worker.seating.freed
+
+
+async def test_one_s_own_call_is_left_alone(room: Any) -> None:
+    worker = Worker(ORPHAN)
+    worker.mine.add("call")
+    await dog(worker).look(0.0)
+    assert not worker.adopted
+
+
+async def test_a_ghost_is_waited_for_and_a_store_that_was_away_is_no_proof(room: Any) -> None:
+    room["room"] = people("agent-1")
+    silent = Held("room", "call", "dead", "agent-1", 1, silent_s=GHOST_S + 1)
+    worker = Worker(silent)
+    watching = dog(worker)
+    await watching.look(0.0)
+    await watching.look(GHOST_S - 1)
+    assert not worker.adopted, "the store answers since a moment only: everybody looks silent"
+    worker.seating.found = None
+    await watching.look(GHOST_S)
+    worker.seating.found = [silent]
+    await watching.look(GHOST_S + 1)
+    assert not worker.adopted, "it was away again"
+    await watching.look(2 * GHOST_S + 1)
+    assert worker.adopted == [silent]
+
+
+async def test_an_empty_room_frees_its_seat_in_the_end(room: Any) -> None:
+    room["room"] = Present(frozenset(), frozenset())
+    worker = Worker(Held("room", "call", "dead", "agent-1", 1, silent_s=ALONE_S))
+    await dog(worker).look(0.0)
+    assert worker.seating.freed == ["room"]
