@@ -1,6 +1,6 @@
 # Two commands: `make run` talks, `make test` checks. Both set up whatever they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint clean bench-peers
+.PHONY: help setup run test lint audit ci fuzz clean bench-peers
 
 PYTHON ?= python3
 
@@ -24,6 +24,14 @@ lint: ## Format, lint, types and layers, of Python and of the page
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) scripts/setup.py --check-web
+
+audit: ## Look up every locked package in the databases of known vulnerabilities
+	@$(PYTHON) scripts/audit.py
+
+ci: test audit ## What is checked before a change is taken: all tests, and the packages
+
+fuzz: setup ## Run 100,000 made up cases of everything that reads what others write (nightly); writes benchmarks/results
+	@.venv/bin/python scripts/fuzz.py --write benchmarks/results/fuzz.json
 
 clean: ## Remove what setup made in this folder
 	@rm -rf .venv web/node_modules src/repartee/server/static

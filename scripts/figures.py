@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from repartee.simulator.chaos.report import tables
-from repartee.simulator.report import Point, frontier_plot, shown_value, svg
+from repartee.simulator.report import Point, frontier_plot, scaler_plot, shown_value, svg
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 FRONTIER = ROOT / "docs" / "images" / "frontier.svg"
+SCALER = ROOT / "docs" / "images" / "scaler.svg"
 START, END = "<!-- figures -->\n", "<!-- /figures -->\n"
 NAMES = {
     "repartee": "**repartee**",
@@ -37,15 +38,14 @@ def main() -> int:
         (ROOT / "docs" / "caching.md", caching()),
         (ROOT / "docs" / "costs.md", costs()),
         (ROOT / "docs" / "network.md", network()),
+        (ROOT / "docs" / "call-page.md", call_page()),
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "operating.md", operating()),
+        (ROOT / "docs" / "kubernetes.md", kubernetes()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
         (ROOT / "docs" / "degradation.md", degradation()),
-        *(
-            [(ROOT / "docs" / "reliability.md", tables(load("chaos")))]
-            if (RESULTS / "chaos.json").exists()
-            else []
-        ),
+        (ROOT / "docs" / "reliability.md", tables(load("chaos"))),
+        (ROOT / "docs" / "security.md", fuzzing()),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -56,7 +56,9 @@ def main() -> int:
             path.write_text(wanted, encoding="utf-8")
     if "--check" in sys.argv[1:]:
         return int(changed)
-    FRONTIER.write_text(svg(frontier_plot(frontier())), encoding="utf-8")
+    SCALER.write_text(svg(scaler_plot(load("scaler")["runs"])), encoding="utf-8")
+    if (RESULTS / "sweep.json").is_file():
+        FRONTIER.write_text(svg(frontier_plot(frontier())), encoding="utf-8")
     return 0
 
 
@@ -182,6 +184,21 @@ def operating() -> str:
     )
 
 
+def kubernetes() -> str:
+    """Return what the autoscaling does with calls."""
+    lines = ""
+    for run in load("scaler")["runs"]:
+        scaling = run["scaling"]
+        lines += (
+            f"| {run['trace']} | {scaling['target_calls']} | {scaling['drain_s']} | {run['arrived']} | {max(run['calls'])} "
+            f"| {run['refused']} | {run['cut']} | {run['most_pods']} | {run['pod_hours']:.1f} |\n"
+        )
+    return (
+        "\n| | target calls | drain, s | calls | at once | found no place | cut by a drain | most pods | pod hours |\n"
+        f"|---|---|---|---|---|---|---|---|---|\n{lines}\n`python scripts/measure.py scaler`\n"
+    )
+
+
 def table(peers: Figures, stops: Figures) -> str:
     """Return the table of all systems."""
     columns = (
@@ -239,6 +256,25 @@ Where the time goes (fixed vendors):
 | step | median ms | p95 ms |
 |---|---|---|
 {steps}"""
+
+
+def fuzzing() -> str:
+    """Return what came of the made up cases."""
+    run = load("fuzz")
+    broke = {name: target for name, target in run["targets"].items() if target["found_and_fixed"]}
+    rows = "\n".join(
+        f"| {name} | {target['cases']:,} | {target['found_and_fixed'] or ''} |"
+        for name, target in run["targets"].items()
+    )
+    return f"""
+{run["cases"]:,} cases of {len(run["targets"])} readers, {run["failures"]} failures; {run["found_and_fixed"]} cases that once broke one of {len(broke)}
+readers, or lie beside one that did, are kept and run first (seed {run["seed"]}).
+
+| reader | cases | kept |
+|---|---|---|
+{rows}
+
+"""
 
 
 def caching() -> str:
@@ -314,6 +350,22 @@ def network() -> str:
     return f"""
 {tables}{loss["sentences"]} sentences, {loss["words"]} words for each figure. kbit/s is what the receiver gets with packet headers, pauses included.
 """
+
+
+def call_page() -> str:
+    """Return the figures of the page on the call page."""
+    calls = load("calls")
+    lines = "".join(
+        f"| {name} | {took['p50_ms']} / {took['slowest_ms']} | {calls['postgresql'][name]['p50_ms']} "
+        f"/ {calls['postgresql'][name]['slowest_ms']} |\n"
+        for name, took in calls["sqlite"].items()
+    )
+    return f"""
+With {calls["calls"]:,} calls of a month on {calls["cpus"]} CPUs (`{calls["command"]}`), over HTTP, median / slowest of ten, ms:
+
+| | SQLite | PostgreSQL |
+|---|---|---|
+{lines}"""
 
 
 LEVELS = ("0 normal", "1 lean", "2 small", "3 plain")

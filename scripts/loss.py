@@ -13,6 +13,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
 PAUSE_S, BEFORE_S, AFTER_S = 1.5, 0.4, 0.7
 SPEECH_S = 50.0
+WINDOW_S = 27.0
 SETTLE_S = 3.0
 LOSSES = (0.0, 0.02, 0.05, 0.10)
 LOUD = 500
@@ -61,9 +63,13 @@ def measure(speech: Path, folder: Path, losses: tuple[float, ...] = LOSSES) -> d
     rows: list[dict[str, Any]] = []
     for loss in losses:
         found = json.loads(_file(folder, loss).read_text(encoding="utf-8"))
-        _transcribe([row for row in found if "word_error" not in row], said)
-        _file(folder, loss).write_text(json.dumps(found), encoding="utf-8")
-        rows += found
+        file = _file(folder, loss)
+
+        def keep(_: object, file: Path = file, found: list[dict[str, Any]] = found) -> None:
+            file.write_text(json.dumps(found), encoding="utf-8")
+
+        _transcribe([row for row in found if "word_error" not in row], said, keep)
+        rows += [{name: value for name, value in row.items() if name != "heard"} for row in found]
     return {
         "speech_s": round(len(pcm) / RATE_HZ, 1),
         "sentences": len(said),
@@ -197,7 +203,11 @@ def _hold(network: Any, media: _Media, folder: Path, pcm: np.ndarray, loss: floa
     return rows
 
 
-def _transcribe(rows: list[dict[str, Any]], said: list[tuple[str, float, float]]) -> None:
+def _transcribe(
+    rows: list[dict[str, Any]],
+    said: list[tuple[str, float, float]],
+    done: Callable[[dict[str, Any]], None],
+) -> None:
     import jiwer  # noqa: PLC0415
     import soxr  # noqa: PLC0415
     from faster_whisper import WhisperModel  # noqa: PLC0415
@@ -206,23 +216,30 @@ def _transcribe(rows: list[dict[str, Any]], said: list[tuple[str, float, float]]
     from repartee.providers.ondevice import registry  # noqa: PLC0415
 
     whisper = WhisperModel(str(registry.whisper_folder()), device="cpu", compute_type="int8", cpu_threads=2)
-    truths = [plain(text) for text, *_ in said]
+    chunks = _chunks(said)
+    truths = [plain(" ".join(text for text, *_ in chunk)) for chunk in chunks]
     for row in rows:
-        sound = soxr.resample(np.load(row.pop("heard")).astype(np.float32) / 32768, RATE_HZ, 16_000)
+        sound = soxr.resample(np.load(row["heard"]).astype(np.float32) / 32768, RATE_HZ, 16_000)
         loud = np.flatnonzero(np.abs(sound) > LOUD / 32768)
         late_s = (loud[0] / 16_000 if loud.size else 0.0) - said[0][1]
         words = []
-        for _, begins_s, ends_s in said:
-            part = sound[
-                max(0, int((begins_s + late_s - BEFORE_S) * 16_000)) : int(
-                    (ends_s + late_s + AFTER_S) * 16_000
-                )
-            ]
-            found, _ = whisper.transcribe(
-                part, language="en", beam_size=1, temperature=0.0, without_timestamps=True
-            )
+        for chunk in chunks:
+            first, last = chunk[0][1] + late_s - BEFORE_S, chunk[-1][2] + late_s + AFTER_S
+            part = sound[max(0, int(first * 16_000)) : int(last * 16_000)]
+            found, _ = whisper.transcribe(part, language="en", beam_size=1, temperature=0.0)
             words.append(plain(" ".join(segment.text.strip() for segment in found)))
         row["word_error"] = round(jiwer.wer(truths, words), 4)
+        done(row)
+
+
+def _chunks(said: list[tuple[str, float, float]]) -> list[list[tuple[str, float, float]]]:
+    """Put sentences together to what Whisper hears at once: it takes as long for one as for half a minute."""
+    chunks: list[list[tuple[str, float, float]]] = [[]]
+    for sentence in said:
+        if chunks[-1] and sentence[2] - chunks[-1][0][1] > WINDOW_S:
+            chunks.append([])
+        chunks[-1].append(sentence)
+    return chunks
 
 
 # --- one end ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@
 `cache`: how often the answer cache hits, how often wrongly, on labelled pairs of questions, and how long it takes.
 `tracing`: what a turn's spans cost the call's event loop.
 `loss`: speech over a network that loses packets, by how it is sent; needs root, and is run only when asked for.
+`calls`: how long the list of calls, a search, the charts and one call take with 10,000 calls, over HTTP.
+`scaler`: what the chart's autoscaling does with a day, a rush and a mass hang-up of calls.
 `savings`: thirty turns with and without the cache and the routing, against simulated vendors: cost and time.
 """
 
@@ -21,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from repartee.simulator.scaler import Scaling, simulate, traces
 from repartee.telemetry.timeline import Timeline
 from repartee.telemetry.tracing import CallTrace
 
@@ -47,7 +51,17 @@ PAUSE_S = 0.6
 
 def main() -> int:
     """Run what is asked for, or all."""
-    wanted = sys.argv[1:] or ["pieces", "core", "onsets", "memory", "cache", "savings", "tracing"]
+    wanted = sys.argv[1:] or [
+        "pieces",
+        "core",
+        "onsets",
+        "memory",
+        "cache",
+        "savings",
+        "tracing",
+        "calls",
+        "scaler",
+    ]
     measures = {
         "pieces": pieces,
         "core": core,
@@ -57,12 +71,14 @@ def main() -> int:
         "savings": savings,
         "tracing": tracing,
         "loss": loss,
+        "calls": calls,
+        "scaler": scaler,
     }
     for name in wanted:
         result = measures[name]()
         result["command"] = f"python scripts/measure.py {name}"
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k != 'turns'} }\n")
+        sys.stdout.write(f"{name}: { {k: v for k, v in result.items() if k not in {'turns', 'runs'}} }\n")
     return 0
 
 
@@ -96,12 +112,24 @@ def tracing() -> dict[str, Any]:
 
 def loss() -> dict[str, Any]:
     """Hold calls over a network that loses packets."""
-    from loss import measure  # noqa: PLC0415
+    from loss import LOSSES, measure  # noqa: PLC0415
 
+    shares = os.environ.get("REPARTEE_LOSSES", " ".join(map(str, LOSSES)))
+    losses = tuple(float(share) for share in shares.split())
     if kept := os.environ.get("REPARTEE_LOSS_FOLDER"):
-        return measure(SPEECH, Path(kept))
+        return measure(SPEECH, Path(kept), losses)
     with tempfile.TemporaryDirectory() as folder:
-        return measure(SPEECH, Path(folder))
+        return measure(SPEECH, Path(folder), losses)
+
+
+def scaler() -> dict[str, Any]:
+    """Run the scaler's formula against arrivals."""
+    runs = []
+    for trace in traces():
+        for scaling in (Scaling(), Scaling(target_calls=4), Scaling(drain_s=1800)):
+            outcome = asdict(simulate(trace, scaling))
+            runs.append({"trace": trace.name, "scaling": asdict(scaling)} | outcome)
+    return {"runs": runs}
 
 
 def pieces() -> dict[str, Any]:
@@ -355,6 +383,74 @@ def savings() -> dict[str, Any]:
         plan = Plan(agent, turns, config, Path(folder))
         first, later = (asyncio.run(compare(plan, Settings())) for _ in range(2))
     return {"profile": config.profile, "first_call": first, "later_call": later}
+
+
+def calls() -> dict[str, Any]:
+    """Ask the API for pages of many calls, on SQLite and on PostgreSQL."""
+    from tests import postgres  # noqa: PLC0415
+    from tests.store.many import AGENTS, RARE  # noqa: PLC0415
+
+    number = 10_000
+    asked = {
+        "first page": "/api/calls",
+        "a page far down": "/api/calls?until={middle}",
+        "one agent, one week": f"/api/calls?agent={AGENTS[2]}&since={{week}}",
+        "a word said often": "/api/calls?q=appointment",
+        "a word said in ten calls": f"/api/calls?q={RARE}",
+        "live": "/api/calls?state=live",
+        # Other days each time, or the server would tell the charts it has just made.
+        "charts, 30 days": "/api/stats?since={since}",
+        "charts, one agent": f"/api/stats?agent={AGENTS[0]}&since={{since}}",
+        "one call": "/api/calls/{call}",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        found = {"sqlite": _ask_calls(f"sqlite:///{folder}/repartee.db", Path(folder), number, asked)}
+        if (programs := postgres.programs()) is not None:
+            with postgres.server(programs) as server:
+                found["postgresql"] = _ask_calls(server.new_database(), Path(folder), number, asked)
+    return {"calls": number, "cpus": os.cpu_count(), **found}
+
+
+def _ask_calls(url: str, folder: Path, number: int, asked: dict[str, str]) -> dict[str, Any]:
+    """Fill a database and ask for each page ten times."""
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
+
+    import httpx  # noqa: PLC0415
+    from tests.store.many import fill  # noqa: PLC0415
+
+    from repartee.server import Site, create_app  # noqa: PLC0415
+    from repartee.settings import Settings  # noqa: PLC0415
+    from repartee.store import CallQuery, Store  # noqa: PLC0415
+
+    store = Store.open(url, spool=folder / "spool")
+    fill(store, number)
+    today = datetime.now(UTC).date()
+    names = {
+        "middle": today - timedelta(days=15),
+        "week": today - timedelta(days=6),
+        "call": store.find(CallQuery(limit=1))[0].call.call_id,
+    }
+    settings = Settings(_env_file=None).model_copy(update={"state_dir": folder, "api_token": None})  # type: ignore[call-arg]
+    app = create_app(settings, Site("ws://x", "ws://x", "k", "s", "Desk", {}), None, store)
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
+
+    async def ask() -> dict[str, Any]:
+        took: dict[str, Any] = {}
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as http:
+            for name, path in asked.items():
+                times = []
+                for time_of_ten in range(10):
+                    names["since"] = today - timedelta(days=30 + time_of_ten)
+                    began = time.perf_counter()
+                    (await http.get(path.format(**names))).raise_for_status()
+                    times.append((time.perf_counter() - began) * 1000)
+                took[name] = {"p50_ms": round(float(np.median(times))), "slowest_ms": round(max(times))}
+        return took
+
+    try:
+        return asyncio.run(ask())
+    finally:
+        store.close()
 
 
 if __name__ == "__main__":

@@ -16,8 +16,10 @@ from typing import Any
 
 WAITING = ("EpollSelector.select", "_worker (concurrent", "Condition.wait", "CallWriter._take")
 """Where a stack that ends so is not at work."""
+PROCESS = ("process ", " main(")
+"""A stack begins with the command lines of its processes."""
 SUBJECTS = (
-    ("start of a process", ("prewarm", "_find_and_load", "forkserver.py", "spawn.py:12")),
+    ("start of a process", ("prewarm", "_find_and_load", "spawn.py:12")),
     ("end of turn (smart-turn)", ("smart_turn", "turn_scorer")),
     ("voice activity (Silero)", ("voice_confidence", "silero")),
     ("level of the voice", ("session/voice.py",)),
@@ -41,10 +43,9 @@ def main(spied: Path, load: Path, out: Path) -> None:
     subjects: Counter[str] = Counter()
     for line in spied.read_text(encoding="utf-8").splitlines():
         stack, _, count = line.rpartition(" ")
-        frames = stack.split(";")
-        if frames[-1].startswith("process ") or any(word in frames[-1] for word in WAITING):
-            continue
-        subjects[_subject(stack)] += int(count)
+        frames = [frame for frame in stack.split(";") if not frame.startswith(PROCESS)]
+        if frames and not any(word in frames[-1] for word in WAITING):
+            subjects[_subject(";".join(frames))] += int(count)
     total = sum(subjects.values())
     threads = step["server_thread_s"]
     profile = {

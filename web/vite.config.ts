@@ -9,11 +9,13 @@ export default defineConfig({
     target: 'es2022',
     // The media client is most of the bundle and changes rarely: its own file stays in the browser's cache.
     rolldownOptions: {
+      input: ['index.html', 'calls.html'],
       output: {
         codeSplitting: {
           groups: [
-            { name: 'livekit', test: /node_modules[\\/](livekit-client|@livekit)[\\/]/ },
-            { name: 'react', test: /node_modules[\\/](react|react-dom|scheduler)[\\/]/ },
+            // First, as a group takes what its modules import along: the pages of calls need no media client.
+            { name: 'react', test: /node_modules[\\/](react|react-dom|scheduler)[\\/]/, priority: 2 },
+            { name: 'livekit', test: /node_modules[\\/](livekit-client|@livekit)[\\/]/, priority: 1 },
           ],
         },
       },

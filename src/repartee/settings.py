@@ -10,6 +10,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr
@@ -31,6 +32,8 @@ class Settings(BaseSettings):
 
     # LiveKit. Unset URL: `repartee up` starts its own server on loopback with a random key.
     livekit_url: str | None = None
+    #: What callers connect to, where that is another address than this process uses.
+    livekit_public_url: str | None = None
     livekit_api_key: str | None = None
     livekit_api_secret: SecretStr | None = None
 
@@ -79,9 +82,18 @@ class Settings(BaseSettings):
     #: USD that all calls of this installation may cost in a day (UTC); unset: no limit.
     budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
+    # Who may call and who may see calls; what they mean is in `server/door.py` and docs/security.md.
+    api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
+    api_keys: str = Field(default="", validation_alias="repartee_api_keys")
+    operator_keys: str = Field(default="", validation_alias="repartee_operator_keys")
+    jwt_jwks: str | None = Field(default=None, validation_alias="repartee_jwt_jwks")
+    jwt_secret: SecretStr | None = Field(default=None, validation_alias="repartee_jwt_secret")
+    jwt_audience: str | None = Field(default=None, validation_alias="repartee_jwt_audience")
+    jwt_issuer: str | None = Field(default=None, validation_alias="repartee_jwt_issuer")
+    trusted_proxies: str = Field(default="", validation_alias="repartee_trusted_proxies")
+    calls_per_user: int = Field(default=1, ge=0, le=1000, validation_alias="repartee_calls_per_user")
     #: Tokens that one address may ask for in a minute.
     token_rate: int = Field(default=30, ge=1, le=1_000_000, validation_alias="repartee_token_rate")
-    api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
     #: Where traces go (OTLP over HTTP); its other standard variables are read by OpenTelemetry itself.
     otel_endpoint: str | None = Field(default=None, validation_alias="otel_exporter_otlp_endpoint")
     #: Holds one level of the ladder of degradation, 0 to 5, whatever is measured: to try it out. Unset: measured.
@@ -96,6 +108,19 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.state_dir.absolute() / 'repartee.db'}"
+
+    @property
+    def recordings_dir(self) -> Path:
+        """Where recordings of calls are kept."""
+        return self.state_dir.absolute() / "recordings"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret in it, for what keeps them out of the log."""
+        fields = (getattr(self, name) for name in type(self).model_fields)
+        known = [field.get_secret_value() for field in fields if isinstance(field, SecretStr)]
+        password = urlsplit(self.store_url).password
+        return (*known, *((password,) if password else ()))
 
     @property
     def spool_dir(self) -> Path:

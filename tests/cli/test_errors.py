@@ -129,3 +129,29 @@ def test_a_plan_of_faults_that_is_wrong(tmp_path: Path, command: list[str]) -> N
     code, said = repartee(*command, str(plan), folder=tmp_path)
     assert code == 2
     assert f"{plan}:2: there is no 'stal' in a fault; did you mean 'stall'?" in said
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (
+            {"REPARTEE_API_KEYS": "rpt_a_key_in_the_wrong_place"},
+            "REPARTEE_API_KEYS: entry 1 is not NAME=SHA256",
+        ),
+        ({"REPARTEE_JWT_SECRET": "x" * 40}, "REPARTEE_JWT_AUDIENCE is missing"),
+        ({"REPARTEE_TRUSTED_PROXIES": "proxy"}, "'proxy' is no address or network"),
+    ],
+)
+def test_keys_that_do_not_work_are_said_before_anything_starts(
+    tmp_path: Path, variables: dict[str, str], said: str
+) -> None:
+    code, text = repartee("up", folder=tmp_path, **variables)
+    assert code != 0
+    assert said in text
+    assert "rpt_a_key" not in text, "what may be a key is not printed"
+
+
+def test_a_key_s_name_is_checked(tmp_path: Path) -> None:
+    code, text = repartee("key", "a b", folder=tmp_path)
+    assert code != 0
+    assert "a key's name is 1 to 64 letters" in text

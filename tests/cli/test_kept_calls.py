@@ -58,7 +58,9 @@ async def test_what_a_dead_call_left_is_there_and_old_words_are_not(settings: Se
     store.close()
 
 
-async def test_it_is_erased_again_every_day_whatever_the_database_says(settings: Settings) -> None:
+async def test_it_is_erased_again_every_day_whatever_the_database_says(
+    settings: Settings, tmp_path: Path
+) -> None:
     class Sometimes:
         asked = 0
 
@@ -68,7 +70,7 @@ async def test_it_is_erased_again_every_day_whatever_the_database_says(settings:
             raise StoreError("away")
 
     store = Sometimes()
-    erasing = asyncio.create_task(erase_daily(store, 30, every_s=0.001))  # type: ignore[arg-type]
+    erasing = asyncio.create_task(erase_daily(store, 30, tmp_path, every_s=0.001))  # type: ignore[arg-type]
     await until(lambda: store.asked > 2)
     erasing.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -20,7 +20,7 @@ NOBODY = Site("ws://127.0.0.1:9", "ws://127.0.0.1:9", "k", "s" * 40, "Agent", {}
 
 
 def client(settings: Settings, busy: Busy) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(create_app(settings, NOBODY, None, busy))
+    transport = httpx.ASGITransport(create_app(settings, NOBODY, busy=busy))
     return httpx.AsyncClient(transport=transport, base_url="http://x")
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
 import httpx
 import jwt
 import pytest
-from aiohttp import web
 from pydantic import SecretStr
 
 from repartee.server import Site, create_app
 from repartee.server.app import PATHS
 from repartee.session.callers import CALLER_ID
 from repartee.settings import Settings
+from tests.server.livekit import LiveKit
 
 SECRET = "s" * 40
 GREEDY = {
@@ -24,62 +25,16 @@ GREEDY = {
     "participant_name": "Ann",
     "participant_metadata": "x",
     "participant_attributes": {"lk.publish_on_behalf": "x"},
-    "room_config": {"agents": [{"agent_name": "other", "metadata": "{}"}], "max_participants": 100},
+    "room_config": {
+        "name": "mine",
+        "agents": [{"agent_name": "repartee", "metadata": "{}"}],
+        "max_participants": 100,
+        "metadata": "x",
+        "tags": {"a": "b"},
+    },
     "kind": "agent",
     "video": {"roomAdmin": True},
 }
-
-
-class LiveKit:
-    """Makes rooms with an agent sent for, as a LiveKit server does."""
-
-    def __init__(self) -> None:
-        self.rooms: list[tuple[str, str]] = []
-        self.status = 200
-        self.departure_s = 0
-        self.open: list[str] = []
-
-    async def start(self) -> str:
-        app = web.Application()
-        app.router.add_post("/twirp/livekit.RoomService/CreateRoom", self._create)
-        app.router.add_post("/twirp/livekit.RoomService/ListRooms", self._list)
-        self.runner = web.AppRunner(app)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
-        return f"ws://127.0.0.1:{self.runner.addresses[0][1]}"
-
-    async def _create(self, request: web.Request) -> web.Response:
-        from livekit.protocol.models import Room
-        from livekit.protocol.room import CreateRoomRequest
-
-        asked = CreateRoomRequest()
-        asked.ParseFromString(await request.read())
-        if self.status != 200:
-            return web.json_response({"code": "unavailable", "msg": "no"}, status=self.status)
-        self.rooms.append((asked.name, *(agent.agent_name for agent in asked.agents)))  # type: ignore[arg-type]
-        self.departure_s = asked.departure_timeout
-        return web.Response(
-            body=Room(name=asked.name).SerializeToString(), content_type="application/protobuf"
-        )
-
-    async def _list(self, request: web.Request) -> web.Response:
-        from livekit.protocol.models import Room
-        from livekit.protocol.room import ListRoomsRequest, ListRoomsResponse
-
-        asked = ListRoomsRequest()
-        asked.ParseFromString(await request.read())
-        rooms = [Room(name=name) for name in asked.names if name in self.open]
-        return web.Response(
-            body=ListRoomsResponse(rooms=rooms).SerializeToString(), content_type="application/protobuf"
-        )
-
-
-@pytest.fixture
-async def livekit() -> Any:
-    server = LiveKit()
-    server.url = await server.start()  # type: ignore[attr-defined]
-    yield server
-    await server.runner.cleanup()
 
 
 def client_for(settings: Settings, url: str) -> httpx.AsyncClient:
@@ -95,7 +50,7 @@ def claims(token: str) -> dict[str, Any]:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_every_client_s_way_is_answered(
-    plain_settings: Settings, livekit: Any, path: str, method: str
+    plain_settings: Settings, livekit: LiveKit, path: str, method: str
 ) -> None:
     async with client_for(plain_settings, livekit.url) as client:
         response = await client.request(method, path)
@@ -109,7 +64,9 @@ async def test_every_client_s_way_is_answered(
     assert livekit.rooms == [(body["room_name"], "repartee")], "the agent is sent for by the server"
 
 
-async def test_nothing_a_client_asks_for_is_passed_through(plain_settings: Settings, livekit: Any) -> None:
+async def test_nothing_a_client_asks_for_is_passed_through(
+    plain_settings: Settings, livekit: LiveKit
+) -> None:
     async with client_for(plain_settings, livekit.url) as client:
         body = (await client.post("/api/token", json=GREEDY)).json()
     granted = claims(body["participant_token"])
@@ -127,14 +84,15 @@ async def test_nothing_a_client_asks_for_is_passed_through(plain_settings: Setti
         "canPublishSources": ["microphone"],
     }
     assert body["room_name"] != "mine"
-    assert granted.get("kind", "standard") in ("", "standard")
+    assert len(body["room_name"].removeprefix("call-")) == 32, "128 random bits"
+    assert granted["kind"] == "standard"
     assert not granted.get("metadata")
     assert not granted.get("attributes")
     assert not granted.get("roomConfig")
     assert livekit.rooms[0][1] == "repartee"
 
 
-async def test_each_call_has_its_own_room_and_name(plain_settings: Settings, livekit: Any) -> None:
+async def test_each_call_has_its_own_room_and_name(plain_settings: Settings, livekit: LiveKit) -> None:
     async with client_for(plain_settings, livekit.url) as client:
         bodies = [(await client.post("/api/token")).json() for _ in range(3)]
     assert len({body["room_name"] for body in bodies}) == 3
@@ -146,19 +104,71 @@ async def test_each_call_has_its_own_room_and_name(plain_settings: Settings, liv
     [
         (b"{", 400, "not_json"),
         (b"[]", 400, "not_json"),
-        (json.dumps({"participant_name": "x" * 20_000}).encode(), 413, "too_large"),
+        (b"\xff", 400, "not_json"),
+        (b"[" * 100, 422, "too_deep"),
+        (json.dumps({"participant_name": "x" * 8192}).encode(), 413, "too_large"),
+        (b'{"participant_name": 7}', 422, "participant_name"),
+        (b'{"room_config": []}', 422, "room_config"),
+        (b'{"room_config": {"egress": {"room": {}}}}', 422, "room_config"),
+        (b'{"room_config": {"agents": [{"agent_name": "other"}]}}', 422, "room_config"),
+        (b'{"roomConfig": {"agents": [{"agentName": "other"}]}}', 422, "room_config"),
+        (b'{"participant_attributes": {"a": 1}}', 422, "participant_attributes"),
     ],
 )
 async def test_a_bad_request_is_refused(
-    plain_settings: Settings, livekit: Any, sent: bytes, status: int, code: str
+    plain_settings: Settings, livekit: LiveKit, sent: bytes, status: int, code: str
 ) -> None:
     async with client_for(plain_settings, livekit.url) as client:
-        response = await client.post("/api/token", content=sent)
+        response = await client.post("/api/token", content=sent, headers={"Content-Type": "application/json"})
     assert (response.status_code, response.json()["error"]) == (status, code)
     assert livekit.rooms == []
 
 
-async def test_another_site_s_page_is_refused(plain_settings: Settings, livekit: Any) -> None:
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_what_is_not_called_json_is_refused(
+    plain_settings: Settings, livekit: LiveKit, kind: str
+) -> None:
+    """Such a request a page of another site may send without asking."""
+    async with client_for(plain_settings, livekit.url) as client:
+        response = await client.post("/api/token", content=b"{}", headers={"Content-Type": kind})
+    assert (response.status_code, response.json()["error"]) == (415, "not_json")
+
+
+async def test_a_body_without_an_end_is_not_read_on(plain_settings: Settings, livekit: LiveKit) -> None:
+    given = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal given
+        while given < 1000:
+            given += 1
+            yield b"x" * 1024
+
+    async with client_for(plain_settings, livekit.url) as client:
+        response = await client.post("/api/token", content=endless())
+    assert response.status_code == 413
+    assert given < 20
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Ann", "Ann"),
+        ("  Ann \n\x00 Hill\u202e ", "Ann Hill"),
+        ("x" * 100, "x" * 64),
+        ("", "Caller"),
+        (" \t", "Caller"),
+        (None, "Caller"),
+    ],
+)
+async def test_a_name_is_one_short_line(
+    plain_settings: Settings, livekit: LiveKit, given: str | None, shown: str
+) -> None:
+    async with client_for(plain_settings, livekit.url) as client:
+        body = (await client.post("/api/token", json={"participantName": given})).json()
+    assert claims(body["participant_token"])["name"] == body["participant_name"] == shown
+
+
+async def test_another_site_s_page_is_refused(plain_settings: Settings, livekit: LiveKit) -> None:
     async with client_for(plain_settings, livekit.url) as client:
         evil = await client.post("/api/token", headers={"Origin": "https://evil.example"})
         own = await client.post("/api/token", headers={"Origin": "http://here"})
@@ -166,10 +176,21 @@ async def test_another_site_s_page_is_refused(plain_settings: Settings, livekit:
     allowed = plain_settings.model_copy(update={"allowed_origins": "https://shop.example"})
     async with client_for(allowed, livekit.url) as client:
         shop = await client.post("/api/token", headers={"Origin": "https://shop.example"})
-    assert shop.status_code == 200
+        asked = await client.options(
+            "/api/token",
+            headers={"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"},
+        )
+        other = await client.post("/api/token", headers={"Origin": "https://shop.example.evil.example"})
+    assert shop.status_code == asked.status_code == 200
+    for answer in (shop, asked):
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        assert "access-control-allow-credentials" not in answer.headers
+    assert other.status_code == 403
+    assert "access-control-allow-origin" not in other.headers
+    assert "access-control-allow-origin" not in own.headers, "closed unless it is opened"
 
 
-async def test_an_api_token_is_asked_for(plain_settings: Settings, livekit: Any) -> None:
+async def test_an_api_token_is_asked_for(plain_settings: Settings, livekit: LiveKit) -> None:
     locked = plain_settings.model_copy(update={"api_token": SecretStr("open sesame")})
     async with client_for(locked, livekit.url) as client:
         none = await client.post("/api/token")
@@ -184,7 +205,7 @@ class TestCallerId:
     KEY: ClassVar[dict[str, str]] = {"Authorization": "Bearer open sesame"}
 
     async def ask(
-        self, settings: Settings, livekit: Any, caller_id: Any, *, key: bool, get: bool = False
+        self, settings: Settings, livekit: LiveKit, caller_id: Any, *, key: bool, get: bool = False
     ) -> httpx.Response:
         async with client_for(settings, livekit.url) as client:
             headers = self.KEY if key else {}
@@ -194,7 +215,7 @@ class TestCallerId:
 
     @pytest.mark.parametrize("get", [False, True])
     async def test_the_operator_names_the_caller(
-        self, plain_settings: Settings, livekit: Any, get: bool
+        self, plain_settings: Settings, livekit: LiveKit, get: bool
     ) -> None:
         locked = plain_settings.model_copy(update={"api_token": SecretStr("open sesame")})
         response = await self.ask(locked, livekit, "user/42", key=True, get=get)
@@ -202,7 +223,9 @@ class TestCallerId:
         assert granted["attributes"] == {CALLER_ID: "user/42"}
         assert not granted["video"].get("canUpdateOwnMetadata"), "or the caller could name themselves"
 
-    async def test_a_client_without_the_token_cannot(self, plain_settings: Settings, livekit: Any) -> None:
+    async def test_a_client_without_the_token_cannot(
+        self, plain_settings: Settings, livekit: LiveKit
+    ) -> None:
         response = await self.ask(plain_settings, livekit, "user/42", key=False)
         assert (response.status_code, response.json()["error"]) == (403, "caller_id")
         locked = plain_settings.model_copy(update={"api_token": SecretStr("open sesame")})
@@ -211,13 +234,14 @@ class TestCallerId:
 
     @pytest.mark.parametrize("caller_id", ["", "a b", "x" * 129, 7, ["ann"], {"id": "ann"}])
     async def test_what_is_no_id_is_refused(
-        self, plain_settings: Settings, livekit: Any, caller_id: Any
+        self, plain_settings: Settings, livekit: LiveKit, caller_id: Any
     ) -> None:
         locked = plain_settings.model_copy(update={"api_token": SecretStr("open sesame")})
         response = await self.ask(locked, livekit, caller_id, key=True)
-        assert (response.status_code, response.json()["error"]) == (400, "caller_id")
+        assert (response.status_code, response.json()["error"]) == (422, "caller_id")
+        assert "x" * 129 not in response.text, "what was sent is not repeated"
 
-    async def test_no_way_around(self, plain_settings: Settings, livekit: Any) -> None:
+    async def test_no_way_around(self, plain_settings: Settings, livekit: LiveKit) -> None:
         """An attribute a client asks for is as little taken as anything else."""
         async with client_for(plain_settings, livekit.url) as client:
             body = (
@@ -226,7 +250,7 @@ class TestCallerId:
         assert not claims(body["participant_token"]).get("attributes")
 
 
-async def test_too_many_calls_are_slowed(plain_settings: Settings, livekit: Any) -> None:
+async def test_too_many_calls_are_slowed(plain_settings: Settings, livekit: LiveKit) -> None:
     async with client_for(plain_settings, livekit.url) as client:
         answers = [await client.post("/api/token") for _ in range(plain_settings.token_rate + 1)]
     assert answers[-1].status_code == 429
@@ -234,7 +258,7 @@ async def test_too_many_calls_are_slowed(plain_settings: Settings, livekit: Any)
     assert {answer.status_code for answer in answers[:-1]} == {200}
 
 
-async def test_a_media_server_that_is_away_is_said(plain_settings: Settings, livekit: Any) -> None:
+async def test_a_media_server_that_is_away_is_said(plain_settings: Settings, livekit: LiveKit) -> None:
     livekit.status = 503
     async with client_for(plain_settings, livekit.url) as client:
         response = await client.post("/api/token")
@@ -242,7 +266,7 @@ async def test_a_media_server_that_is_away_is_said(plain_settings: Settings, liv
     assert response.headers["retry-after"] == "5"
 
 
-async def test_the_page_is_told_what_the_agent_runs_on(plain_settings: Settings, livekit: Any) -> None:
+async def test_the_page_is_told_what_the_agent_runs_on(plain_settings: Settings, livekit: LiveKit) -> None:
     async with client_for(plain_settings, livekit.url) as client:
         config = (await client.get("/api/config")).json()
     assert config["agent"] == {"name": "Desk"}

@@ -27,6 +27,7 @@ from repartee.session.callers import (
     earlier_lines,
     vouched_id,
 )
+from repartee.session.inlet import Inlet
 from repartee.session.room import RoomClient, RoomHooks
 from repartee.store import CallerFact
 
@@ -261,7 +262,7 @@ class TestRoom:
     async def test_only_the_caller_may_ask(self) -> None:
         client = self.client([])
         client._caller = "caller-1"
-        client._limiter = SimpleNamespace(admit=lambda: True)  # type: ignore[assignment]
+        client.inlet = Inlet(client.is_caller)
 
         async def answer(_: str) -> str:
             return "known"

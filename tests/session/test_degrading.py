@@ -79,6 +79,7 @@ async def test_processes_hear_the_level_and_tell_their_load(tmp_path: Path) -> N
         degrading.close()
     assert core.events == [HelpLost(7.0)]
     assert board.loads() == [], "a process without calls tells nothing"
+    assert mine.level is Level.NORMAL, "and its next call, hours later, does not begin with what was true now"
 
 
 async def test_first_tokens_of_the_large_model_are_read_off_the_timeline(tmp_path: Path) -> None:

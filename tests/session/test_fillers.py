@@ -7,13 +7,17 @@ import asyncio
 from repartee.conversation import Idle, Speaking, Thinking, UserTurn, Yielding
 from repartee.conversation.fillers import texts_for
 from repartee.events import (
+    CallerLost,
+    CallerReturned,
     DeadlinePassed,
     ReplyFailed,
     SpeechStarted,
     SpeechStopped,
+    ToolStarted,
     TranscriptReceived,
     TurnScored,
 )
+from repartee.providers.patience import REPLY_S
 from tests.session.rig import RATE, Ask, Call
 from tests.session.test_call import NOW, said
 
@@ -52,6 +56,41 @@ async def test_the_answer_follows_the_filler_and_only_the_answer_is_remembered()
     assert not any(QUESTIONS[0] in str(message) for asked in call.model.asked for message in asked)
     assert call.captions.agent[-1][0] == f"{QUESTIONS[0]} From eight to six."
     assert [values["what"] for name, values in call.marks if name == "filler"] == ["filler"]
+
+
+async def test_what_follows_a_slow_tool_has_as_long_as_the_core_waits_for_it() -> None:
+    async with Call(Ask("Yes.", wait=asyncio.Event()), policies=NOW) as call:
+        said(call, "Is Friday free?")
+        await call.until(lambda: isinstance(call.state, Thinking) and call.model.asked)
+        budget = call.bridge.parts.budget
+        call.happen(ToolStarted(call.now_ms, 7, call.now_ms + 60_000))
+        await call.settle()
+        assert budget.deadline().remaining() <= REPLY_S, "another reply's tool"
+        call.happen(ToolStarted(call.now_ms, 1, call.now_ms + 20_000))
+        await call.settle()
+        after_s = NOW.patience.after_tool_ms / 1000
+        assert 20 < budget.deadline().remaining() < 20 + after_s
+
+
+async def test_a_lost_caller_is_told_nothing_that_bridges_a_wait() -> None:
+    async with Call(Ask("From eight to six.", wait=asyncio.Event()), policies=NOW) as call:
+        said(call, "When are you open?")
+        await call.until(lambda: isinstance(call.state, Thinking) and call.model.asked)
+        call.now_ms += 600
+        call.happen(CallerLost(call.now_ms, call.now_ms))
+        await call.until(lambda: call.bridge._conversation.presence.away == "away")
+        assert not {"waiting", "reply"} & set(call.bridge._timers)
+        call.now_ms += 20_000
+        call.happen(DeadlinePassed(call.now_ms, "waiting"))  # was due as they were lost
+        await call.settle()
+        assert call.voice.spoken == []
+        call.happen(CallerReturned(call.now_ms))
+        await call.until(lambda: call.bridge._conversation.presence.away == "here")
+        assert {"waiting", "reply"} <= set(call.bridge._timers)
+        call.now_ms += 1000
+        call.happen(DeadlinePassed(call.now_ms, "waiting"))
+        await call.until(lambda: call.voice.spoken)
+        assert call.voice.spoken == [QUESTIONS[0]]
 
 
 async def test_a_filler_s_audio_is_told_whole_so_that_it_need_not_be_made_again() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 from repartee.events import (
@@ -20,7 +20,8 @@ from repartee.events import (
     SpeechStopped,
     StartReply,
 )
-from repartee.session.record import REMEMBERED_REPLIES, CallRecord, unheard
+from repartee.session.record import REMEMBERED_REPLIES, TOOL_CHARACTERS, CallRecord, unheard
+from repartee.session.toolbox import ToolRun
 from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -94,7 +95,7 @@ def test_a_turn_has_its_words_what_was_heard_and_how_long_it_took() -> None:
         "Until six.",
     )
     assert (turn.started_at_ms, turn.ended_at_ms, turn.latency_ms) == (2000, 3000, 500)
-    assert turn.timings == {"reply.started": 3100, "reply.audible": 3500}
+    assert turn.timings == {"speech.paused": 3100, "reply.started": 3100, "reply.audible": 3500}
 
 
 def test_a_voice_over_the_agent_that_takes_no_floor_leaves_the_turn_as_it_was() -> None:
@@ -197,3 +198,66 @@ def test_what_was_not_heard_is_the_rest_of_the_words() -> None:
     assert unheard("Yes, we", "Yes, we are. Until six.") == "are. Until six."
     assert unheard("", "All of it.") == "All of it."
     assert unheard("All of it.", "All of it.") == ""
+
+
+def test_what_became_of_each_reply_is_an_event_also_of_those_nobody_heard() -> None:
+    book, rows = record()
+    exchange(book, 1, 2, 2000)
+    book.mark("reply.finished", 5000, {"reply_id": 2})
+    book.replied(2, "Yes, we are.", "Yes, we are.")
+    step(book, TICK, OpenTurn(2), StartReply(3, 2, "x", True))
+    book.mark("reply.started", 6000, {"reply_id": 3})
+    book.mark("reply.cancelled", 6200, {"reply_id": 3})
+    book.replied(3, "", "Never heard.")
+    told = [row for row in rows.events if row.kind == "reply"]
+    assert [(row.at_ms, row.data["turn_id"], row.data["heard"]) for row in told] == [
+        (3100, 1, "all"),
+        (6000, 2, "none"),
+    ]
+    assert told[0].data["reply.finished"] == 5000
+    assert told[1].data["reply.cancelled"] == 6200
+    assert book._steps == {}
+
+
+def test_each_stretch_of_the_caller_s_voice_is_an_event() -> None:
+    book, rows = record()
+    exchange(book, 1, 2, 2000)
+    assert [(row.at_ms, row.data) for row in rows.events if row.kind == "speech"] == [
+        (2000, {"ended_at_ms": 3000})
+    ]
+
+
+def test_the_steps_of_a_turn_are_those_of_its_first_sound() -> None:
+    book, rows = record()
+    exchange(book, 1, 2, 2000)
+    step(book, TICK, SpeakLine(3, "trouble"))
+    step(book, ReplyAudible(9000, 3))
+    assert rows.last(1).timings["reply.audible"] == 3500
+    assert rows.last(1).latency_ms == 500
+
+
+def ran(**changes: Any) -> ToolRun:
+    values: dict[str, Any] = {
+        "tool": "book",
+        "reply_id": 2,
+        "arguments": {"day": date(2026, 12, 1)},
+        "result": "Booked.",
+        "outcome": "done",
+        "began_ms": 3200.0,
+        "took_ms": 40.0,
+    }
+    return ToolRun(**values | changes)
+
+
+def test_a_tool_is_kept_with_its_arguments_and_its_result_up_to_a_length() -> None:
+    book, rows = record()
+    exchange(book, 1, 2, 2000)
+    book.tool(ran())
+    book.tool(ran(result="x" * 9000, reply_id=77))
+    first, second = (row.data for row in rows.events if row.kind == "tool")
+    assert (first["arguments"], first["result"], first["turn_id"]) == ({"day": "2026-12-01"}, "Booked.", 1)
+    assert len(second["result"]) == TOOL_CHARACTERS + 1
+    assert "turn_id" not in second
+    book.forget()
+    book.tool(ran())
+    assert len([row for row in rows.events if row.kind == "tool"]) == 2, "none after forgetting"

@@ -10,7 +10,7 @@ import pytest
 
 from repartee.conversation import Idle, Policies, Speaking, Speculating, Thinking, UserTurn
 from repartee.events import SpeechStarted
-from repartee.session.toolbox import fill
+from repartee.session.toolbox import ToolRun, fill
 from tests.session.desk import CallingModel, Does, Marks, call_with, write
 from tests.session.rig import Call
 from tests.session.test_call import said
@@ -381,3 +381,29 @@ def test_a_question_must_be_heard_up_to_its_last_value() -> None:
         "On Friday for Ann",
     )
     assert fill("Shall I?", values) == ("Shall I?", "Shall I?")
+
+
+async def test_what_a_tool_was_given_and_what_it_gave_is_told_however_it_ends(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        '''
+@tool
+def look_up(name: str) -> str:
+    """Look up."""
+    if name == "Bob":
+        raise ToolError("there is no Bob")
+    return f"{name} is known."
+''',
+    )
+    asks = [Does(calls=[("look_up", {"name": name})]) for name in ("Ann", "Bob")]
+    call, _, _ = call_with(file, asks[0], Does("Yes."), asks[1], Does("No."))
+    ran: list[ToolRun] = []
+    async with call:
+        assert call.agenda is not None
+        call.agenda.toolbox.on_ran = ran.append
+        await turn(call, "Is Ann known?", 1)
+        await turn(call, "And Bob?", 2)
+    assert [(run.tool, run.outcome, run.arguments, run.result) for run in ran] == [
+        ("look_up", "done", {"name": "Ann"}, "Ann is known."),
+        ("look_up", "failed", {"name": "Bob"}, "there is no Bob"),
+    ]

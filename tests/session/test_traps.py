@@ -286,7 +286,7 @@ async def test_trap_9_metrics_are_on(worker: PipelineWorker) -> None:
 def test_trap_10_no_paragraph_about_late_results_is_added_to_the_persona() -> None:
     llm: Any = kit_for("openai", "openai").llm(CONTEXT)[0]
     llm._compose_system_instruction()
-    assert llm._settings.system_instruction == load_agent(FRONT_DESK).persona
+    assert llm._settings.system_instruction == load_agent(FRONT_DESK).instruction
 
 
 def test_trap_10_the_persona_is_in_the_settings() -> None:

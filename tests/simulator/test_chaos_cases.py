@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from repartee.cli.chaos import _blocks, _write
+from repartee.cli.chaos import _blocks
+from repartee.cli.chaos_rows import write_rows
 from repartee.errors import ConfigError
 from repartee.simulator.chaos.cases import ANSWERS, CASES, FIRST, LAST, OURS, chosen
 from repartee.simulator.chaos.report import tables
@@ -91,7 +92,7 @@ def test_results_are_written_over_those_of_the_same_case(tmp_path: Path) -> None
     import json
 
     file = tmp_path / "chaos.json"
-    _write(file, [row(OURS, "llm-hang"), row(OURS, "tts-cut")])
-    _write(file, [row(OURS, "tts-cut", seen="silence")])
+    write_rows(file, [row(OURS, "llm-hang"), row(OURS, "tts-cut")], "fixed:1/2/3", {})
+    write_rows(file, [row(OURS, "tts-cut", seen="silence")], "fixed:1/2/3", {})
     rows = json.loads(file.read_text())["rows"]
     assert [(r["case"], r["seen"]) for r in rows] == [("llm-hang", "answered"), ("tts-cut", "silence")]

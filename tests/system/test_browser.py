@@ -89,6 +89,9 @@ async def test_a_conversation_in_the_browser(tmp_path: Path) -> None:
         await expect(agent.nth(3)).to_contain_text("sixty euros", timeout=TURN_MS)
         await page.get_by_test_id("end").click()
         await expect(page.get_by_test_id("duration")).to_be_visible()
+        await page.get_by_test_id("call-page").click()
+        await expect(page.locator("#turn-1")).to_contain_text("At weekends we are closed", timeout=TURN_MS)
+        await expect(page.locator("#turn-1").get_by_test_id("waterfall")).to_contain_text("Answered after")
 
 
 async def test_a_refused_microphone_is_explained_and_typing_works(tmp_path: Path) -> None:

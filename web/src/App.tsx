@@ -14,6 +14,7 @@ export function App() {
   const [config, setConfig] = useState<SiteConfig>(EMPTY);
   const feed = useCaptions();
   const { phase, start, end, fail, reset } = useCall(feed.listen);
+  const [callId, setCallId] = useState<string | null>(null);
   const name = config.agentName || 'the agent';
 
   useEffect(() => {
@@ -31,9 +32,11 @@ export function App() {
   }, [config.agentName]);
 
   const again = () => {
+    setCallId(null);
     start();
   };
   const byTyping = () => {
+    setCallId(null);
     start({ withMicrophone: false });
   };
 
@@ -64,6 +67,7 @@ export function App() {
               onSay={(text) => feed.say(phase.room, text)}
               onEnd={end}
               onProblem={fail}
+              onCallId={setCallId}
             />
           </RoomContext.Provider>
         )}
@@ -73,6 +77,7 @@ export function App() {
             byAgent={phase.byAgent}
             agentName={name}
             captions={feed.captions}
+            callId={callId}
             onAgain={again}
             onBack={reset}
           />

@@ -11,6 +11,7 @@ from repartee.agent.budget import Budget
 from repartee.agent.cache import Cache, Routing
 from repartee.agent.forms import Forms
 from repartee.agent.intents import Intents
+from repartee.agent.keep import Keep
 from repartee.agent.mcp import McpServers
 from repartee.agent.memory import MemorySection
 from repartee.agent.slots import Slot, SlotType, Text, nearest
@@ -148,6 +149,10 @@ class Limits(_Strict):
     """How often they are asked before they are let go."""
     tool_calls: int = Field(default=200, ge=1, le=10_000)
     """Calls of tools in one call of a caller."""
+    turn_tool_calls: int = Field(default=12, ge=1, le=1000)
+    """Calls of tools in one turn of it."""
+    confirm: Literal["written", "all"] = "written"
+    """Which tools that change something ask first: those with a question of their own, or all."""
     tool_s: int = Field(default=600, ge=1, le=86_400)
     """Seconds all of them together may run."""
 
@@ -167,9 +172,11 @@ class AgentFile(_Strict):
     intents: Intents = ()
     forms: Forms = ()
     mcp: McpServers = ()
+    record: bool = Field(default=False, description="Record calls, both sides, for the page of the call")
     turn_taking: TurnTaking = TurnTaking()
     limits: Limits = Limits()
     memory: MemorySection = MemorySection()
+    keep: Keep = Keep()
     cache: Cache = Cache()
     routing: Routing = Routing()
     budget: Budget = Budget()

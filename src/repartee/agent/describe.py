@@ -158,7 +158,8 @@ def without_references(schema: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RecursionError: A type contains itself.
     """
-    definitions = schema.get("$defs", {})
+    listed = schema.get("$defs")
+    definitions = listed if isinstance(listed, dict) else {}
 
     def resolve(node: Any, inside: tuple[str, ...]) -> Any:
         if isinstance(node, list):
@@ -170,10 +171,11 @@ def without_references(schema: dict[str, Any]) -> dict[str, Any]:
             if name in inside:
                 raise RecursionError(f"'{name}' contains itself")
             rest = {key: value for key, value in node.items() if key != "$ref"}
-            return {**resolve(definitions[name], (*inside, name)), **resolve(rest, inside)}
+            found = resolve(definitions.get(name, {}), (*inside, name))
+            return {**(found if isinstance(found, dict) else {}), **resolve(rest, inside)}
         written: dict[str, Any] = {}
         for key, value in node.items():
-            if key == "properties":
+            if key == "properties" and isinstance(value, dict):
                 written[key] = {name: resolve(part, inside) for name, part in value.items()}
             elif key in _VALUES:
                 written[key] = value

@@ -34,6 +34,8 @@ class ToolContext:
     """What the call is about, as known when the tool was called."""
     idempotency_key: str = ""
     """The same for the same tool with the same arguments in the same call: hand it to services that take one."""
+    caller_id: str | None = None
+    """Who the operator's token says is calling: decide by this what somebody may see and do, never by an argument."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
     from repartee.cli.up import up as run_up  # noqa: PLC0415
     from repartee.worker.logs import set_up_logs  # noqa: PLC0415
 
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, settings.secrets)
     _run(lambda stop: run_up(settings, stop, http=http, worker=worker))
 
 
@@ -325,6 +325,15 @@ def init(
 
     for line in run_init(folder, name):
         out.print(line, soft_wrap=True)
+
+
+@app.command()
+def key(name: Annotated[str, typer.Argument(help="Whose it will be, e.g. shop.")]) -> None:
+    """Make an API key: shown once, and what of it goes into REPARTEE_API_KEYS or REPARTEE_OPERATOR_KEYS."""
+    from repartee.server.keys import entry_of, new_key  # noqa: PLC0415
+
+    made = new_key()
+    out.print(f"key    {made}\nentry  {entry_of(name, made)}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 CALLBACK = "callback.wanted"
 """The event of a call that was ended because no answer could be made."""
 app = typer.Typer(help="List calls, show one, erase old ones.")
+SPANS = frozenset(("reply", "speech"))
+"""Events that say from when to when somebody spoke: for drawing, not for reading."""
 AgentOption = Annotated[str | None, typer.Option(help="Only calls of this agent.")]
 SinceOption = Annotated[str | None, typer.Option(help="Only since then: 12h, 7d, 2026-09-30.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -89,6 +91,8 @@ def show(
     if rest := [row for row in bill if row.usage.turn_id not in known]:
         out.print(f"\nfor no turn: {_cost_of(rest)}")
     for event in events:
+        if event.kind in SPANS:
+            continue
         out.print(
             Text(f"\n{event.at_ms / 1000:.1f} s  {event.kind}  {json.dumps(event.data, ensure_ascii=False)}"),
             soft_wrap=True,
@@ -105,6 +109,7 @@ def purge(
     days = read_settings(keep_days=keep_days).keep_days
     with opened_store() as store:
         changed = store.purge(datetime.now(UTC) - timedelta(days=days))
+        _erase_recordings(store)
     out.print(f"older than {days} days: {count(changed, 'row')} erased")
 
 
@@ -119,6 +124,7 @@ def forget(
         if not yes:
             typer.confirm(f"Erase {known} about '{caller}' and what was said in {said}?", abort=True)
         changed = store.forget_caller(caller)
+        _erase_recordings(store)
     out.print(f"forgot '{caller}': {count(changed, 'row')} erased", markup=False, soft_wrap=True)
     recent = datetime.now(UTC) - timedelta(days=1)
     if any(summary.call.ended_at is None and summary.call.started_at > recent for summary in theirs):
@@ -142,6 +148,19 @@ def export(
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
     out.print(f"wrote {file}", markup=False, soft_wrap=True)
+
+
+def _erase_recordings(store: Store) -> None:
+    """Delete the recordings on this machine whose calls' words are gone."""
+    from repartee.session.recording import erase_recordings  # noqa: PLC0415 - it loads the audio libraries
+
+    folder = read_settings().recordings_dir
+    try:
+        files = erase_recordings(folder, store.words_kept)
+    except OSError as error:
+        raise ConfigError(f"a recording in {folder} cannot be deleted: {error.strerror}") from error
+    if files:
+        out.print(f"{count(files, 'recording')} deleted")
 
 
 # --- finding --------------------------------------------------------------------------------------------------

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import platform
 import re
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +17,7 @@ import soundfile as sf
 import yaml
 from rich.console import Console
 
+from repartee.cli.chaos_rows import Row, show, write_rows
 from repartee.cli.instance import Instance, free_ports, instance
 from repartee.cli.livekit import FragileLiveKit
 from repartee.errors import ConfigError, MediaError
@@ -44,6 +41,8 @@ TRANSCRIPTS, SCRIPT = Path("benchmarks/transcripts.json"), Path("benchmarks/data
 PROGRAMS = Path("benchmarks/peers")
 PROFILE = "fixed:300/350/250"
 SMALL_DISK = "1m"
+TRIES = 2
+"""Calls made for a case: one whose first turn fails, before anything was broken, tells nothing about the fault."""
 AGENT: dict[str, Any] = {
     "name": "Chaos",
     "persona": "You answer in one sentence.",
@@ -55,7 +54,6 @@ MODELS = {
     "tts": ["openai:gpt-4o-mini-tts", "elevenlabs:eleven_flash_v2_5"],
 }
 """Ours: for each stage one that stands by, as a service would have it."""
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +137,9 @@ async def run_chaos(options: ChaosOptions, write: Path | None, out: Console) -> 
                     with out.status(f"{system}: {case.name}"):
                         row = await _conduct(options, case, stage, items)
                     rows.append(row)
-                    _print(row, out)
+                    show(row, out)
                     if write is not None:
-                        await asyncio.to_thread(_write, write, rows)
+                        await asyncio.to_thread(write_rows, write, rows, PROFILE, MODELS)
     return rows
 
 
@@ -256,29 +254,25 @@ def _write_agent(file: Path, agent: Mapping[str, Any]) -> None:
 
 
 async def _conduct(options: ChaosOptions, case: Case, stage: _Stage, items: Mapping[str, Item]) -> Row:
-    caller = Caller()
-    scene = Scene(
-        stage.proxy,
-        stage.system,
-        caller,
-        stage.livekit.kill,
-        stage.livekit.start,
-        stage.server.stop if stage.server else None,
-        stage.server.start if stage.server else None,
-        stage.spool,
-    )
-    stage.proxy.strikes.clear()
     bill = stage.simulator.desk.bill
-    bill.reset()
+    voiced = lambda: [entry.text for entry in bill.entries if entry.stage == "tts"]  # noqa: E731
+    bad_starts = 0
     try:
-        played = await play(case, scene, items, lambda: [e.text for e in bill.entries if e.stage == "tts"])
+        for _ in range(TRIES):
+            scene = _scene(stage)
+            stage.proxy.strikes.clear()
+            bill.reset()
+            played = await play(case, scene, items, voiced)
+            if not played.spoiled:
+                break
+            bad_starts += 1
     except (MediaError, TimeoutError) as error:
         return _unplayed(case, stage.system.name, f"the call could not be made: {error or 'no answer'}")
     if len(played.turns) < 2:
-        return _unplayed(case, stage.system.name, "the call ended before the fault")
+        return _unplayed(case, stage.system.name, "the turn before the fault was not answered")
     if options.keep is not None:
         await asyncio.to_thread(_keep, options.keep, case, stage.system.name, played)
-    notes = dict(scene.notes)
+    notes = dict(scene.notes) | {"bad_starts": bad_starts}
     notes["asked"] = [f"{entry.said} ({entry.outcome})" for entry in bill.entries if entry.stage == "llm"]
     notes["said"] = played.turns[1].texts
     if stage.store_url is not None:
@@ -286,6 +280,19 @@ async def _conduct(options: ChaosOptions, case: Case, stage: _Stage, items: Mapp
     turns = (played.turns[0], played.turns[1], played.turns[2] if len(played.turns) > 2 else None)
     verdict = await asyncio.to_thread(judge, played.tape, turns, scene.struck_s, over=played.ended)
     return _row(case, stage.system.name, verdict, scene.struck_s, notes)
+
+
+def _scene(stage: _Stage) -> Scene:
+    return Scene(
+        stage.proxy,
+        stage.system,
+        Caller(),
+        stage.livekit.kill,
+        stage.livekit.start,
+        stage.server.stop if stage.server else None,
+        stage.server.start if stage.server else None,
+        stage.spool,
+    )
 
 
 def _unplayed(case: Case, system: str, why: str) -> Row:
@@ -362,42 +369,3 @@ def _told(stage: _Stage) -> list[str]:
 def _keep(folder: Path, case: Case, system: str, played: Played) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     sf.write(folder / f"{case.name}-{system}.flac", played.tape, RATE_HZ)
-
-
-# --- telling --------------------------------------------------------------------------------------------------
-
-
-def _print(row: Row, out: Console) -> None:
-    colour = {"held": "green", "expected": "yellow", "broken": "red"}[row["verdict"]]
-    added, back = (_seconds(row[name]) for name in ("added_silence_s", "recovery_s"))
-    out.print(
-        f"[{colour}]{row['verdict']:8}[/{colour}] {row['system']:10} {row['case']:20} {row['seen']}; "
-        f"added {added}, back after {back}, lost {row['lost']}, twice {row['said_twice']}",
-        soft_wrap=True,
-        highlight=False,
-    )
-    for sentence in row["broken"]:
-        out.print(f"         [dim]{sentence}[/dim]", soft_wrap=True, highlight=False)
-    if row["expected"]:
-        note = "to be expected" if row["broken"] else "kept after all: delete the case's `expected`"
-        out.print(f"         [dim]{note}: {row['expected']}[/dim]", soft_wrap=True, highlight=False)
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} s"
-
-
-def _write(path: Path, rows: list[Row]) -> None:
-    """Write rows over those of the same system and case; others stay."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
-    merged = {(row["system"], row["case"]): row for row in [*before, *rows]}
-    report = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "repartee chaos",
-        "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
-        "profile": PROFILE,
-        "models": MODELS,
-        "rows": list(merged.values()),
-    }
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import structlog
 
 from repartee.errors import StoreError
 from repartee.providers.prices import cost_of, load_prices
 from repartee.session.keeping import Keeping
+from repartee.session.recording import erase_recordings
 from repartee.settings import Settings
 from repartee.store import LedgerRow, Store
 from repartee.telemetry.usage import ReportUsage, Usage
@@ -35,7 +37,8 @@ async def kept_calls(settings: Settings, *, worker: bool) -> AsyncIterator[Keepi
     try:
         if worker:
             await asyncio.to_thread(store.replay)
-            erasing = asyncio.create_task(erase_daily(store, settings.keep_days), name="erase")
+            daily = erase_daily(store, settings.keep_days, settings.recordings_dir)
+            erasing = asyncio.create_task(daily, name="erase")
         yield Keeping(store, prices)
     finally:
         if erasing is not None:
@@ -44,13 +47,14 @@ async def kept_calls(settings: Settings, *, worker: bool) -> AsyncIterator[Keepi
         await asyncio.to_thread(store.close)
 
 
-async def erase_daily(store: Store, keep_days: int, every_s: float = DAY_S) -> None:
-    """Erase the words of calls that are older than `keep_days`, now and once a day, until cancelled."""
+async def erase_daily(store: Store, keep_days: int, recordings: Path, every_s: float = DAY_S) -> None:
+    """Erase words and recordings of calls older than `keep_days`, now and once a day, until cancelled."""
     while True:
         try:
             erased = await asyncio.to_thread(store.purge, datetime.now(UTC) - timedelta(days=keep_days))
-            log.info("store.erased", rows=erased, older_than_days=keep_days)
-        except StoreError as error:
+            files = await asyncio.to_thread(erase_recordings, recordings, store.words_kept)
+            log.info("store.erased", rows=erased, recordings=files, older_than_days=keep_days)
+        except (StoreError, OSError) as error:
             log.warning("store.not_erased", error=str(error))
         await asyncio.sleep(every_s)
 

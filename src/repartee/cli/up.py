@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 
 from repartee.agent import Agent, load_agent
@@ -22,6 +23,7 @@ from repartee.providers.prepared_voice import preparing_voice
 from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
 from repartee.server.busy import Busy
+from repartee.server.door import Door
 from repartee.session.budget import today_reader
 from repartee.session.fixed_texts import prepared_texts
 from repartee.session.prompt_budget import check_budget
@@ -30,6 +32,7 @@ from repartee.store import Seats
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig, worker_health
 
 out = Console(highlight=False)
+HTTP_CONNECTIONS = 1000
 DISK_FREE_BYTES = 100 * 1024 * 1024
 
 
@@ -42,6 +45,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
     agent = load_agent(settings.agent)
     _check_state_dir(settings)
     if http:
+        Door(settings)  # says what is wrong with the keys now, not when everything else has started
         check_port(settings.host, settings.port, "the page", "REPARTEE_PORT")
     own = settings.livekit_url is None and http and worker
     given = None if own else _access(settings)
@@ -72,14 +76,15 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                 texts = prepared_texts(agent, ladder)
                 await stack.enter_async_context(preparing_voice(settings, agent, ladder, texts, bill))
             if http and not stop.is_set():
-                site = _site(access, agent, ladder)
+                site = _site(access, settings.livekit_public_url, agent, ladder)
                 admission = Admission(
                     day_limits(agent.budget, settings.budget_day_usd),
                     today_reader(kept.store, agent.name),
                     Seats(kept.store),
                 )
                 busy = Busy(settings.state_dir, agent.language, settings.level)
-                serving = _serve_http(settings, site, admission, busy, stop)
+                app = create_app(settings, site, admission, kept.store, busy=busy)
+                serving = _serve_http(settings, app, stop)
                 jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder)
             await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -143,15 +148,18 @@ class _Http(uvicorn.Server):
         yield
 
 
-async def _serve_http(
-    settings: Settings, site: Site, admission: Admission, busy: Busy, stop: asyncio.Event
-) -> None:
+async def _serve_http(settings: Settings, app: FastAPI, stop: asyncio.Event) -> None:
     config = uvicorn.Config(
-        create_app(settings, site, admission, busy),
+        app,
         host=settings.host,
         port=settings.port,
         log_level="warning",
+        log_config=None,  # it would write past what keeps secrets out of the log
         access_log=False,
+        # Whom a proxy speaks for is the door's to judge; by default whoever is on this machine is believed.
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=HTTP_CONNECTIONS,
         timeout_graceful_shutdown=3,
     )
     server = _Http(config)
@@ -187,11 +195,10 @@ def _check_state_dir(settings: Settings) -> None:
         )
 
 
-def _site(access: LiveKitAccess, agent: Agent, ladder: Ladder) -> Site:
+def _site(access: LiveKitAccess, public_url: str | None, agent: Agent, ladder: Ladder) -> Site:
     labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
-    return Site(
-        access.url, access.url, access.key, access.secret, agent.name, labels, agent.limits.reconnect_s
-    )
+    url, reconnect_s = public_url or access.url, agent.limits.reconnect_s
+    return Site(access.url, url, access.key, access.secret, agent.name, labels, reconnect_s)
 
 
 def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:

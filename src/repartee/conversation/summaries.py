@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from repartee.bounded_json import loads
 from repartee.conversation.facts import KINDS, Fact, FactKind, Facts, plain, render, shorten
 from repartee.conversation.reading import sentences
 from repartee.conversation.tokens import text_tokens
@@ -78,7 +78,7 @@ def actions_of(messages: Sequence[Mapping[str, Any]], names: frozenset[str] | No
 
 def _arguments(text: str) -> str:
     try:
-        values = json.loads(text or "{}")
+        values = loads(text or "{}")
     except ValueError:
         return text
     return ", ".join(f"{k}={v}" for k, v in values.items()) if isinstance(values, dict) else text
@@ -110,7 +110,7 @@ def read_summary(answer: str, material: str, turn: int) -> Summary:
     start, end = answer.find("{"), answer.rfind("}")
     if start < 0 or end < start:
         raise ValueError("the answer holds no JSON object")
-    data = json.loads(answer[start : end + 1])
+    data = loads(answer[start : end + 1])
     text = data.get("summary") if isinstance(data, dict) else None
     if not isinstance(text, str) or not text.strip():
         raise ValueError("the answer has no 'summary'")

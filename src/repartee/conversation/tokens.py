@@ -33,7 +33,7 @@ def text_tokens(text: str) -> int:
     for piece in _PIECE.findall(text):
         first, length = piece[0], len(piece)
         if first > "\x7f":
-            count += -(-len(piece.encode()) * 3 // 4)
+            count += -(-len(piece.encode(errors="replace")) * 3 // 4)
         elif "a" <= first <= "z":
             count += -(-length // 6)
         elif "A" <= first <= "Z":

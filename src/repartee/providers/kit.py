@@ -239,7 +239,7 @@ class ProviderKit:
         return model
 
     def _model_settings(self, rung: Rung) -> Any:
-        return services.SharedClientLLM.Settings(model=rung.model, system_instruction=self._agent.persona)
+        return services.SharedClientLLM.Settings(model=rung.model, system_instruction=self._agent.instruction)
 
     # --- what stands by -----------------------------------------------------------------------------------------
 

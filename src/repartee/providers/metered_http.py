@@ -19,6 +19,7 @@ import httpx
 import httpx2
 from openai import DefaultAsyncHttpxClient
 
+from repartee.bounded_json import loads
 from repartee.providers.connections import plain_tls, shared
 from repartee.providers.metering import CHARACTERS_PER_TOKEN, Meter, Record, TokenUsage
 from repartee.telemetry.usage import Outcome, Stage
@@ -36,6 +37,9 @@ MAX_KEPT_BYTES = 4 * 1024 * 1024
 _MODEL_PART = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n')
 _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
 EDGE_BYTES = 512
+MAX_TOKENS = 100_000_000
+MAX_AUDIO_S = 1_000_000
+"""More than these nobody is billed for one request."""
 _LEFT = re.compile(r"http\d+\.send_request_body\.started")
 """From here the body, one piece, is on the wire without another wait; "complete" comes a moment too late to tell."""
 
@@ -180,9 +184,11 @@ class _Call:
         if seconds is not None:
             record.quantities["audio_s"] = seconds
             return False
-        told = (_json(bytes(self._answer)).get("usage") or {}).get("seconds") or 0
-        record.quantities["audio_s"] = Decimal(str(told))
-        return not told
+        usage = _json(bytes(self._answer)).get("usage")
+        told = usage.get("seconds") if isinstance(usage, dict) else None
+        sane = isinstance(told, (int, float)) and 0 < told <= MAX_AUDIO_S
+        record.quantities["audio_s"] = Decimal(str(told)) if sane else Decimal(0)
+        return not sane
 
     def _thought(self, record: Record) -> bool:
         asked = _json(self._body)
@@ -202,8 +208,9 @@ class _Call:
         edges = bytes(self._answer[:EDGE_BYTES]) + bytes(self._answer[-EDGE_BYTES:])
         told = _PROMPT_TOKENS.search(edges)
         texts = asked.get("input", "")
-        characters = len(texts) if isinstance(texts, str) else sum(len(str(text)) for text in texts)
-        tokens = characters // CHARACTERS_PER_TOKEN + 1 if told is None else int(told[1])
+        listed = texts if isinstance(texts, list) else [texts]
+        characters = sum(len(str(text)) for text in listed)
+        tokens = characters // CHARACTERS_PER_TOKEN + 1 if told is None else int(told[1][:12])
         record.quantities["tokens_in"] = Decimal(tokens)
         return told is None
 
@@ -247,7 +254,8 @@ def wav_seconds(body: bytes) -> Decimal | None:
 
 
 def _prompt_characters(asked: dict[str, Any]) -> int:
-    messages = sum(len(json.dumps(message)) for message in asked.get("messages") or ())
+    listed = asked.get("messages")
+    messages = sum(len(json.dumps(message)) for message in listed) if isinstance(listed, list) else 0
     tools = asked.get("tools")
     return messages + (len(json.dumps(tools)) if tools else 0)
 
@@ -263,9 +271,11 @@ def _read_chat(answer: bytes) -> tuple[int, TokenUsage | None]:
             continue
         chunk = _json(line[5:])
         usage = _told(chunk) or usage
-        for choice in chunk.get("choices") or ():
-            delta = choice.get("delta") or {}
-            deltas += bool(delta.get("content") or delta.get("tool_calls") or delta.get("refusal"))
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            delta = choice.get("delta") if isinstance(choice, dict) else None
+            if isinstance(delta, dict):
+                deltas += bool(delta.get("content") or delta.get("tool_calls") or delta.get("refusal"))
     return deltas, usage
 
 
@@ -273,14 +283,19 @@ def _told(chunk: dict[str, Any]) -> TokenUsage | None:
     usage = chunk.get("usage")
     if not isinstance(usage, dict) or "prompt_tokens" not in usage:
         return None
-    details = usage.get("prompt_tokens_details") or {}
-    cached = int(details.get("cached_tokens") or 0)
-    return TokenUsage(int(usage["prompt_tokens"]), cached, int(usage.get("completion_tokens") or 0))
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    return TokenUsage(_count(usage["prompt_tokens"]), _count(cached), _count(usage.get("completion_tokens")))
+
+
+def _count(told: object) -> int:
+    """Return a number of tokens; what is none counts nothing."""
+    return int(told) if isinstance(told, (int, float)) and 0 <= told <= MAX_TOKENS else 0
 
 
 def _json(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data)
+        value = loads(data)
     except ValueError:
         return {}  # the half of a line that was cut, or [DONE]
     return value if isinstance(value, dict) else {}

@@ -22,8 +22,8 @@ REPLY_S = 8.0 - BEFORE_GIVING_UP_S
 """From the question to the first audio of its answer, retries and other vendors included."""
 VOICE_KEEP_S = 1.0
 """Of that, kept for the voice."""
-TRANSCRIPT_S = 3.6
-"""For the words of a pause; the turn goes on without them soon after."""
+TRANSCRIPT_S = 8.0
+"""For the words of a pause. The turn goes on without them after four seconds, and takes late ones all the same."""
 SMALL_FIRST_S = 1.3
 """For the small model's first token: less than its answer is waited for, so that its failure is known as one."""
 GO_ON_S = 5.0

@@ -17,6 +17,7 @@ import structlog
 import yaml
 
 from repartee.agent.definition import PROVIDERS, nearest
+from repartee.agent.yaml_text import compose
 from repartee.errors import ConfigError
 from repartee.telemetry.usage import Unit, Usage
 
@@ -170,11 +171,7 @@ Prices: TypeAlias = dict[str, dict[str, Price]]
 
 
 def _read(path: Path, text: str) -> tuple[str, Prices]:
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem}") from error
+    node = compose(path, text)
     reader = _Reader()
     if node is None:
         return "", {}

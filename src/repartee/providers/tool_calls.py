@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from repartee.agent import ToolContext
 from repartee.agent.tools import AskFirstError
+from repartee.conversation.quoting import disarmed
 from repartee.errors import ToolError
 
 TOOL_GRACE_S = 30.0
@@ -86,8 +88,30 @@ async def outcome(tool: Any, arguments: dict[str, Any], context: ToolContext, re
     except AskFirstError as ask:
         return Question(ask.question)
     except ToolError as error:
-        return {"error": str(error), "instruction": APOLOGY}
-    plain = to_jsonable_python(result, fallback=str)
+        return {"error": disarmed(str(error)), "instruction": APOLOGY}
+    plain = harmless(_jsonable(result))
     if isinstance(plain, str) and len(plain) > MAX_RESULT_CHARACTERS:
         return f"{plain[:MAX_RESULT_CHARACTERS]} (cut off here)"
+    if not isinstance(plain, str) and len(json.dumps(plain)) > MAX_RESULT_CHARACTERS:
+        return f"{json.dumps(plain, ensure_ascii=False)[:MAX_RESULT_CHARACTERS]} (cut off here)"
     return plain
+
+
+def _jsonable(result: Any) -> Any:
+    try:
+        return to_jsonable_python(result, fallback=str)
+    except ValueError:  # a circle, or half a character
+        return str(result).encode("utf-8", "replace").decode()
+
+
+def harmless(value: Any) -> Any:
+    """Return a result without marks that would end its being a result."""
+    match value:
+        case str():
+            return disarmed(value)
+        case list():
+            return [harmless(item) for item in value]
+        case dict():
+            return {name: harmless(item) for name, item in value.items()}
+        case _:
+            return value

@@ -42,6 +42,7 @@ class Place:
             api.AccessToken(key, secret)
             .with_identity(self.identity)
             .with_name(self.name)
+            .with_kind("standard")
             .with_grants(grants)
             .with_ttl(TOKEN_TTL)
         )

@@ -66,7 +66,12 @@ class Agenda:
         self.toolbox = Toolbox(
             permits=permits,
             consents=self._consents,
-            budget=ToolBudget(agent.limits.tool_calls, agent.limits.tool_s),
+            budget=ToolBudget(
+                agent.limits.tool_calls,
+                agent.limits.tool_s,
+                agent.limits.turn_tool_calls,
+                agent.limits.confirm == "all",
+            ),
             mark=mark,
             clock_ms=clock_ms,
             language=agent.language,

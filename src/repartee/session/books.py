@@ -14,7 +14,7 @@ from repartee.events import EndReason
 from repartee.session.budget import BudgetWatch, policy_for, today_reader
 from repartee.session.keeping import Keeping
 from repartee.session.ledger import Ledger
-from repartee.session.record import CallRecord
+from repartee.session.record import CallRecord, words_kept
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
 from repartee.store import CallRow, OnTrouble, Trouble
@@ -58,7 +58,7 @@ class Books:
         began = spec.resume.started_at if spec.resume is not None else None
         call = CallRow(spec.call_id, agent.name, agent.version, spec.room, began or _now())
         first_turn_id = spec.resume.next_turn_id if spec.resume is not None else 0
-        self.record = CallRecord(self._writer, call, _now, first_turn_id)
+        self.record = CallRecord(self._writer, call, _now, words_kept(agent.keep), first_turn_id)
         self.budget = BudgetWatch(
             policy_for(agent, settings.budget_day_usd),
             today_reader(kept.store, agent.name, spec.call_id),

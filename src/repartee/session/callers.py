@@ -134,6 +134,11 @@ class CallerMemory:
         self._mark("caller.remembered", facts=len(lines))
 
     @property
+    def caller_id(self) -> str | None:
+        """Who the operator's token says is calling."""
+        return self._caller_id
+
+    @property
     def keeps(self) -> bool:
         """Whether anything is kept of this call."""
         return self._store is not None and self._caller_id is not None and not self._forgotten

@@ -21,6 +21,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from repartee.conversation.clauses import ClauseCutter
+from repartee.conversation.speakable import speakable
 from repartee.session.frames import ReplyStartFrame
 
 __all__ = ["ClauseCutter", "Clauses"]
@@ -74,12 +75,12 @@ class Clauses(FrameProcessor):
                     self._allowed_id = max(self._allowed_id, frame.reply_id)  # a line of our own
                 await self.push_frame(frame, direction)
             case LLMTextFrame():
-                await self._put(*(_spoken(clause) for clause in self._cutter.add(frame.text)))
+                await self._put(*_spoken(*self._cutter.add(frame.text)))
             case AggregatedTextFrame():
+                frame.text = speakable(frame.text)
                 await self._put(frame)  # an answer that is spoken in one piece
             case LLMFullResponseEndFrame():
-                rest = self._cutter.flush()
-                await self._put(*((_spoken(rest),) if rest else ()), frame)
+                await self._put(*_spoken(self._cutter.flush()), frame)
             case _ if self._held:
                 await self._put(frame)
             case _:
@@ -101,5 +102,6 @@ class Clauses(FrameProcessor):
             await self.push_frame(self._held.pop(0))
 
 
-def _spoken(text: str) -> AggregatedTextFrame:
-    return AggregatedTextFrame(text, TextType.SENTENCE)
+def _spoken(*clauses: str) -> list[Frame]:
+    said = (speakable(clause) for clause in clauses)
+    return [AggregatedTextFrame(text, TextType.SENTENCE) for text in said if text]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -27,7 +27,6 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from repartee.events import Event, SpeechStarted, SpeechStopped, TurnScored
 from repartee.providers.frames import PauseScoredFrame, TurnClosedFrame, VoicePausedFrame, VoiceStartedFrame
 from repartee.session.listening import voice_model
-from repartee.session.microphone import Microphone, MicrophoneWatch
 from repartee.session.voice import SAMPLE_RATE_HZ, VoiceActivity
 
 WINDOW_S = 8
@@ -55,12 +54,11 @@ class Ears(FrameProcessor):
         executor: Where the model runs.
         is_caller: Says whether a participant identity is the caller.
         on_stt_failed: Called when speech-to-text reports an error: a transcript that will not come.
-        microphone: Knows a microphone that gives no sound at all.
-        on_microphone: Called when that is known, and when it sounds for the first time.
+        listeners: Called with the caller's audio as it comes, and when it came.
         scores: Says whether the model is to be asked at present.
     """
 
-    def __init__(  # noqa: PLR0913 - whom a call's ears ask and tell
+    def __init__(
         self,
         *,
         submit: Callable[[Event], None],
@@ -69,8 +67,7 @@ class Ears(FrameProcessor):
         executor: ThreadPoolExecutor,
         is_caller: Callable[[str], bool],
         on_stt_failed: Callable[[str], None],
-        microphone: MicrophoneWatch | None = None,
-        on_microphone: Callable[[Microphone], None] = lambda _: None,
+        listeners: Sequence[Callable[[bytes, float], None]] = (),
         scores: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(name="Ears")
@@ -80,8 +77,7 @@ class Ears(FrameProcessor):
         self._executor = executor
         self._is_caller = is_caller
         self._on_stt_failed = on_stt_failed
-        self._microphone = microphone
-        self._on_microphone = on_microphone
+        self._listeners = tuple(listeners)
         self._scores = scores
         # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio,
         # and hears a pause only by Silero's probability, 100 ms late.
@@ -126,9 +122,9 @@ class Ears(FrameProcessor):
 
     async def _hear(self, frame: InputAudioRawFrame) -> None:
         self._last_audio_ms = self._clock_ms()
+        for listener in self._listeners:
+            listener(frame.audio, self._last_audio_ms)
         self._remember(frame.audio)
-        if self._microphone and (known := self._microphone.hear(frame.audio, self._last_audio_ms)):
-            self._on_microphone(known)
         match self._voice.hear(frame.audio):
             case "started":
                 await self._voice_began()

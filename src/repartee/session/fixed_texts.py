@@ -21,7 +21,7 @@ def fixed_texts(agent: Agent) -> tuple[str, ...]:
     asides = [long_line(agent.language), *(tool.options.says for tool in agent.tools)]
     clauses = [clause for answer in answers for clause in clauses_of(answer)]
     lines = (*lines_of(agent).values(), *back_lines(agent.language))
-    texts = (agent.greeting, *lines, *words_of(agent).all, *asides, *clauses)
+    texts = (agent.opening, *lines, *words_of(agent).all, *asides, *clauses)
     return tuple(dict.fromkeys(text for text in texts if text))
 
 

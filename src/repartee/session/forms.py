@@ -7,6 +7,7 @@ permit, its confirmation and its key like any other.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from repartee.agent import ToolContext
 from repartee.agent.forms import Branch, Form, FormSlot, Step
 from repartee.agent.tools import OnInterrupt
 from repartee.conversation.forms import END, Filling, FormRule, StepRule, begin, fill, missing, on_the_way
+from repartee.conversation.quoting import quoted
 from repartee.errors import ToolError
 from repartee.session.tools import LiveReply, ReplyWatcher
 
@@ -125,7 +127,9 @@ class FormDesk(ReplyWatcher):
         """Return where the form stands, for the end of a request; empty when none is being filled."""
         if (filling := self._desk.filling) is None:
             return ""
-        known = ", ".join(f"{name}={value}" for name, value in filling.values.items()) or "nothing yet"
+        known = (
+            ", ".join(f"{name}={quoted(value)}" for name, value in filling.values.items()) or "nothing yet"
+        )
         return f"Form '{filling.form}', known: {known}. {self._next(filling)}"
 
     # --- the life of replies ----------------------------------------------------------------------------------
@@ -386,6 +390,8 @@ def _number(slot: FormSlot, text: str) -> str:
         number = float(text)
     except ValueError as error:
         raise ValueError("that is no number") from error
+    if not math.isfinite(number):
+        raise ValueError("that is no number")
     if (slot.minimum is not None and number < slot.minimum) or (
         slot.maximum is not None and number > slot.maximum
     ):

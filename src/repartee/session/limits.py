@@ -1,4 +1,4 @@
-"""What a participant may send: sizes and rates, so that nobody can flood an agent."""
+"""How much and how often: sizes, and token buckets, so that nobody can flood an agent."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+MAX_BYTES = 8 * 1024
+"""Of a message in a call, and of a request for one; LiveKit itself would carry far more."""
+MAX_DEPTH = 8
+"""Of the JSON in it."""
+
 
 @dataclass
-class ChatLimiter:
-    """A token bucket for typed messages: `burst` at once, `per_second` over time."""
+class TokenBucket:
+    """`burst` at once, `per_second` over time."""
 
-    max_characters: int = 2000
-    burst: int = 10
-    per_second: float = 2.0
+    burst: int
+    per_second: float
     clock_s: Callable[[], float] = time.monotonic
     _tokens: float = field(init=False)
     _seen_s: float = field(init=False)
@@ -23,7 +27,7 @@ class ChatLimiter:
         self._seen_s = self.clock_s()
 
     def admit(self) -> bool:
-        """Take one message, or say that it is too many."""
+        """Take one, or say that it is too many."""
         now = self.clock_s()
         self._tokens = min(float(self.burst), self._tokens + (now - self._seen_s) * self.per_second)
         self._seen_s = now
@@ -31,3 +35,12 @@ class ChatLimiter:
             return False
         self._tokens -= 1.0
         return True
+
+
+@dataclass
+class ChatLimiter(TokenBucket):
+    """Typed messages: each is a turn, interrupts, and is paid for."""
+
+    burst: int = 10
+    per_second: float = 2.0
+    max_characters: int = 2000

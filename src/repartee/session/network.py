@@ -8,7 +8,7 @@ from typing import Protocol
 
 from repartee.events import CallerLost, CallerReturned, CallerUnheard, Event
 from repartee.session.link import Codec
-from repartee.session.microphone import Microphone
+from repartee.session.microphone import Microphone, MicrophoneWatch
 from repartee.session.wire import Wire
 
 
@@ -70,6 +70,16 @@ class Network:
             self._counts[f"quality_{quality}"] += 1
             self._mark("network.quality", quality=quality)
             self._show("repartee.network", quality)
+
+    def microphone_of(self, muted: Callable[[], bool]) -> Callable[[bytes, float], None]:
+        """Return what listens to a caller's audio for a microphone that gives no sound."""
+        watch = MicrophoneWatch(muted)
+
+        def listen(pcm: bytes, at_ms: float) -> None:
+            if known := watch.hear(pcm, at_ms):
+                self.microphone(known)
+
+        return listen
 
     def microphone(self, microphone: Microphone) -> None:
         """The caller's microphone is known to give sound, or none."""

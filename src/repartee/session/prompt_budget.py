@@ -88,4 +88,4 @@ def reserve(history: History, agent: Agent, schema: Schema | None, acting: Colle
 
 
 def _fixed(agent: Agent, tools_tokens: int) -> int:
-    return text_tokens(agent.persona) + PER_MESSAGE + tools_tokens
+    return text_tokens(agent.instruction) + PER_MESSAGE + tools_tokens

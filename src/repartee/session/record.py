@@ -6,12 +6,17 @@ whenever more of it is known.
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
+from repartee.agent.keep import Keep
+from repartee.conversation.redacting import redacted
 from repartee.events import (
     CloseTurn,
     Command,
@@ -25,7 +30,9 @@ from repartee.events import (
     SpeechStopped,
     StartReply,
     TextTyped,
+    TranscriptReceived,
 )
+from repartee.session.toolbox import ToolRun
 from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
 
 KEPT_MARKS = (
@@ -33,6 +40,7 @@ KEPT_MARKS = (
     "budget",
     "callback.",
     "caller.",
+    "consent.",
     "filler",
     "goal",
     "help.",
@@ -40,6 +48,7 @@ KEPT_MARKS = (
     "line",
     "mcp.",
     "memory.",
+    "messages.refused",
     "network.",
     "price.",
     "provider.",
@@ -52,8 +61,13 @@ KEPT_MARKS = (
     "voice.",
 )
 """Marks of the timeline that are events of the call as well; by how they begin. None has words that were said."""
-TIMED_MARKS = frozenset({"reply.started", "reply.first_text", "reply.first_audio", "reply.released"})
+TIMED_MARKS = frozenset(
+    {"reply.started", "reply.first_text", "reply.voiced", "reply.first_audio", "reply.released"}
+)
 """Marks that say when a step of a turn was done."""
+OVER_MARKS = frozenset({"reply.finished", "reply.cancelled"})
+TOOL_CHARACTERS = 4000
+"""So much of a tool's arguments, and of its result, is kept."""
 GREETING_TURN = 0
 GOALS_EVENT = "goals"
 """The event with all goals, for an agent that takes the call over."""
@@ -71,6 +85,7 @@ class CallRecord:
         writer: Takes the rows.
         call: The call, as it begins.
         now: The wall clock, with a time zone.
+        words: What is kept of what was said.
         first_turn_id: The turn of what this agent says first; more than 0 where another had the call before.
     """
 
@@ -79,8 +94,10 @@ class CallRecord:
         writer: CallWriter,
         call: CallRow,
         now: Callable[[], datetime],
+        words: Callable[[str], str] = str,
         first_turn_id: int = GREETING_TURN,
     ) -> None:
+        self._words = words
         self._writer = writer
         self._first = first_turn_id
         self._call = call
@@ -90,6 +107,10 @@ class CallRecord:
         self._began_ms: float | None = None
         self._ended_ms: float | None = None
         """When the newest stretch of the caller's voice began, and when it ended."""
+        self._paused_ms: float | None = None
+        """When that end was noticed."""
+        self._words_ms: float | None = None
+        """When speech-to-text said something last."""
         self._reply_turns: OrderedDict[int, int] = OrderedDict()
         self._steps: dict[int, dict[str, float]] = {}
         self._sounding: int | None = None
@@ -113,10 +134,28 @@ class CallRecord:
 
     def mark(self, name: str, at_ms: float, values: Mapping[str, Any]) -> None:
         """Something was marked on the timeline."""
-        if name in TIMED_MARKS and isinstance(reply_id := values.get("reply_id"), int):
+        if name in TIMED_MARKS | OVER_MARKS and isinstance(reply_id := values.get("reply_id"), int):
             self._steps.setdefault(reply_id, {})[name] = round(at_ms, 1)
-        elif name.startswith(KEPT_MARKS):
-            self._writer.event(EventRow(self._call.call_id, round(at_ms, 1), name, dict(values)))
+        if name.startswith(KEPT_MARKS):
+            self._event(at_ms, name, values)
+
+    def tool(self, run: ToolRun) -> None:
+        """A tool has run. Its arguments and its result may be the caller's words: they are forgotten with them."""
+        if self._forgotten:
+            return
+        told = {
+            "tool": run.tool,
+            "arguments": _bounded(run.arguments),
+            "result": _bounded(run.result),
+            "outcome": run.outcome,
+            "took_ms": round(run.took_ms, 1),
+            "reply_id": run.reply_id,
+        }
+        turn_id = self._reply_turns.get(run.reply_id)
+        self._event(run.began_ms, "tool", told if turn_id is None else told | {"turn_id": turn_id})
+
+    def _event(self, at_ms: float, kind: str, data: Mapping[str, Any]) -> None:
+        self._writer.event(EventRow(self._call.call_id, round(at_ms, 1), kind, dict(data)))
 
     # --- turns ------------------------------------------------------------------------------------------------
 
@@ -144,11 +183,16 @@ class CallRecord:
     def _hear(self, event: Event) -> None:
         match event:
             case SpeechStarted(at_ms=at_ms):
-                self._began_ms, self._ended_ms = at_ms, None
-            case SpeechStopped(ended_at_ms=ended_at_ms):
-                self._ended_ms = ended_at_ms
+                self._began_ms, self._ended_ms, self._paused_ms = at_ms, None, None
+            case SpeechStopped(at_ms=at_ms, ended_at_ms=ended_at_ms, spoken_ms=spoken_ms):
+                self._ended_ms, self._paused_ms = ended_at_ms, at_ms
+                self._event(ended_at_ms - spoken_ms, "speech", {"ended_at_ms": round(ended_at_ms, 1)})
             case TextTyped(at_ms=at_ms):
                 self._began_ms = self._ended_ms = at_ms
+                self._paused_ms = None
+            case TranscriptReceived(at_ms=at_ms):
+                self._words_ms = at_ms
+                return
             case _:
                 return
         turn = self._turns.get(self._turn_id)
@@ -172,6 +216,7 @@ class CallRecord:
             made: All that was given to the voice.
         """
         turn_id = self._reply_turns.get(reply_id)
+        self._over(reply_id, turn_id, heard, made)
         if turn_id is None or reply_id != self._sounding:
             return  # it was thrown away before anybody heard of it
         turn = self._turn(turn_id)
@@ -220,12 +265,27 @@ class CallRecord:
             return
         turn = self._turn(turn_id)
         self._sounding = reply_id
-        timings = {**turn.timings, **self._steps.pop(reply_id, {}), "reply.audible": round(at_ms, 1)}
-        latency_ms = turn.latency_ms
+        steps = self._steps.setdefault(reply_id, {})
+        steps["reply.audible"] = round(at_ms, 1)
+        timings, latency_ms = turn.timings, turn.latency_ms
+        if latency_ms is None:
+            # Of the first sound of the turn only: what is said later in it, a line or the rest, is no answer time.
+            heard = {"speech.paused": self._paused_ms, "transcript": self._words_ms}
+            known = {name: round(moment, 1) for name, moment in heard.items() if moment is not None}
+            timings = {**timings, **known, **steps} if turn.ended_at_ms is not None else {**timings, **steps}
         if latency_ms is None and turn.ended_at_ms is not None:
             latency_ms = round(at_ms - turn.ended_at_ms, 1)
         self._written_ms = float("-inf")
         self._keep(replace(turn, timings=timings, latency_ms=latency_ms))
+
+    def _over(self, reply_id: int, turn_id: int | None, heard: str, made: str) -> None:
+        """Write what became of a reply, one that nobody heard too."""
+        steps = self._steps.pop(reply_id, None)
+        if not steps or turn_id is None:
+            return
+        share = "none" if "reply.audible" not in steps else "part" if unheard(heard, made) else "all"
+        began_ms = min(steps.values())
+        self._event(began_ms, "reply", {"reply_id": reply_id, "turn_id": turn_id, "heard": share, **steps})
 
     def _turn(self, turn_id: int, **known: Any) -> TurnRow:
         return replace(self._turns.get(turn_id, TurnRow(self._call.call_id, turn_id)), **known)
@@ -240,7 +300,15 @@ class CallRecord:
         if self._forgotten:
             turn = replace(turn, user_text="", heard_text="", unheard_text="")
         self._turns[turn.turn_id] = turn
-        self._writer.turn(turn)
+        # The whole of a turn so far, not its pieces: a number may have been said in two of them.
+        self._writer.turn(
+            replace(
+                turn,
+                user_text=self._words(turn.user_text),
+                heard_text=self._words(turn.heard_text),
+                unheard_text=self._words(turn.unheard_text),
+            )
+        )
 
     # --- the end ----------------------------------------------------------------------------------------------
 
@@ -259,6 +327,12 @@ class CallRecord:
             self._writer.end(self._call.call_id, reason, self._now(), call_s=call_s, speech_s=speech_s)
 
 
+def words_kept(keep: Keep) -> Callable[[str], str]:
+    """Return what makes of a text what may be kept of it."""
+    makers: dict[str, Callable[[str], str]] = {"on": str, "redacted": redacted, "off": lambda _: ""}
+    return makers[keep.transcripts]
+
+
 def _rounded(at_ms: float | None) -> float | None:
     return None if at_ms is None else round(at_ms, 1)
 
@@ -266,3 +340,10 @@ def _rounded(at_ms: float | None) -> float | None:
 def unheard(heard: str, made: str) -> str:
     """Return what of a text was not heard, by counting words."""
     return " ".join(made.split()[len(heard.split()) :])
+
+
+def _bounded(value: Any) -> Any:
+    """Return a value ready for JSON; one that is too long as the beginning of its text."""
+    plain = to_jsonable_python(value, fallback=str)
+    text = json.dumps(plain, ensure_ascii=False)
+    return plain if len(text) <= TOOL_CHARACTERS else f"{text[:TOOL_CHARACTERS]}…"

@@ -19,7 +19,8 @@ from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.errors import MediaError
 from repartee.events import EndReason
 from repartee.session.callers import vouched_id
-from repartee.session.limits import ChatLimiter
+from repartee.session.inlet import Body, Inlet, Take
+from repartee.session.limits import MAX_BYTES
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
 from repartee.session.voice_track import OUT_QUEUE_MS, OUT_SAMPLE_RATE_HZ, voice_options
@@ -87,6 +88,10 @@ class RoomHooks:
     """The operator's token says who the caller is."""
     rpc: Mapping[str, Callable[[str], Awaitable[str]]] = field(default_factory=dict)
     """What the caller, and nobody else, may ask the agent, by method."""
+    messages: Mapping[str, tuple[type[Body], Take]] = field(default_factory=dict)
+    """Data messages that are taken of the caller, by type; all others are dropped."""
+    mark: Callable[..., None] = lambda *_, **__: None
+    """Marks the timeline."""
 
 
 class RoomClient(LiveKitTransportClient):
@@ -110,9 +115,10 @@ class RoomClient(LiveKitTransportClient):
         self._caller_identity = caller_identity
         self._caller: str | None = None
         self._announced = False
-        self._limiter = ChatLimiter()
         self._rejoining: asyncio.TimerHandle | None = None
         self._mending: dict[Cause, asyncio.TimerHandle] = {}
+        self.inlet = Inlet(self.is_caller, hooks.messages, mark=hooks.mark)
+        self._refusals_told = False
         self._lobby: asyncio.TimerHandle | None = None
         self._greet_anyway: asyncio.TimerHandle | None = None
 
@@ -125,6 +131,7 @@ class RoomClient(LiveKitTransportClient):
         if not first:
             return
         room = self.room
+        _bound_streams(room)
         # Not registered by Pipecat: who can hear us, why someone left, the network's state, text streams.
         room.on("local_track_subscribed")(self._on_heard)
         room.on("participant_connected")(self._on_joined)
@@ -194,6 +201,9 @@ class RoomClient(LiveKitTransportClient):
             if timer is not None:
                 timer.cancel()
         await self._stop_watching()
+        if (refused := self.inlet.summary()) and not self._refusals_told:
+            self._refusals_told = True
+            self._hooks.mark("messages.refused", **refused)
         await super().disconnect()
 
     # --- the caller -------------------------------------------------------------------------------------------
@@ -326,12 +336,12 @@ class RoomClient(LiveKitTransportClient):
 
     async def _on_sensitivity(self, call: rtc.RpcInvocationData) -> str:
         """Take "low", "medium" or "high" from the caller."""
-        if not self.is_caller(call.caller_identity):
-            raise rtc.RpcError(RPC_REFUSED, "only the caller may set the sensitivity")
         wanted = call.payload.strip().strip('"')
-        if wanted not in SENSITIVITY or not self._limiter.admit():
+        admitted = self.inlet.admit("rpc", call.caller_identity, len(call.payload.encode(errors="replace")))
+        if not admitted or wanted not in SENSITIVITY:
             raise rtc.RpcError(
-                RPC_REFUSED, "the sensitivity is one of low, medium, high, and set now and then"
+                RPC_REFUSED,
+                "the sensitivity is one of low, medium, high, and set by the caller only, now and then",
             )
         self._hooks.sensitivity(wanted)
         return wanted
@@ -340,7 +350,7 @@ class RoomClient(LiveKitTransportClient):
         self, answer: Callable[[str], Awaitable[str]]
     ) -> Callable[[rtc.RpcInvocationData], Awaitable[str]]:
         async def method(call: rtc.RpcInvocationData) -> str:
-            if not self.is_caller(call.caller_identity) or not self._limiter.admit():
+            if not self.inlet.admit("rpc", call.caller_identity, len(call.payload.encode(errors="replace"))):
                 raise rtc.RpcError(RPC_REFUSED, "only the caller may ask this, and now and then")
             return await answer(call.payload)
 
@@ -386,18 +396,32 @@ class RoomClient(LiveKitTransportClient):
             await asyncio.gather(watching, return_exceptions=True)
 
     def _on_chat(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        if self._task_manager is not None and self.is_caller(identity):
+        if self._task_manager is not None and self.inlet.may_chat(reader, identity, reader.info.size or 0):
             self._task_manager.create_task(self._read_chat(reader), f"{self}::chat")
 
     async def _read_chat(self, reader: rtc.TextStreamReader) -> None:
-        if not self._limiter.admit():
-            return
-        text = ""
-        async for chunk in reader:
-            text += chunk
-            if len(text) > self._limiter.max_characters:
-                return
-        self._hooks.chat(text)
+        if (text := await self.inlet.chat(reader)) is not None:
+            self._hooks.chat(text)
+
+    def _on_data_received_wrapper(self, data: rtc.DataPacket) -> None:
+        # Pipecat starts a task for each packet of anybody, and hands what it holds to the whole pipeline.
+        self.inlet.data(data.participant.identity if data.participant else None, data.data)
+
+    def _on_sip_dtmf_received_wrapper(self, dtmf: rtc.SipDTMF) -> None:
+        sender = dtmf.participant.identity if dtmf.participant else None
+        if self.inlet.admit("dtmf", sender, len(dtmf.digit)):
+            super()._on_sip_dtmf_received_wrapper(dtmf)
+
+
+def _bound_streams(room: rtc.Room) -> None:
+    """Have LiveKit end an incoming stream that is larger than a message may be; Pipecat leaves it at megabytes."""
+    connect = room.connect
+
+    async def bounded(url: str, token: str, options: rtc.RoomOptions) -> None:
+        options.data_stream = rtc.DataStreamOptions(max_payload_byte_length=MAX_BYTES)
+        await connect(url, token, options)
+
+    room.connect = bounded  # type: ignore[method-assign, assignment]
 
 
 async def _pass_on(

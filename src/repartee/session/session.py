@@ -47,10 +47,10 @@ from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_of
 from repartee.session.listening import voice_model
-from repartee.session.microphone import MicrophoneWatch
 from repartee.session.network import Network
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
+from repartee.session.recording import RecordedSink, Recorder
 from repartee.session.remembering import Remembering
 from repartee.session.resuming import answering, goals_to_json, opening, remember
 from repartee.session.room import IN_SAMPLE_RATE_HZ, RoomHooks, RoomTransport
@@ -149,6 +149,8 @@ class _Session:
         reporter = load_reporter(spec.data_dir, settings.level)
         self._degrading = Degrading(reporter, self._timeline.mark, self._clock_ms)
         self._timeline.listeners.append(self._degrading.marked)
+        recording = settings.recordings_dir / f"{spec.call_id}.flac"
+        self._recorder = Recorder(recording, self._clock_ms) if self._agent.record else None
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
@@ -165,6 +167,8 @@ class _Session:
             self._degrading.close()
             self._troubles.close()
             await self._books.aclose(reason)
+            if self._recorder is not None:
+                await asyncio.to_thread(self._recorder.close)
             self._timeline.close()
         self._on_event(
             "ended",
@@ -224,6 +228,10 @@ class _Session:
             f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
         )
         self._network.connect(self._bridge.submit, wire)
+        if agent.opening != agent.greeting:
+            # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
+            self._timeline.mark("consent.line", words=agent.version)
+        self._agenda.toolbox.caller_id = lambda: self._callers.caller_id
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
         self._agenda.toolbox.on_running = wire.tool
         self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
@@ -279,6 +287,7 @@ class _Session:
             self._agenda.toolbox.acts,
             history.fit,
         )
+        sink, recorder = RoomSink(transport.client, lambda: not self._fence.lost.is_set()), self._recorder
 
         def heard(reply_id: int, text: str, final: bool) -> None:
             wire.agent_text(reply_id, text, final=final)
@@ -288,7 +297,7 @@ class _Session:
                 )
 
         gate = ReplyGate(
-            RoomSink(transport.client, lambda: not self._fence.lost.is_set()),
+            RecordedSink(sink, recorder) if recorder is not None else sink,
             answering(bridge.submit, self._resume, self._clock_ms) if self._resume else bridge.submit,
             self._clock_ms,
             heard,
@@ -304,8 +313,10 @@ class _Session:
             executor=turn_executor(),
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
-            microphone=MicrophoneWatch(lambda: transport.client.caller_muted),
-            on_microphone=self._network.microphone,
+            listeners=[
+                self._network.microphone_of(lambda: transport.client.caller_muted),
+                *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
+            ],
             scores=lambda: not self._degrading.plain(),
         )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
@@ -332,6 +343,7 @@ class _Session:
             self._voices.get if self._voices is not None else lambda _: None,
             self._failsafe.budget,
         )
+        self._agenda.toolbox.on_ran = books.record.tool
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)
         middle = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
@@ -398,6 +410,7 @@ class _Session:
             identified=self._identified,
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
+            mark=self._timeline.mark,
         )
 
     async def _hear(self, pcm: bytes, identity: str) -> None:
@@ -411,7 +424,7 @@ class _Session:
         agent = self._agent
         lines, clips = lines_of(agent), clips_for(agent.language)
         if self._resume is None:
-            return Script(agent.greeting, lines, clips)
+            return Script(agent.opening, lines, clips)
         sorry, rest = opening(self._resume, agent.language)
         return Script(sorry, lines, clips, rest=rest)
 
@@ -445,6 +458,8 @@ class _Session:
 
     async def _forget(self, payload: str) -> str:
         self._books.record.forget()
+        if self._recorder is not None:
+            self._recorder.discard()
         return await self._callers.forget(payload)
 
     def _set_sensitivity(self, sensitivity: Sensitivity) -> None:

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from repartee.agent.saying import say_value
 from repartee.agent.tools import AskFirstError, Tool, ToolContext
+from repartee.conversation.speakable import speakable
 from repartee.errors import ToolError
 from repartee.events import AsideSaid, Event, ToolStarted
 from repartee.goals import Goals
@@ -41,10 +42,32 @@ whether it did."""
 
 @dataclass(frozen=True, slots=True)
 class ToolBudget:
-    """What tools may take in one call."""
+    """What tools may take and do in one call."""
 
     calls: int = 200
     seconds: float = 600.0
+    turn_calls: int = 12
+    """In one turn: a model that has been talked into a loop is stopped here."""
+    confirms_all: bool = False
+    """What changes something asks first, although its author has written no question."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """A tool that has run.
+
+    Attributes:
+        outcome: done, failed or cancelled.
+        result: What it returned; the sentence of its error where it failed.
+    """
+
+    tool: str
+    reply_id: int
+    arguments: Mapping[str, Any]
+    result: Any
+    outcome: str
+    began_ms: float
+    took_ms: float
 
 
 @dataclass
@@ -95,16 +118,21 @@ class Toolbox:
         self._asks = asks
         self._long_line = long_line
         self._calls = 0
+        self._turn: tuple[int, int] = (0, 0)
+        """A turn, and how many calls there were in it."""
         self._spent_ms = 0.0
         self._runs: dict[str, _Run] = {}
         self.acts: set[str] = set()
         """Names of the tools that change something."""
         self.goals: Callable[[], Goals] = Goals
+        self.caller_id: Callable[[], str | None] = lambda: None
         self.say: SayAside | None = None
         self.holds: Callable[[], Awaitable[bool]] | None = None
         """Says whether the call is still this agent's; asked before anything is changed."""
         self.on_done: Callable[[str, Mapping[str, Any]], None] | None = None
         """Called with tool and arguments when one has succeeded."""
+        self.on_ran: Callable[[ToolRun], None] | None = None
+        """Called whenever one has run, however it ended. Must not wait."""
         self.submit: Callable[[Event], None] | None = None
         """Takes `ToolStarted` and `AsideSaid`."""
         self.on_running: Callable[[str], None] | None = None
@@ -130,7 +158,7 @@ class Toolbox:
         values = tool.check(dict(arguments))
         canonical = tool.canonical(values)
         key = _key(ctx.call_id, tool.name, canonical)
-        ctx = replace(ctx, goals=self.goals(), idempotency_key=key)
+        ctx = replace(ctx, goals=self.goals(), idempotency_key=key, caller_id=self.caller_id())
         if reply_id is None:
             reply_id = (self._permits.live or NOBODY).reply_id
         if tool.side_effect:
@@ -169,6 +197,11 @@ class Toolbox:
             self._mark("tool.refused", tool=tool.name, why="budget")
             log.warning("tool.budget", calls=self._calls - 1, seconds=round(self._spent_ms / 1000, 1))
             raise ToolError("no more can be looked up or done in this call")
+        turn_id = (self._permits.live or NOBODY).turn_id
+        self._turn = (turn_id, self._turn[1] + 1 if self._turn[0] == turn_id else 1)
+        if self._turn[1] > self._budget.turn_calls:
+            self._mark("tool.refused", tool=tool.name, why="turn")
+            raise ToolError("no more can be looked up or done before the user has spoken again")
 
     async def _may_act(self, tool: Tool, values: Mapping[str, Any], canonical: str, reply_id: int) -> None:
         """Return when the tool may act.
@@ -177,7 +210,7 @@ class Toolbox:
             AskFirstError: The user has not said yes to these arguments.
             ToolError: The reply was thrown away, or the user said no.
         """
-        template = tool.options.confirm if self._asks else None
+        template = self._template(tool, values)
         reply = self._permits.live or NOBODY
         live = reply.reply_id == reply_id
         if (
@@ -199,11 +232,18 @@ class Toolbox:
             case _:
                 self._ask(tool, template, values, canonical, reply)
 
+    def _template(self, tool: Tool, values: Mapping[str, Any]) -> str | None:
+        """Return what the user is asked before the tool acts, None when it need not ask."""
+        if not self._asks or tool.options.confirm is not None or not self._budget.confirms_all:
+            return tool.options.confirm if self._asks else None
+        return anyway(tool.name, values, self._language)
+
     def _ask(
         self, tool: Tool, template: str, values: Mapping[str, Any], canonical: str, reply: LiveReply
     ) -> None:
         said = {name: say_value(value, self._language) for name, value in values.items()}
-        question, must_hear = fill(template, said)
+        # As the voice will be given it: what is not said cannot be heard, and would be asked for ever.
+        question, must_hear = (speakable(text) for text in fill(template, said))
         self._consents.ask(tool.name, canonical, must_hear, reply)
         self._mark("tool.asked", tool=tool.name, reply_id=reply.reply_id)
         raise AskFirstError(question)
@@ -221,7 +261,7 @@ class Toolbox:
         began_ms = self._clock_ms()
         self._mark("tool.started", tool=tool.name, reply_id=reply_id)
         # Counted when it ends, not when it is waited for: a caller may be gone by then, or the limit be over.
-        work.add_done_callback(lambda _: self._ended(run, values, began_ms))
+        work.add_done_callback(lambda _: self._ended(run, values, began_ms, reply_id))
         return await self._wait(run, reply_id)
 
     async def _wait(self, run: _Run, reply_id: int) -> Any:
@@ -291,12 +331,15 @@ class Toolbox:
             permit.cancel()
             await asyncio.gather(permit, return_exceptions=True)
 
-    def _ended(self, run: _Run, values: Mapping[str, Any], began_ms: float) -> None:
+    def _ended(self, run: _Run, values: Mapping[str, Any], began_ms: float, reply_id: int) -> None:
         took_ms = self._clock_ms() - began_ms
         self._spent_ms += took_ms
         error = None if run.work.cancelled() else run.work.exception()
         outcome = "cancelled" if run.work.cancelled() else "failed" if error is not None else "done"
         self._mark("tool.finished", tool=run.tool.name, outcome=outcome, took_ms=round(took_ms, 1))
+        if self.on_ran is not None:
+            result = run.work.result() if outcome == "done" else "" if error is None else _sentence(error)
+            self.on_ran(ToolRun(run.tool.name, reply_id, values, result, outcome, began_ms, took_ms))
         if isinstance(error, ToolError):
             _log_failure(run.tool, error)
         if outcome == "done":
@@ -336,8 +379,28 @@ def fill(template: str, values: Mapping[str, str]) -> tuple[str, str]:
     return text, needed or text
 
 
+_ANYWAY = {
+    "en": "Shall I go ahead with {what}?",
+    "de": "Soll ich das tun: {what}?",
+    "es": "¿Lo hago: {what}?",
+}
+
+
+def anyway(name: str, values: Mapping[str, Any], language: str) -> str:
+    """Return a question about an act whose author has written none: its name and every value."""
+    given = ", ".join(
+        f"{key.replace('_', ' ')} {{{key}}}" for key, value in values.items() if value is not None
+    )
+    what = name.replace("_", " ") + (f", {given}" if given else "")
+    return _ANYWAY.get(language.split("-", maxsplit=1)[0].lower(), _ANYWAY["en"]).replace("{what}", what)
+
+
 def _key(call_id: str, tool: str, canonical: str) -> str:
     return hashlib.sha256(f"{call_id}\n{tool}\n{canonical}".encode()).hexdigest()[:32]
+
+
+def _sentence(error: BaseException) -> str:
+    return str(error) if isinstance(error, ToolError) else type(error).__name__
 
 
 def _log_failure(tool: Tool, error: ToolError) -> None:

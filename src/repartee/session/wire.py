@@ -69,7 +69,7 @@ class Wire:
         self._state: AgentState = "initializing"
         self._shown: AgentState = "initializing"
         self._state_changed = asyncio.Event()
-        self._attributes: dict[str, str] = {}
+        self._attributes: dict[str, str] = {"repartee.call": call_id}
         """Others that changed since they were last shown."""
         self._known: dict[str, str] = {}
         """What is shown."""

@@ -139,6 +139,21 @@ def frontier_plot(points: list[Point]) -> Figure:
     return figure
 
 
+def scaler_plot(runs: list[dict[str, Any]]) -> Figure:
+    """Draw, for each trace as the chart comes, the calls and the places that the pods have for them."""
+    shown = {run["trace"]: run for run in reversed(runs)}
+    figure, columns = plt.subplots(1, len(shown), figsize=(12, 3.2))
+    for axes, (trace, run) in zip(np.atleast_1d(columns), reversed(shown.items()), strict=True):
+        minutes = np.arange(len(run["calls"]))
+        places = np.array(run["pods"]) * run["scaling"]["max_calls"]
+        axes.fill_between(minutes, run["calls"], color="#0b7a75", alpha=0.5, label="calls", linewidth=0)
+        axes.step(minutes, places, color="#c8553d", label="places", where="post", linewidth=1)
+        axes.set(title=trace, xlabel="minutes", ylim=(0, None), xlim=(0, len(minutes)))
+        axes.grid(alpha=0.3)
+    np.atleast_1d(columns)[0].legend(frameon=False)
+    return figure
+
+
 def svg(figure: Figure) -> str:
     """Return a figure as SVG, the same for the same figures."""
     buffer = io.StringIO()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, text, update
 
 from repartee.store.schema import caller_facts, calls, events, turns
 
@@ -23,7 +23,9 @@ def purge(connection: Connection, before: datetime) -> int:
 
 def delete_call(connection: Connection, call_id: str) -> bool:
     """Delete a call with its turns and events; what was paid for it stays in the bill."""
-    return connection.execute(delete(calls).where(calls.c.call_id == call_id)).rowcount > 0
+    found = connection.execute(delete(calls).where(calls.c.call_id == call_id)).rowcount > 0
+    _wipe_words(connection)
+    return found
 
 
 def _erase(connection: Connection, which: ColumnElement[bool]) -> int:
@@ -34,7 +36,15 @@ def _erase(connection: Connection, which: ColumnElement[bool]) -> int:
     blanked = connection.execute(
         update(turns).where(turns.c.call_id.in_(chosen), said).values(nothing)
     ).rowcount
+    if blanked:
+        _wipe_words(connection)
     # The last, since it may be the caller's name that chooses the calls.
     fresh = update(calls).where(which, calls.c.erased_at.is_(None))
     unnamed = connection.execute(fresh.values(caller_id=None, room="", erased_at=datetime.now(UTC))).rowcount
     return gone + blanked + unnamed
+
+
+def _wipe_words(connection: Connection) -> None:
+    """Let SQLite forget the words that were taken out of its index: until it is put together anew, they are in it."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("INSERT INTO turn_words (turn_words) VALUES ('optimize')"))

@@ -132,7 +132,7 @@ def read_calls(
         .limit(limit)
     )
     return [
-        CallSummary(_call(row), row.turns or 0, row.cost or _NOTHING, row.unpriced or 0)
+        CallSummary(call_of(row), row.turns or 0, row.cost or _NOTHING, row.unpriced or 0)
         for row in connection.execute(statement)
     ]
 
@@ -279,7 +279,8 @@ def _with_calls(inner: Subquery) -> Any:
     return inner.outerjoin(calls, calls.c.call_id == inner.c.call_id)
 
 
-def _call(row: Row[Any]) -> CallRow:
+def call_of(row: Row[Any]) -> CallRow:
+    """Return the call of a row of its table."""
     return CallRow(**{name: getattr(row, name) for name in CallRow.__dataclass_fields__})
 
 

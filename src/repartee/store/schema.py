@@ -112,6 +112,7 @@ calls = Table(
     Column("erased_at", UtcTime()),
     Index("ix_calls_started_at", "started_at"),
     Index("ix_calls_caller_id", "caller_id"),
+    Index("ix_calls_agent_started_at", "agent", "started_at"),
 )
 
 turns = Table(
@@ -163,6 +164,7 @@ usage = Table(
     Index("ix_usage_at", "at"),
     Index("ix_usage_agent_at", "agent", "at"),
     Index("ix_usage_call_id", "call_id"),
+    Index("ix_usage_day_agent", "day", "agent", "cost", "used"),
 )
 
 events = Table(
@@ -218,6 +220,9 @@ seats = Table(
     Column("until", Float, nullable=False),
     Index("ux_seats_call_id", "call_id", unique=True),
 )
+
+OF_ONE_DATABASE = ("turn_words", "ix_turns_said")
+"""How what is not in here begins: the index of words, which each database has in its own way (migration 0003)."""
 
 UNITS = ("audio_s", "tokens_in", "tokens_cached", "tokens_out", "characters")
 """The columns of `usage` that hold quantities, named as the units."""

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, Pool, select, union
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from repartee.errors import ConfigError, StoreError
-from repartee.store import erasing, reading
+from repartee.store import erasing, reading, search
 from repartee.store.delivery import deliver, name_of
 from repartee.store.engine import address, connect, secret_free
 from repartee.store.journal import left_behind
@@ -26,6 +26,7 @@ from repartee.store.migrating import migrate
 from repartee.store.reading import CallSummary, CostLine, GroupBy, Selection
 from repartee.store.rows import CallerFact, EventRow, LedgerRow, Record, Row, TurnRow, clean, kind_of
 from repartee.store.schema import caller_facts, calls, events, usage
+from repartee.store.search import CallQuery, DayStats, FoundCall
 from repartee.store.writer import CallWriter, OnTrouble
 from repartee.store.writing import write, write_facts
 
@@ -158,6 +159,38 @@ class Store:
         statement = select(calls.c.call_id).where(begins).order_by(calls.c.started_at.desc())
         with self.connection() as connection:
             return list(connection.execute(statement).scalars())
+
+    def find(self, query: CallQuery) -> list[FoundCall]:
+        """Return a page of calls, the newest first."""
+        with self.connection() as connection:
+            return search.find(connection, query, datetime.now(UTC))
+
+    def found(self, call_id: str) -> FoundCall | None:
+        """Return one call as it is listed."""
+        with self.connection() as connection:
+            listed = search.find(connection, CallQuery(call_id=call_id, limit=1), datetime.now(UTC))
+        return listed[0] if listed else None
+
+    def count(self, query: CallQuery) -> int:
+        """Return how many calls are meant."""
+        with self.connection() as connection:
+            return search.count(connection, query, datetime.now(UTC))
+
+    def choices(self) -> tuple[list[str], list[str]]:
+        """Return the agents that have taken calls, and why calls have ended."""
+        with self.connection() as connection:
+            return search.agents(connection), search.reasons(connection)
+
+    def stats(self, query: CallQuery) -> list[DayStats]:
+        """Return days by agent, the oldest first; of a query its agent, `since` and `until` count."""
+        with self.connection() as connection:
+            return search.stats(connection, query)
+
+    def words_kept(self, ids: Sequence[str]) -> dict[str, bool]:
+        """Say of calls whether their words are kept or were erased; calls that are not known are left out."""
+        known = select(calls.c.call_id, calls.c.erased_at).where(calls.c.call_id.in_(ids))
+        with self.connection() as connection:
+            return {row.call_id: row.erased_at is None for row in connection.execute(known)}
 
     def agents(self) -> list[str]:
         """Return the names of the agents that have calls or a bill."""

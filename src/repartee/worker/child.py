@@ -43,7 +43,7 @@ def child_main(pipe: Connection, settings: Settings, agent_path: Path) -> None:
     what a session tells: "connected", "ended".
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's; it ends calls in order
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, settings.secrets, in_call=True)
     quiet_pipecat()
     from repartee.session.session import prewarm  # noqa: PLC0415 - the worker itself does without Pipecat
 

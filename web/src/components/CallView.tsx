@@ -3,6 +3,7 @@ import type { Problem } from '../call/problems';
 import type { Caption } from '../captions/captions';
 import { useAgentPresence } from '../hooks/useAgentPresence';
 import { useCallNotice, type CallNotice } from '../hooks/useCallNotice';
+import { useCallId } from '../hooks/useCallId';
 import { useElapsed } from '../hooks/useElapsed';
 import { Captions } from './Captions';
 import { Dock } from './Dock';
@@ -17,6 +18,7 @@ interface Props {
   onSay: (text: string) => Promise<void>;
   onEnd: () => void;
   onProblem: (problem: Problem) => void;
+  onCallId: (id: string) => void;
 }
 
 const NOTICES: Record<CallNotice, string> = {
@@ -25,8 +27,9 @@ const NOTICES: Record<CallNotice, string> = {
   weak: 'Your connection is weak. Words may be lost.',
 };
 
-export function CallView({ agentName, startedAtMs, withMicrophone, captions, onSay, onEnd, onProblem }: Props) {
+export function CallView({ agentName, startedAtMs, withMicrophone, captions, onSay, onEnd, onProblem, onCallId }: Props) {
   useAgentPresence(onProblem);
+  useCallId(onCallId);
   const notice = useCallNotice();
   const elapsedMs = useElapsed(startedAtMs);
 

@@ -1,4 +1,5 @@
 import type { Caption } from '../captions/captions';
+import { useCallPage } from '../hooks/useCallPage';
 import { Captions } from './Captions';
 import { clock } from './time';
 
@@ -7,11 +8,14 @@ interface Props {
   byAgent: boolean;
   agentName: string;
   captions: readonly Caption[];
+  /** Null when the agent has not said it. */
+  callId: string | null;
   onAgain: () => void;
   onBack: () => void;
 }
 
-export function Ended({ durationMs, byAgent, agentName, captions, onAgain, onBack }: Props) {
+export function Ended({ durationMs, byAgent, agentName, captions, callId, onAgain, onBack }: Props) {
+  const callPage = useCallPage(callId);
   return (
     <section className="after">
       <h1>{byAgent ? `${agentName} ended the call` : 'Call ended'}</h1>
@@ -25,6 +29,11 @@ export function Ended({ durationMs, byAgent, agentName, captions, onAgain, onBac
         <button className="quiet" type="button" onClick={onBack}>
           Back
         </button>
+        {callPage !== null && (
+          <a className="quiet link" href={callPage} data-testid="call-page">
+            See what happened in it
+          </a>
+        )}
       </div>
       {captions.length > 0 && <Captions captions={captions} agentName={agentName} live={false} />}
     </section>

@@ -14,7 +14,7 @@ import soxr
 from repartee.simulator import meter
 from repartee.simulator.caller import RATE_HZ, Caller
 from repartee.simulator.chaos.cases import ANSWERS, FIRST, LAST, Case
-from repartee.simulator.chaos.judge import Turn
+from repartee.simulator.chaos.judge import Turn, heard_of
 from repartee.simulator.chaos.scene import Scene
 from repartee.simulator.material import Item
 
@@ -35,12 +35,14 @@ class Played:
         tape: What was heard of the agent.
         room: The call's room.
         ended: Whether the call ended in the turn with the fault.
+        spoiled: The turn before the fault was not answered: nothing was broken, and nothing is told by the call.
     """
 
     turns: list[Turn] = field(default_factory=list)
     tape: meter.Sound = field(default_factory=lambda: np.zeros(0, np.int16), repr=False)
     room: str = ""
     ended: bool = False
+    spoiled: bool = False
 
 
 async def play(
@@ -58,26 +60,39 @@ async def play(
         MediaError: The system did not start.
     """
     caller, played = scene.caller, Played()
-    await caller.join(await scene.system.invite())
-    played.room = caller.room_name
-    await caller.wait_for_answer(GREETING_S)
     try:
+        await caller.join(await scene.system.invite())
+        played.room = caller.room_name
+        await caller.wait_for_answer(GREETING_S)
         await _turn(played, caller, items[FIRST], voiced, PATIENCE_S)
-        if case.when == "before":
-            await case.act(scene)
-        await _turn(played, caller, items[case.question], voiced, case.patience_s, case, scene)
-        played.ended = caller.gone.is_set()
-        if not played.ended:
-            await scene.calm()
-            await _turn(played, caller, items[LAST], voiced, PATIENCE_S)
+        played.spoiled = heard_of(_tape(caller), played.turns[0]).outcome != "answered"
+        if not played.spoiled:
+            await _break(case, scene, played, items, voiced)
     finally:
         await scene.calm()
         await caller.leave()
         await scene.system.hang_up()
-    played.tape = np.asarray(soxr.resample(caller.heard(), RATE_HZ, meter.RATE_HZ))
+    played.tape = _tape(caller)
     for turn, later in pairwise(played.turns):
         turn.until_s = later.start_s
     return played
+
+
+async def _break(
+    case: Case, scene: Scene, played: Played, items: Mapping[str, Item], voiced: Callable[[], list[str]]
+) -> None:
+    caller = scene.caller
+    if case.when == "before":
+        await case.act(scene)
+    await _turn(played, caller, items[case.question], voiced, case.patience_s, case, scene)
+    played.ended = caller.gone.is_set()
+    if not played.ended:
+        await scene.calm()
+        await _turn(played, caller, items[LAST], voiced, PATIENCE_S)
+
+
+def _tape(caller: Caller) -> meter.Sound:
+    return np.asarray(soxr.resample(caller.heard(), RATE_HZ, meter.RATE_HZ))
 
 
 async def _turn(

@@ -13,6 +13,8 @@ import numpy as np
 import soundfile as sf
 from aiohttp import web
 
+from repartee.bounded_json import loads
+from repartee.simulator.providers.asked import AskedChat, AskedSpeech, read
 from repartee.simulator.providers.bill import Entry
 from repartee.simulator.providers.desk import Desk, FaultError
 from repartee.simulator.providers.prompt_cache import PromptCache, prompt_text, prompt_tokens
@@ -79,15 +81,16 @@ class OpenAIHttp:
         )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
         complete_s = time.monotonic()
-        messages = body.get("messages")
-        if not isinstance(messages, list) or not messages:
-            return _refuse(400, "'messages' must be a list that is not empty")
+        try:
+            data = await request.read()
+            asked = read(AskedChat, data)
+        except ValueError as error:
+            return _refuse(400, str(error))
+        body = loads(data)  # as it came: each sign of it is counted
+        messages: list[dict[str, Any]] = body["messages"]
         reply = self._desk.replies.answer(messages)
-        entry = Entry(
-            "llm", "openai", str(body.get("model") or "gpt-4.1-mini"), request_id=_request_id(request)
-        )
+        entry = Entry("llm", "openai", asked.model, request_id=_request_id(request))
         prompt = prompt_text(messages, body.get("tools"))
         entry.tokens_in = prompt_tokens(prompt)
         entry.tokens_cached = self._prompts.known_tokens(entry.model, prompt)
@@ -97,20 +100,20 @@ class OpenAIHttp:
             async with self._desk.booked(entry):
                 cut = await self._desk.wait("llm", normalised(json.dumps(messages[-1])), complete_s)
                 self._prompts.keep(entry.model, prompt)
-                if not body.get("stream"):
+                if not asked.stream:
                     entry.tokens_out = len(_pieces(reply))
                     entry.outcome = "ok"
-                    return web.json_response(_whole(body, reply, entry))
-                return await self._stream(request, body, reply, entry, cut=cut)
+                    return web.json_response(_whole(asked.model, reply, entry))
+                return await self._stream(request, asked, reply, entry, cut=cut)
         except FaultError as fault:
             return _failed(fault)
 
     async def _stream(
-        self, request: web.Request, body: dict[str, Any], reply: Reply, entry: Entry, *, cut: bool
+        self, request: web.Request, asked: AskedChat, reply: Reply, entry: Entry, *, cut: bool
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        head = _head(body, "chat.completion.chunk")
+        head = _head(asked.model, "chat.completion.chunk")
         pieces = _pieces(reply)
         began_s = time.monotonic()
         for number, delta in enumerate(pieces):
@@ -123,7 +126,7 @@ class OpenAIHttp:
             await _event(response, head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
         finish = "tool_calls" if reply.tool else "stop"
         await _event(response, head | {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-        if (body.get("stream_options") or {}).get("include_usage"):
+        if asked.stream_options is not None and asked.stream_options.include_usage:
             await _event(response, head | {"choices": [], "usage": _usage(entry)})
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
@@ -146,12 +149,14 @@ class OpenAIHttp:
         return await self._say(request, Entry("tts", "cartesia", model), body.get("transcript"))
 
     async def _speech(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        if body.get("response_format", "mp3") not in FORMATS:
+        try:
+            asked = read(AskedSpeech, await request.read())
+        except ValueError as error:
+            return _refuse(400, str(error))
+        if asked.response_format not in FORMATS:
             return _refuse(400, "the simulator gives 'pcm' and 'wav' only; ask for one of them")
-        entry = Entry("tts", "openai", str(body.get("model") or "tts-1"))
-        head = body.get("response_format") == "wav"
-        return await self._say(request, entry, body.get("input"), head=head)
+        entry = Entry("tts", "openai", asked.model)
+        return await self._say(request, entry, asked.input, head=asked.response_format == "wav")
 
     async def _say(
         self, request: web.Request, entry: Entry, text: object, *, head: bool = False
@@ -213,16 +218,16 @@ def _pieces(reply: Reply) -> list[dict[str, Any]]:
     ]
 
 
-def _head(body: dict[str, Any], kind: str) -> dict[str, Any]:
+def _head(model: str, kind: str) -> dict[str, Any]:
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex[:24]}",
         "object": kind,
         "created": int(time.time()),
-        "model": body.get("model"),
+        "model": model,
     }
 
 
-def _whole(body: dict[str, Any], reply: Reply, entry: Entry) -> dict[str, Any]:
+def _whole(model: str, reply: Reply, entry: Entry) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
     if reply.tool:
         function = {"name": reply.tool, "arguments": json.dumps(reply.arguments or {})}
@@ -230,7 +235,7 @@ def _whole(body: dict[str, Any], reply: Reply, entry: Entry) -> dict[str, Any]:
             {"id": f"call_{uuid.uuid4().hex[:20]}", "type": "function", "function": function}
         ]
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if reply.tool else "stop"}
-    return _head(body, "chat.completion") | {"choices": [choice], "usage": _usage(entry)}
+    return _head(model, "chat.completion") | {"choices": [choice], "usage": _usage(entry)}
 
 
 def _usage(entry: Entry) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from aiohttp import WSMsgType, web
 
+from repartee.simulator.providers.asked import AskedEvent, read_socket
 from repartee.simulator.providers.bill import Entry
 from repartee.simulator.providers.desk import Desk, FaultError
 
@@ -46,7 +47,9 @@ class OpenAIRealtime:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    await session.receive(message.json())
+                    event = await read_socket(AskedEvent, socket, message.data)
+                    if event is not None:
+                        await session.receive(event)
         finally:
             await session.close()
         return socket
@@ -85,14 +88,16 @@ class _Session:
         if self._buffer:
             self._desk.bill.book(Entry("stt", "openai-realtime", self._model, audio_s=_seconds(self._buffer)))
 
-    async def receive(self, event: dict[str, Any]) -> None:
-        match event.get("type"):
+    async def receive(self, event: AskedEvent) -> None:
+        match event.type:
             case "session.update":
-                audio = ((event.get("session") or {}).get("audio") or {}).get("input") or {}
-                self._model = (audio.get("transcription") or {}).get("model") or self._model
-                await self.send("session.updated", session=event.get("session"))
+                audio = event.session.audio.input if event.session and event.session.audio else None
+                asked = audio.transcription.model if audio and audio.transcription else None
+                self._model = asked or self._model
+                given = event.session.model_dump(exclude_none=True) if event.session else {}
+                await self.send("session.updated", session=given)
             case "input_audio_buffer.append":
-                await self._append(str(event.get("audio", "")))
+                await self._append(event.audio)
             case "input_audio_buffer.clear":
                 self._book_buffer()
                 self._begin_item()
@@ -105,7 +110,7 @@ class _Session:
     async def _append(self, audio: str) -> None:
         try:
             self._buffer += base64.b64decode(audio, validate=True)
-        except binascii.Error:
+        except (binascii.Error, ValueError):
             await self._error("invalid_value", "'audio' is not base64.")
             return
         if len(self._buffer) > MAX_BUFFER_S * RATE_HZ * 2:

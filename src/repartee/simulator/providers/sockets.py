@@ -17,6 +17,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from repartee.simulator.providers.asked import RATES_HZ, AskedClause, AskedText, read_socket
 from repartee.simulator.providers.bill import Entry
 from repartee.simulator.providers.desk import Desk, FaultError
 from repartee.simulator.providers.voices import MS_PER_CHARACTER, speak, words_with_times
@@ -162,12 +163,12 @@ class _Socket:
 class _ElevenLabs(_Socket):
     vendor = "elevenlabs"
 
-    async def receive(self, event: dict[str, Any], model: str, rate_hz: int) -> None:
-        if event.get("close_socket"):
+    async def receive(self, event: AskedText, model: str, rate_hz: int) -> None:
+        if event.close_socket:
             await self.socket.close()
             return
-        name = str(event.get("context_id") or "default")
-        if event.get("close_context"):
+        name = event.context_id or "default"
+        if event.close_context:
             if name in self.contexts:
                 self.flush(self.contexts[name])
                 self.contexts[name].work.put_nowait(None)
@@ -177,8 +178,8 @@ class _ElevenLabs(_Socket):
             await self.socket.close(code=1008, message=message.encode())
             return
         context = self.context(name, rate_hz, model)
-        self.take(context, str(event.get("text") or ""))
-        if event.get("flush"):
+        self.take(context, event.text or "")
+        if event.flush:
             self.flush(context)
 
     async def words(self, context: _Context, text: str, offset_s: float) -> None:
@@ -205,18 +206,19 @@ class _ElevenLabs(_Socket):
 class _Cartesia(_Socket):
     vendor = "cartesia"
 
-    async def receive(self, event: dict[str, Any]) -> None:
-        name = str(event.get("context_id") or "default")
-        if event.get("cancel"):
+    async def receive(self, event: AskedClause) -> None:
+        name = event.context_id or "default"
+        if event.cancel:
             self.drop(name)
             return
-        rate_hz = int((event.get("output_format") or {}).get("sample_rate") or 24_000)
+        asked_hz = event.output_format.sample_rate if event.output_format is not None else 24_000
+        rate_hz = asked_hz if asked_hz in RATES_HZ else 24_000
         known = name in self.contexts
-        if not known and not str(event.get("transcript") or "").strip():
+        if not known and not (event.transcript or "").strip():
             return
-        context = self.context(name, rate_hz, str(event.get("model_id") or "sonic-3"))
-        self.take(context, str(event.get("transcript") or ""))
-        if not event.get("continue"):
+        context = self.context(name, rate_hz, event.model_id or "sonic-3")
+        self.take(context, event.transcript or "")
+        if not event.continues:
             self.flush(context)
             context.work.put_nowait(None)
 
@@ -271,11 +273,14 @@ class VoiceSockets:
         await socket.prepare(request)
         session = _ElevenLabs(self._desk, socket, request)
         rate = request.query.get("output_format", "pcm_24000").removeprefix("pcm_")
+        rate_hz = next((hz for hz in RATES_HZ if str(hz) == rate), 24_000)
         model = request.query.get("model_id", "eleven_flash_v2_5")
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    await session.receive(message.json(), model, int(rate) if rate.isdigit() else 24_000)
+                    event = await read_socket(AskedText, socket, message.data)
+                    if event is not None:
+                        await session.receive(event, model, rate_hz)
         finally:
             await session.close()
         return socket
@@ -287,7 +292,9 @@ class VoiceSockets:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    await session.receive(message.json())
+                    event = await read_socket(AskedClause, socket, message.data)
+                    if event is not None:
+                        await session.receive(event)
         finally:
             await session.close()
         return socket

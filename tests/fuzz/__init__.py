@@ -1,0 +1,1 @@
+"""Cases made up by Hypothesis, for everything that reads what somebody else has written."""

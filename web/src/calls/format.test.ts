@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { cost, ending, moment, quantities, share, trouble, usd, wait } from './format';
+
+describe('money', () => {
+  it.each([
+    ['0', '$0'],
+    ['0.0000812', '$0.000081'],
+    ['0.0041668', '$0.0042'],
+    ['0.0416668', '$0.042'],
+    ['1.239', '$1.24'],
+  ])('%s is %s', (amount, said) => {
+    expect(usd(amount)).toBe(said);
+  });
+
+  it('never shows a price that is not known as nothing', () => {
+    expect(cost({ cost_usd: '0', wasted_usd: '0', unpriced: 2 })).toBe('?');
+    expect(cost({ cost_usd: '0.5', wasted_usd: '0', unpriced: 1 })).toBe('$0.50 + ?');
+    expect(cost({ cost_usd: '0', wasted_usd: '0', unpriced: 0 })).toBe('$0');
+  });
+
+  it('has a share of nothing too', () => {
+    expect(share('0.25', '1')).toBe('25 %');
+    expect(share('0', '0')).toBe('0 %');
+  });
+});
+
+describe('time', () => {
+  it('is told to a tenth in a call, and a wait as people say it', () => {
+    expect(moment(62_480)).toBe('1:02.4');
+    expect(wait(null)).toBe('–');
+    expect(wait(640.4)).toBe('640 ms');
+    expect(wait(1_105)).toBe('1.10 s');
+    expect(wait(12_345)).toBe('12.3 s');
+  });
+});
+
+describe('words', () => {
+  it('says how a call ended', () => {
+    expect(ending('live', null)).toBe('Live');
+    expect(ending('lost', null)).toBe('No end known');
+    expect(ending('ended', 'hung_up')).toBe('Agent hung up');
+    expect(ending('ended', 'a_new_reason')).toBe('a new reason');
+  });
+
+  it('names what was used, and what went wrong, also when it is new', () => {
+    expect(quantities({ audio_s: '8', characters: '60' })).toBe('8.0 s of audio, 60 characters');
+    expect(trouble('provider.failed', { processor: 'OpenAI' })).toBe('A provider failed (OpenAI)');
+    expect(trouble('budget', { state: 'over' })).toBe('budget, state over');
+  });
+});
