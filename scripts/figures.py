@@ -43,6 +43,7 @@ def main() -> int:
         (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "kubernetes.md", kubernetes()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
+        (ROOT / "docs" / "degradation.md", degradation()),
         (ROOT / "docs" / "reliability.md", tables(load("chaos"))),
         (ROOT / "docs" / "security.md", fuzzing()),
     ):
@@ -365,6 +366,57 @@ With {calls["calls"]:,} calls of a month on {calls["cpus"]} CPUs (`{calls["comma
 | | SQLite | PostgreSQL |
 |---|---|---|
 {lines}"""
+
+
+LEVELS = ("0 normal", "1 lean", "2 small", "3 plain")
+
+
+def degradation() -> str:
+    """Return the figures of the page on degradation: of those parts that were measured."""
+    ladder = load("ladder") if (RESULTS / "ladder.json").is_file() else {}
+    parts = [
+        part(ladder)
+        for name, part in (("levels", _levels), ("closed", _closed), ("down", _down), ("filler", _filler))
+        if name in ladder
+    ]
+    return "\n" + "\n".join(parts or ["Not measured yet: `python scripts/measure_ladder.py`.\n"])
+
+
+def _levels(ladder: Figures) -> str:
+    lines, shared = "", next(iter(ladder["levels"].values()))["latency"]
+    for number, suites in sorted(ladder["levels"].items()):
+        mine, pauses = suites["latency"], suites.get("pauses", {})
+        cut_into = shown_value(pauses["cut_in_turns"]) if pauses else "not measured"
+        lines += (
+            f"| {LEVELS[int(number)]} | {mine['cpu_per_call']:.2f} | {shown_value(mine['latency_ms'])} "
+            f"| {shown_value(mine['content_ms'])} | {1000 * mine['usd'] / mine['turns']:.2f} | {mine['wasted']:.0%} "
+            f"| {cut_into} |\n"
+        )
+    return f"""Calls over WebRTC, {shared["turns"]} turns a level, fixed vendors ({shared["profile"].removeprefix("fixed:")} ms), `routing.small` set, {ladder["machine"]};
+`python scripts/measure_ladder.py`.
+
+| level | processors per call | first sound, ms, median / 95 % | first content, ms | USD per 1000 turns | wasted | cut into, turns with pauses |
+|---|---|---|---|---|---|---|
+{lines}"""
+
+
+def _closed(ladder: Figures) -> str:
+    closed = ladder["closed"]
+    return f"A full machine refuses in {closed['p50_ms']:.0f} ms (median of {closed['asked']}).\n"
+
+
+def _down(ladder: Figures) -> str:
+    down = ladder["down"]
+    return f"""With no model provider left, the recording is heard {down["heard_after_s"]:.0f} s after the last one was found to be away, of which 8 s are waited
+on purpose; the agent hangs up {down["hung_up_after_s"] - down["heard_after_s"]:.0f} s later, {down["callbacks_noted"]} call back is noted, and the next caller gets {down["next_caller"]}.
+"""
+
+
+def _filler(ladder: Figures) -> str:
+    filler = ladder["filler"]
+    return f"""With a model that takes {filler["profile"].split("/")[1]} ms to its first token, {filler["turns"]} turns: first word after {filler["filler_p50_ms"]:.0f} ms, the answer after {filler["answer_p50_ms"]:.0f} ms
+in the median.
+"""
 
 
 if __name__ == "__main__":

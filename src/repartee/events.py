@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 DeadlineName = Literal[
-    "endpoint", "speculate", "transcript", "take_floor", "reply", "call", "absent", "silence"
+    "endpoint", "speculate", "transcript", "take_floor", "waiting", "reply", "call", "absent", "silence"
 ]
 """`endpoint`: the user's silence is long enough. `speculate`: it soon will be. `transcript`: speech-to-text took too
 long. `take_floor`: voice over the agent went on long enough to ask for its words, or for too long without them.
-`reply`: no audio in time. `call`: the call is too long. `absent`: a caller whose connection broke has not come back.
-`silence`: nobody has said anything for long."""
+`waiting`: the user has waited for the answer so long that something is to be said. `reply`: no audio in time.
+`call`: the call is too long. `absent`: a caller whose connection broke has not come back. `silence`: nobody has said
+anything for long."""
 
 Asked = Literal["nothing", "answer", "digits"]
 """What the agent asked for last: numbers and spelled words come in groups, and a bare "yes" is a whole answer only to
@@ -24,6 +25,8 @@ a question."""
 
 Line = Literal[
     "trouble",
+    "trouble_again",
+    "hang_up",
     "not_heard",
     "goodbye",
     "budget",
@@ -36,6 +39,12 @@ Line = Literal[
 ]
 """Fixed sentences spoken without asking the model; their words depend on the agent's language."""
 
+Aside = Literal["filler", "apology"]
+"""What is said while an answer takes long; it is no part of it."""
+
+FillerKind = Literal["question", "request", "booking", "other"]
+"""What a filler comes before the answer to."""
+
 EndReason = Literal[
     "caller_left",
     "caller_lost",
@@ -47,6 +56,7 @@ EndReason = Literal[
     "max_duration",
     "hung_up",
     "budget",
+    "trouble",
     "handed_over",
     "error",
 ]
@@ -120,8 +130,33 @@ class TextTyped:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyWorded:
+    """The first words of a reply are there; its audio is to be expected."""
+
+    at_ms: float
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool runs for a reply; it is done, or given up, at `until_ms`."""
+
+    at_ms: float
+    reply_id: int
+    until_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class AsideSaid:
+    """A tool's own line is said in a reply that takes long."""
+
+    at_ms: float
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyAudible:
-    """The first audio of a reply left for the caller."""
+    """The first audio of a reply left for the caller; what was said while it took long is none of it."""
 
     at_ms: float
     reply_id: int
@@ -155,6 +190,13 @@ class DeadlinePassed:
 @dataclass(frozen=True, slots=True)
 class BudgetSpent:
     """The money for this call is spent: it is to end, politely."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class HelpLost:
+    """What the call cannot do without is gone and does not come back: it is to end, politely."""
 
     at_ms: float
 
@@ -203,11 +245,15 @@ Event: TypeAlias = (
     | TranscriptReceived
     | WordsGuessed
     | TextTyped
+    | ReplyWorded
+    | ToolStarted
+    | AsideSaid
     | ReplyAudible
     | ReplyFinished
     | ReplyFailed
     | DeadlinePassed
     | BudgetSpent
+    | HelpLost
     | CallerLost
     | CallerReturned
     | CallerUnheard
@@ -265,10 +311,20 @@ class SpeakGreeting:
 
 @dataclass(frozen=True, slots=True)
 class SpeakLine:
-    """Say a fixed sentence."""
+    """Say a fixed sentence; `recorded`: from the recording that needs nobody, as the voice did not say it."""
 
     reply_id: int
     line: Line
+    recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakAside:
+    """Say something while the answer to `text` takes long, in its reply and unless its audio is there."""
+
+    reply_id: int
+    aside: Aside
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +405,7 @@ Command: TypeAlias = (
     | TranscribeNow
     | SpeakGreeting
     | SpeakLine
+    | SpeakAside
     | ReleaseReply
     | CancelReply
     | LowerVoice

@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     token_rate: int = Field(default=30, ge=1, le=1_000_000, validation_alias="repartee_token_rate")
     #: Where traces go (OTLP over HTTP); its other standard variables are read by OpenTelemetry itself.
     otel_endpoint: str | None = Field(default=None, validation_alias="otel_exporter_otlp_endpoint")
+    #: Holds one level of the ladder of degradation, 0 to 5, whatever is measured: to try it out. Unset: measured.
+    level: int | None = Field(default=None, ge=0, le=5, validation_alias="repartee_level")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="repartee_log_level"
     )

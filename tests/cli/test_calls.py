@@ -64,6 +64,13 @@ def test_calls_are_listed(repartee: Repartee) -> None:
     assert repartee("calls", "--since", "1m") == "no such calls\n"
 
 
+def test_whom_to_call_back_is_listed(repartee: Repartee, store: Store) -> None:
+    assert repartee("calls", "--callbacks") == "no such calls\n"
+    store.write([EventRow("bb22", 9000.0, "callback.wanted")])
+    _, line = repartee("calls", "--callbacks").splitlines()
+    assert line.split()[-1] == "bb22"
+
+
 def test_calls_as_json(repartee: Repartee) -> None:
     listed = json.loads(repartee("calls", "--json", "--limit", "1"))
     assert [(entry["call_id"], entry["turn_count"], entry["cost_usd"]) for entry in listed] == [

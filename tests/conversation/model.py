@@ -30,6 +30,7 @@ from repartee.events import (
     RepeatVoice,
     ReplyFinished,
     RestoreVoice,
+    SpeakAside,
     SpeakGreeting,
     SpeakLine,
     StartReply,
@@ -50,6 +51,9 @@ class Invariants:
     armed: dict[str, float] = field(default_factory=dict)
     finished: bool = False
     voiced: set[int] = field(default_factory=set)
+    asides: dict[int, int] = field(default_factory=dict)
+    line: str | None = None
+    """The fixed sentence whose recording may follow."""
 
     def step(
         self, before: Conversation, event: Event, after: Conversation, commands: tuple[Command, ...]
@@ -71,6 +75,7 @@ class Invariants:
         match command:
             case StartReply() | SpeakGreeting() | SpeakLine():
                 assert self.live is None, "a second reply was started while one is live"
+                self._line(command)
                 assert command.reply_id not in self.started, "a reply id was used twice"
                 assert not self.started or command.reply_id > max(self.started), "reply ids must rise"
                 self.started.add(command.reply_id)
@@ -88,29 +93,48 @@ class Invariants:
                 assert self.held, "a reply that may be heard needs no leave to be voiced"
                 assert reply_id not in self.voiced
                 self.voiced.add(reply_id)
-            case LowerVoice(reply_id):
-                assert reply_id == self.live
-                assert not self.held
-                assert not self.lowered
-                self.lowered = True
-            case RestoreVoice(reply_id) | RepeatVoice(reply_id):
-                assert reply_id == self.live
-                assert self.lowered
-                self.lowered = False
+            case SpeakAside():
+                self._aside(command)
+            case LowerVoice() | RestoreVoice() | RepeatVoice():
+                self._volume(command)
             case OpenTurn(turn_id):
                 assert self.open_turn is None, "a turn was opened in an open turn"
                 self.open_turn = turn_id
             case CloseTurn(turn_id):
                 assert turn_id == self.open_turn, "closed a turn that is not open"
                 self.open_turn = None
-            case ArmDeadline(name, at_ms):
-                self.armed[name] = at_ms
-            case DisarmDeadline(name):
-                self.armed.pop(name, None)
+            case ArmDeadline() | DisarmDeadline():
+                self._deadline(command)
             case EndCall():
                 self.finished = True
             case _:
                 pass
+
+    def _volume(self, command: LowerVoice | RestoreVoice | RepeatVoice) -> None:
+        assert command.reply_id == self.live
+        assert not self.held
+        assert self.lowered != isinstance(command, LowerVoice)
+        self.lowered = not self.lowered
+
+    def _deadline(self, command: ArmDeadline | DisarmDeadline) -> None:
+        if isinstance(command, ArmDeadline):
+            self.armed[command.name] = command.at_ms
+        else:
+            self.armed.pop(command.name, None)
+
+    def _line(self, command: StartReply | SpeakGreeting | SpeakLine) -> None:
+        if isinstance(command, SpeakLine):
+            assert not command.recorded or command.line == self.line, "a recording of another line"
+            self.line = None if command.recorded else command.line
+
+    def _aside(self, command: SpeakAside) -> None:
+        assert command.reply_id == self.live
+        assert not self.held, "something was said in a reply that may not be heard"
+        assert not self.lowered, "something was said over the user"
+        assert self.open_turn is None, "something was said into the user's turn"
+        told = self.asides[command.reply_id] = self.asides.get(command.reply_id, 0) + 1
+        assert told <= 2, "too much was said meanwhile"
+        assert told == 1 or command.aside == "apology", "the same kind of filler twice"
 
     def _end(self, reply_id: int) -> None:
         assert reply_id not in self.ended, "a reply ended twice"
@@ -154,6 +178,10 @@ class Invariants:
                 assert self.live == reply_id
                 assert not self.held
                 assert ("reply" in self.armed) == (away == "here")
+                waits = state.turn is not None and not state.is_line and state.asides < 2
+                assert ("waiting" in self.armed) == (waits and away == "here"), (
+                    "a wait in silence that nobody ends, or something to be said to nobody"
+                )
             case Yielding(reply_id, turn):
                 assert self.live == reply_id
                 assert self.lowered

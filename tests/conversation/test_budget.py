@@ -159,7 +159,8 @@ def test_a_goodbye_that_cannot_be_said_ends_the_call_all_the_same() -> None:
     talk = greeted()
     talk.happen(ReplyFinished(20, 1), BudgetSpent(30))
     assert isinstance(talk.conversation.state, Thinking)
-    assert talk.happen(ReplyFailed(40, 2))[-1] == EndCall("budget")
+    assert SpeakLine(3, "budget", recorded=True) in talk.happen(ReplyFailed(40, 2))
+    assert talk.happen(ReplyFailed(50, 3))[-1] == EndCall("budget")
 
 
 def test_typing_over_the_goodbye_ends_the_call() -> None:

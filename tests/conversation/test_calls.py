@@ -16,6 +16,7 @@ import pytest
 from repartee.conversation import Conversation, Policies, advance
 from repartee.events import (
     ArmDeadline,
+    AsideSaid,
     CallEnded,
     CallerJoined,
     CallerLost,
@@ -31,6 +32,7 @@ from repartee.events import (
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
+    ReplyWorded,
     RestoreVoice,
     SpeakGreeting,
     SpeakLine,
@@ -38,6 +40,7 @@ from repartee.events import (
     SpeechStopped,
     StartReply,
     TextTyped,
+    ToolStarted,
     TranscriptReceived,
     TurnScored,
     VoiceReply,
@@ -66,6 +69,8 @@ class VirtualCall:
     """A caller, vendors of fixed latency, and a clock that jumps from event to event."""
 
     policies: Policies = field(default_factory=Policies)
+    llm_ms: list[float] = field(default_factory=list)
+    """How long the model takes for its first words, reply by reply; after these, as usual."""
 
     def __post_init__(self) -> None:
         self.conversation = Conversation()
@@ -118,6 +123,8 @@ class VirtualCall:
         match event:
             case DeadlinePassed(_, name):
                 return self._armed.get(name) != at_ms
+            case ReplyWorded(_, reply_id):
+                return reply_id not in self._replies
             case ReplyAudible(_, reply_id) | ReplyFinished(_, reply_id):
                 return self._pending.get(reply_id) != at_ms
             case _:
@@ -131,7 +138,9 @@ class VirtualCall:
             case DisarmDeadline(name):
                 self._armed.pop(name, None)
             case StartReply(reply_id, held=held):
-                self._replies[reply_id] = Reply(now + LLM_MS, None if held else now, None if held else now)
+                text_at = now + (self.llm_ms.pop(0) if self.llm_ms else LLM_MS)
+                self._replies[reply_id] = Reply(text_at, None if held else now, None if held else now)
+                self.at(text_at, ReplyWorded(text_at, reply_id))
                 self._plan(reply_id)
             case SpeakGreeting(reply_id) | SpeakLine(reply_id):
                 self._replies[reply_id] = Reply(now, now, now)
@@ -150,7 +159,7 @@ class VirtualCall:
                 reply.left_ms -= now - reply.audible_at if reply.audible_at is not None else 0
                 self._pending.pop(reply_id, None)
             case RestoreVoice(reply_id) | RepeatVoice(reply_id):
-                self._sound(reply_id, now)
+                self._sound(reply_id, max(now, self._replies[reply_id].text_at + TTS_MS))
             case _:
                 pass
 
@@ -276,6 +285,58 @@ def held_reply_fails(call: VirtualCall) -> None:
     call.at(1500, ReplyFailed(1500, 1))
 
 
+def slow_answer(call: VirtualCall) -> None:
+    """The model takes 1.5 s for its first words: a filler; the answer follows it, and nothing else is said."""
+    call.llm_ms = [1500]
+    call.says(0, 1000, "when are you open", scores=SURE)
+
+
+def slow_voice(call: VirtualCall) -> None:
+    """The words are there a moment before the filler is due: the answer is expected, and nothing is said into it."""
+    call.llm_ms = [550]
+    call.says(0, 1000, "when are you open", scores=SURE)
+
+
+def no_answer_at_all(call: VirtualCall) -> None:
+    """A filler, an apology, the question to say it again; three times, and the call is ended with a word."""
+    call.llm_ms = [60_000] * 3
+    call.at(0, CallerJoined(0))
+    for at_ms in (4000, 18_000, 32_000):
+        call.says(at_ms, at_ms + 1000, "when are you open", scores=SURE)
+
+
+def okay_to_a_filler(call: VirtualCall) -> None:
+    """An acknowledgement of the filler stops it, and does not begin the answer anew."""
+    call.llm_ms = [3000]
+    call.says(0, 1000, "what about my order", scores=SURE)
+    call.says(2100, 2400, "okay", scores={80: 0.4})
+
+
+def more_after_a_filler(call: VirtualCall) -> None:
+    """More words take the floor; what was asked before is remembered, and both are answered."""
+    call.llm_ms = [5000]
+    call.says(0, 1000, "I need a table for four", scores=SURE)
+    call.says(2100, 3100, "at seven tomorrow please", scores=SURE)
+
+
+def slow_tool(call: VirtualCall) -> None:
+    """A tool says its own line; the answer has time for as long as the tool may take."""
+    call.llm_ms = [14_000]
+    call.says(0, 1000, "is friday free", scores=SURE)
+    call.at(1900, ToolStarted(1900, 1, 13_000))
+    call.at(1950, AsideSaid(1950, 1))
+
+
+def nobody_answers(call: VirtualCall) -> None:
+    """Model and voice fail at once: each line comes from its recording, and the third trouble ends the call."""
+    call.at(0, CallerJoined(0))
+    for number, at_ms in enumerate((4000, 12_000, 20_000)):
+        call.says(at_ms, at_ms + 1000, "when are you open", scores=SURE)
+        first = 2 + 3 * number
+        call.at(at_ms + 1400, ReplyFailed(at_ms + 1400, first))
+        call.at(at_ms + 1410, ReplyFailed(at_ms + 1410, first + 1))
+
+
 def lost_and_back(call: VirtualCall) -> None:
     """Cut off in the answer, and back after eight seconds."""
     call.says(0, 1000, "when are you open", scores=SURE)
@@ -300,7 +361,30 @@ def silent(call: VirtualCall) -> None:
     call.at(0, CallerJoined(0))
 
 
+def lost_while_they_wait(call: VirtualCall) -> None:
+    """Nothing is said to nobody; back, they have waited long enough when they have heard nothing for as long anew."""
+    call.llm_ms = [7500]
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.at(1900, CallerLost(1900, 1700))
+    call.at(6000, CallerReturned(6000))
+
+
+def lost_and_nobody_answers(call: VirtualCall) -> None:
+    """An answer that fails while they are away is no trouble of theirs: they hear of it, and it does not count."""
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.at(1450, CallerLost(1450, 1440))
+    call.at(1500, ReplyFailed(1500, 1))
+    call.at(6000, CallerReturned(6000))
+
+
 CALLS: tuple[Callable[[VirtualCall], None], ...] = (
+    nobody_answers,
+    slow_answer,
+    slow_voice,
+    no_answer_at_all,
+    okay_to_a_filler,
+    more_after_a_filler,
+    slow_tool,
     question,
     pause_in_the_middle,
     sounds_unfinished_at_first,
@@ -319,14 +403,24 @@ CALLS: tuple[Callable[[VirtualCall], None], ...] = (
     lost_in_their_own_sentence,
     lost_for_good,
     silent,
+    lost_while_they_wait,
+    lost_and_nobody_answers,
 )
+LENGTHS_MS: dict[Callable[[VirtualCall], None], float] = {
+    nobody_answers: 60_000,
+    no_answer_at_all: 60_000,
+    slow_tool: 30_000,
+    lost_for_good: 90_000,
+    silent: 90_000,
+}
+"""Of those that take long."""
 
 
 @pytest.mark.parametrize("scene", CALLS, ids=lambda scene: scene.__name__)
 def test_a_call_goes_as_it_is_written_down(scene: Callable[[VirtualCall], None]) -> None:
     call = VirtualCall()
     scene(call)
-    text = call.run(until_ms=90_000 if scene in {lost_for_good, silent} else 15_000)
+    text = call.run(until_ms=LENGTHS_MS.get(scene, 15_000))
     file = FOLDER / f"{scene.__name__}.txt"
     if os.environ.get("REPARTEE_SNAPSHOTS"):
         file.write_text(text, encoding="utf-8")

@@ -25,6 +25,7 @@ from repartee.conversation import (
 )
 from repartee.conversation.state import Farewell
 from repartee.events import (
+    AsideSaid,
     BudgetSpent,
     CallEnded,
     CallerJoined,
@@ -34,14 +35,17 @@ from repartee.events import (
     DeadlineName,
     DeadlinePassed,
     Event,
+    HelpLost,
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
+    ReplyWorded,
     SpeakLine,
     SpeechStarted,
     SpeechStopped,
     StartReply,
     TextTyped,
+    ToolStarted,
     TranscriptReceived,
     TurnScored,
     WordsGuessed,
@@ -50,6 +54,7 @@ from tests.conversation.model import Invariants
 
 POLICIES = Policies(patience=Patience(silence_asks=1_000_000))
 """A caller who is never let go: a walk that ends early finds nothing."""
+NEVER_GIVES_UP = Policies(patience=Patience(silence_asks=1_000_000, troubles_max=1_000_000))
 HELLO = ((1, "hello"),)
 SPEAKING = Turn(1, HELLO, voice=True, segment_id=3, known_id=2)
 PAUSED = Turn(1, HELLO, segment_id=3, known_id=3, silent_since_ms=900, probability=0.9)
@@ -63,13 +68,19 @@ STATES = (
     Speculating(PAUSED, 5, "hello"),
     Speculating(GUESSED, 5, "hello", voiced=True),
     Thinking(5, PAUSED),
+    Thinking(5, PAUSED, asides=1, aside_at_ms=900),
+    Thinking(5, PAUSED, asides=2),
     Thinking(5, None, is_line=True),
     Thinking(5, PAUSED, is_line=True),
+    Thinking(5, PAUSED, is_line=True, line="trouble"),
+    Thinking(5, None, is_line=True, line="hang_up", recorded=True),
     Speaking(5),
     Speaking(5, noise=SPEAKING),
     Yielding(5, SPEAKING),
     Yielding(5, SPEAKING, asked=True),
-    Yielding(5, Turn(1, voice=True, segment_id=3), audible=False),
+    Yielding(5, Turn(1, voice=True, segment_id=3), waiting=Thinking(5, None, is_line=True)),
+    Yielding(5, SPEAKING, waiting=Thinking(5, PAUSED, asides=1)),
+    Yielding(5, WAITING, waiting=Thinking(5, PAUSED, asides=2)),
     Yielding(5, WAITING),
     Ended("caller_left"),
 )
@@ -91,6 +102,12 @@ EVENTS: tuple[Event, ...] = (
     WordsGuessed(1000, ""),
     TextTyped(1000, "hello"),
     TextTyped(1000, "  "),
+    ReplyWorded(1000, 5),
+    ReplyWorded(1000, 4),
+    ToolStarted(1000, 5, 9000),
+    ToolStarted(1000, 4, 9000),
+    AsideSaid(1000, 5),
+    AsideSaid(1000, 4),
     ReplyAudible(1000, 5),
     ReplyAudible(1000, 4),
     ReplyFinished(1000, 5),
@@ -99,6 +116,7 @@ EVENTS: tuple[Event, ...] = (
     ReplyFailed(1000, 4),
     *(DeadlinePassed(1000, name) for name in get_args(DeadlineName)),
     BudgetSpent(1000),
+    HelpLost(1000),
     CallerLost(1000, 900),
     CallerLost(1000, 100, revived_id=5),
     CallerReturned(1000),
@@ -109,8 +127,19 @@ EVENTS: tuple[Event, ...] = (
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(STATES, EVENTS)))
 @pytest.mark.parametrize("farewell", get_args(Farewell))
-def test_every_state_takes_every_event(state: object, event: Event, farewell: Farewell) -> None:
-    before = Conversation(state, last_turn_id=1, last_reply_id=5, joined=True, farewell=farewell)  # type: ignore[arg-type]
+@pytest.mark.parametrize("troubles", [0, 2])
+def test_every_state_takes_every_event(
+    state: object, event: Event, farewell: Farewell, troubles: int
+) -> None:
+    before = Conversation(
+        state,  # type: ignore[arg-type]
+        last_turn_id=1,
+        last_reply_id=5,
+        joined=True,
+        farewell=farewell,
+        leaving="trouble" if troubles else "budget",
+        troubles=troubles,
+    )
     after, commands = advance(before, event, POLICIES)
     again = advance(before, event, POLICIES)
     assert again == (after, commands), "advance must be a function"
@@ -133,6 +162,9 @@ def _random_event(
         TranscriptReceived(now, rng.choice(TEXTS), rng.randint(1, 4) + index // 40, segment),
         WordsGuessed(now, rng.choice(TEXTS)),
         TextTyped(now, rng.choice(("", "typed words"))),
+        ReplyWorded(now, reply_id),
+        ToolStarted(now, reply_id, now + rng.choice((500.0, 20_000.0))),
+        AsideSaid(now, reply_id),
         ReplyAudible(now, reply_id),
         ReplyFinished(now, reply_id, rng.choice(("nothing", "digits"))),
         ReplyFailed(now, reply_id),
@@ -151,30 +183,42 @@ def _random_event(
     return rng.choice(options)
 
 
+ENDINGS: dict[str, tuple[type[BudgetSpent] | type[HelpLost], str]] = {
+    "budget": (BudgetSpent, "budget"),
+    "trouble": (HelpLost, "hang_up"),
+}
+
+
+@pytest.mark.parametrize("why", ENDINGS)
 @pytest.mark.parametrize("seed", range(30))
-def test_a_call_whose_money_is_spent_ends_whatever_happens(seed: int) -> None:
+def test_a_call_that_must_end_does_whatever_happens(seed: int, why: str) -> None:
     """From anywhere: the goodbye is said at most once, no reply is begun after it, and deadlines lead to the end."""
+    happened, line = ENDINGS[why]
     rng = random.Random(2000 + seed)
     conversation, checker, now = Conversation(joined=True), Invariants(), 0.0
     lines = 0
     for index in range(600):
         now += rng.random() * 400
-        event = BudgetSpent(now) if index == 200 else _random_event(rng, now, conversation, checker.armed)
+        event: Event = happened(now) if index == 200 else _random_event(rng, now, conversation, checker.armed)
         if isinstance(event, DeadlinePassed):
             checker.deadline_passed(event.name)
         before = conversation
-        conversation, commands = advance(before, event, POLICIES)
+        conversation, commands = advance(before, event, NEVER_GIVES_UP)
         checker.step(before, event, conversation, commands)
-        lines += sum(isinstance(c, SpeakLine) and c.line == "budget" for c in commands)
+        said = [c for c in commands if isinstance(c, SpeakLine) and c.line == line]
+        lines += sum(not c.recorded for c in said)
         if before.farewell == "said":
-            assert not any(isinstance(c, (StartReply, SpeakLine)) for c in commands)
-    assert conversation.state == Ended("budget")
+            assert not any(isinstance(c, StartReply) for c in commands)
+            assert all(c.recorded for c in said), "only its recording may follow a goodbye that failed"
+    assert isinstance(conversation.state, Ended)
+    assert conversation.state.reason == why
     assert lines == 1
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_random_walks_keep_every_invariant(seed: int) -> None:
     rng = random.Random(seed)
+    policies = NEVER_GIVES_UP if seed % 2 else POLICIES
     steps = 0
     while steps < 25_000:
         conversation, checker, now = Conversation(), Invariants(), 0.0
@@ -189,7 +233,7 @@ def test_random_walks_keep_every_invariant(seed: int) -> None:
             if isinstance(event, DeadlinePassed):
                 checker.deadline_passed(event.name)
             before = conversation
-            conversation, commands = advance(before, event, POLICIES)
+            conversation, commands = advance(before, event, policies)
             try:
                 checker.step(before, event, conversation, commands)
             except AssertionError as broken:
@@ -209,7 +253,7 @@ def test_no_call_is_ever_wedged(seed: int) -> None:
         if isinstance(event, DeadlinePassed):
             checker.deadline_passed(event.name)
         checker.revive(conversation, event)
-        conversation, commands = advance(conversation, event, POLICIES)
+        conversation, commands = advance(conversation, event, NEVER_GIVES_UP)
         if isinstance(event, ReplyFinished) and checker.live == event.reply_id and not checker.held:
             checker.live = None
         for command in commands:
@@ -228,7 +272,7 @@ def test_no_call_is_ever_wedged(seed: int) -> None:
         name = min(due, key=lambda key: due[key])
         now = max(now, due[name])
         checker.deadline_passed(name)
-        conversation, commands = advance(conversation, DeadlinePassed(now, name), POLICIES)  # type: ignore[arg-type]
+        conversation, commands = advance(conversation, DeadlinePassed(now, name), NEVER_GIVES_UP)  # type: ignore[arg-type]
         for command in commands:
             checker._command(command)
     assert isinstance(conversation.state, (Idle, Speaking, Ended)), conversation.state

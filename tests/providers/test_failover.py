@@ -331,5 +331,10 @@ def test_one_deadline_is_shared_and_only_goes_down() -> None:
     clock.now = 9.0
     assert deadline.passed
     assert deadline.within(2.0) == 0.0
+    budget.extend(3.0)
+    assert budget.deadline().remaining() == 3.0, "a tool runs, and there is time for what follows"
+    budget.extend(1.0)
+    assert budget.deadline().remaining() == 3.0, "it takes nothing away"
     budget.end()
-    assert budget.deadline().remaining() == 4.0
+    budget.extend(9.0)
+    assert budget.deadline().remaining() == 4.0, "no reply, nothing to extend"

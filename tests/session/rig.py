@@ -30,10 +30,13 @@ from pipecat.workers.runner import WorkerRunner
 
 from repartee.conversation import Policies, State
 from repartee.conversation.history import History
-from repartee.events import Event
+from repartee.events import Event, ReplyWorded
 from repartee.session.agenda import Agenda
+from repartee.session.asides import Asides
 from repartee.session.bridge import Bridge
 from repartee.session.clauses import Clauses
+from repartee.session.degrading import Degrading
+from repartee.session.fillers import Fillers, words_for
 from repartee.session.gate import ReplyGate
 from repartee.session.lines import lines_for
 from repartee.session.parts import Parts, Script
@@ -200,6 +203,8 @@ class Call:
         greeting: str = "Hello, how can I help?",
     ) -> None:
         self.now_ms = 0.0
+        self.kept: set[str] = set()
+        self.only_kept = False
         self.model = model if isinstance(model, ScriptedModel) else ScriptedModel(list(script))
         self.voice = ScriptedVoice()
         self.sink, self.captions, self.history = Loudspeaker(), Captions(), History()
@@ -214,22 +219,40 @@ class Call:
         self.agenda = agenda(self) if agenda is not None else None
         take = self.agenda.memory(self.history).take if self.agenda else self.history.remember_tools
         acts = self.agenda.toolbox.acts if self.agenda else ()
-        tracker = ReplyTracker(take, lambda _: None, acts, self.history.fit)
+        tracker = ReplyTracker(
+            take,
+            lambda reply_id: self.bridge.submit(ReplyWorded(self.clock(), reply_id)),
+            acts,
+            self.history.fit,
+        )
         self.gate = ReplyGate(
             self.sink,
             self.bridge.submit,
             self.clock,
             lambda reply_id, text, final: self.captions.agent_text(reply_id, text, final=final),
         )
+        asides = Asides(self.gate, tracker, None, self.clock)
         if self.agenda is not None:
             self.agenda.connect(model or self.model, tracker, self.gate, None)
+            self.agenda.toolbox.submit = self.bridge.submit
+            asides = self.agenda.asides or asides
+        self.marks: list[tuple[str, dict[str, object]]] = []
+        self.fillers = Fillers(
+            words_for("en"),
+            asides,
+            tool_line=self.agenda.toolbox.line if self.agenda else lambda _: None,
+            kept=lambda text: text in self.kept,
+            only_kept=lambda: self.only_kept,
+            mark=self.mark,
+        )
         self.remembering: Remembering | None = None
         self.kept_audio: Callable[[str], bytes | None] = lambda _: None
+        self.degrading: Degrading | None = None
         self.clauses = clauses = Clauses(None)
         self.connect()
         before, speaking = [] if tiers is None else [tiers], voice or [self.voice]
         if tiers is not None:
-            self.gate.on_heard = tiers.heard
+            self.gate.on_heard, self.gate.on_aside = tiers.heard, tiers.aside
         self.worker = PipelineWorker(
             Pipeline([self.bridge, *before, model or self.model, tracker, clauses, *speaking, self.gate]),
             params=PipelineParams(),
@@ -249,8 +272,13 @@ class Call:
             self.clauses,
             self.remembering,
             kept_audio=self.kept_audio,
+            fillers=self.fillers,
+            degrading=self.degrading,
         )
         self.bridge.connect(parts, self.agenda)
+
+    def mark(self, name: str, **values: object) -> None:
+        self.marks.append((name, values))
 
     def clock(self) -> float:
         return self.now_ms

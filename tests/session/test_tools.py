@@ -54,7 +54,7 @@ async def turn(call: Call, text: str, segment: int, *, play: bool = True) -> Non
     before = len(call.voice.spoken)
     said(call, text, segment=segment)
     await call.until(lambda: isinstance(call.state, Speaking) or len(call.voice.spoken) > before)
-    await call.until(lambda: isinstance(call.state, Speaking))
+    await call.play_until(lambda: isinstance(call.state, Speaking))
     if play:
         await call.play_until(lambda: isinstance(call.state, Idle))
 
@@ -245,11 +245,15 @@ def of(call: Call) -> Any:
 
 async def test_a_word_is_said_while_it_takes_long_and_is_nowhere_in_the_context(slow: Path) -> None:
     call, model, marks = call_with(slow, Does(calls=[("look", {"what": "it"})]), Does("Here it is."))
+    running: list[str] = []
+    assert call.agenda is not None
+    call.agenda.toolbox.on_running = running.append
     async with call:
         said(call, "Please look it up")
         await call.until(lambda: call.voice.spoken)
         assert call.voice.spoken == ["One moment, I look that up."]
-        await call.play_until(lambda: isinstance(call.state, Speaking) and call.gate.quiet(1))
+        await call.play_until(lambda: call.captions.agent and call.gate.quiet(1))
+        assert isinstance(call.state, Thinking), "what is said meanwhile is no answer"
         assert call.captions.agent[-1][0].startswith("One moment, I look"), "the caller sees what is said"
         of(call).let_go.set()
         await call.until(lambda: len(model.asked) == 2)
@@ -257,6 +261,7 @@ async def test_a_word_is_said_while_it_takes_long_and_is_nowhere_in_the_context(
     assert call.history.entries[-1] == {"role": "assistant", "content": "Here it is."}
     assert not any("One moment" in str(message) for asked in model.asked for message in asked)
     assert len(marks.named("tool.aside")) == 1
+    assert running == ["look", ""], "clients are told its name, and that it has ended"
 
 
 async def test_no_word_when_the_model_has_just_said_one(slow: Path) -> None:

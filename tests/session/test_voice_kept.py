@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from repartee.agent import Agent, load_agent
-from repartee.conversation import Idle, Speaking, UserTurn
-from repartee.events import CallerJoined, SpeechStarted, SpeechStopped, TranscriptReceived
+from repartee.conversation import Idle, Speaking, Thinking, UserTurn
+from repartee.conversation.fillers import texts_for
+from repartee.events import CallerJoined, DeadlinePassed, SpeechStarted, SpeechStopped, TranscriptReceived
 from repartee.providers import choose_ladder
 from repartee.providers.answer_cache import AnswerCache
 from repartee.providers.kit import ProviderKit
@@ -22,7 +24,7 @@ from repartee.session.tiering import voice_parts
 from repartee.session.tiers import TierParts, Tiers
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
-from tests.session.rig import Call
+from tests.session.rig import Ask, Call
 from tests.session.test_call import NOW, said
 
 ANSWER = "Yes, of course, we are open. From eight in the morning to six in the evening, Monday to Friday."
@@ -103,6 +105,49 @@ async def test_a_second_call_asks_the_vendor_for_nothing(
     assert second == first
     assert first[0] == agent.greeting
     assert first[-1] == f"{ANSWER} {lines_for('en')['not_heard']}"
+
+
+async def call_with_a_wait(settings: Settings, agent: Agent, folder: Path) -> str:
+    """Ask what takes a while; return all that was shown of the reply."""
+    ladder = await choose_ladder(settings, agent)
+    kept = VoiceCache(folder, voice_key(agent, ladder), fixed_texts(agent))
+    kit = ProviderKit(settings, agent, ladder, "http://127.0.0.1:9", voice_cache=kept)
+    voice = kit.tts()
+    parts = TierParts(voice=kit.voice_cache, whole=not isinstance(voice, SmallChunkTTS))
+    tiers, think = Tiers(parts, lambda *_, **__: None), asyncio.Event()
+    answer = Ask("Mia is in on Monday.", wait=think)
+    async with Call(answer, policies=NOW, tiers=tiers, voice=voice_parts(kit, voice)) as call:
+        said(call, "When is Mia in?")
+        await call.until(lambda: isinstance(call.state, Thinking) and call.model.asked)
+        await call.settle()
+        call.now_ms = 1000
+        call.happen(DeadlinePassed(1000, "waiting"))
+        reply = call.gate._replies[1]
+        await call.play_until(lambda: reply.samples and call.gate.quiet(1))
+        assert isinstance(call.state, Thinking)
+        think.set()
+        await call.play_until(lambda: isinstance(call.state, Speaking))
+        await call.play_until(lambda: isinstance(call.state, Idle))
+    await kit.aclose()
+    assert call.history.entries[-1]["content"] == "Mia is in on Monday."
+    return call.captions.agent[-1][0]
+
+
+@pytest.mark.parametrize("vendor", ["openai", "elevenlabs", "cartesia"])
+async def test_a_filler_is_made_once_and_is_no_part_of_the_answer(
+    plain_settings: Settings, agent: Agent, tmp_path: Path, vendor: str
+) -> None:
+    folder = tmp_path / "voices"
+    async with Simulator.start(SimulatorConfig(profile="instant")) as simulator:
+        settings = settings_for(plain_settings, simulator, vendor)
+        shown = await call_with_a_wait(settings, agent, folder)
+        asked = [entry.text for entry in simulator.desk.bill.entries]
+        assert await call_with_a_wait(settings, agent, folder) == shown
+        again = [entry.text for entry in simulator.desk.bill.entries][len(asked) :]
+    filler = texts_for("en")["question"][0]
+    assert shown == f"{filler} Mia is in on Monday."
+    assert any(filler in text for text in asked)
+    assert not any(filler in text for text in again)
 
 
 async def test_the_audio_is_made_before_the_first_call(

@@ -26,6 +26,7 @@ from repartee.agent.mcp import McpServer
 from repartee.agent.memory import MemorySection
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.tools import Tool
+from repartee.agent.waiting import Waiting
 from repartee.agent.yaml_text import compose
 from repartee.errors import ConfigError
 
@@ -61,6 +62,7 @@ class Agent(BaseModel):
     cache: Cache = Cache()
     routing: Routing = Routing()
     budget: Budget
+    waiting: Waiting = Waiting()
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path

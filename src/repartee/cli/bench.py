@@ -68,9 +68,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "prepare_voice": False,
         }
     },
+    "repartee-routed": {"routing": {"small": "openai:gpt-4.1-nano"}},
     "repartee-saving": {"cache": {"learn": True}, "routing": {"small": "openai:gpt-4.1-nano"}},
 }
-"""Ourselves as we come, with nothing saved, and with everything saved that can be; what the agent file says more."""
+"""Ourselves as we come, with nothing saved, with a small model, and with everything saved that can be; what the agent
+file says more."""
 LONG = ("barge-in", "backchannel", "noise")
 """Suites in which the agent is spoken over, and so has to have something to say."""
 
@@ -89,6 +91,7 @@ class BenchOptions:
         speech: Folder of the recordings.
         warm_up: Turns of a first call to each system that is not counted.
         keep: Folder that recordings of the calls are kept in.
+        level: Holds our level of degradation; None lets it be measured.
     """
 
     suites: tuple[SuiteName, ...] = ("latency",)
@@ -100,6 +103,7 @@ class BenchOptions:
     speech: Path = Path("../shared/speech")
     warm_up: int = 12
     keep: Path | None = None
+    level: int | None = None
 
 
 @dataclass
@@ -254,7 +258,8 @@ async def _ours(
         agent["turn_taking"] = {"min_silence_ms": round(knob * 1000)}
     file = state / "bench.yaml"
     await prepare_agent(file, agent, vendors.model_copy(update={"state_dir": state}))
-    async with instance(file, state, _variables(ground, name)) as running:
+    held = {} if options.level is None else {"REPARTEE_LEVEL": str(options.level)}
+    async with instance(file, state, {**_variables(ground, name), **held}) as running:
         yield _Us(running, name)
 
 

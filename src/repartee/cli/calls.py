@@ -32,6 +32,8 @@ from repartee.errors import ConfigError
 if TYPE_CHECKING:
     from repartee.store import CallSummary, LedgerRow, Store, TurnRow
 
+CALLBACK = "callback.wanted"
+"""The event of a call that was ended because no answer could be made."""
 app = typer.Typer(help="List calls, show one, erase old ones.")
 SPANS = frozenset(("reply", "speech"))
 """Events that say from when to when somebody spoke: for drawing, not for reading."""
@@ -47,17 +49,22 @@ def calls(
     agent: AgentOption = None,
     since: SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    callbacks: Annotated[
+        bool,
+        typer.Option("--callbacks", help="Only calls that ended for want of an answer: whom to call back."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List calls, the newest first; `repartee calls show ID` shows one."""
     if context.invoked_subcommand is not None:
         return
     with opened_store() as store:
-        found = store.calls(limit, checked_agent(store, agent), moment(since))
+        wanted = CALLBACK if callbacks else None
+        found = store.calls(limit, checked_agent(store, agent), moment(since), event=wanted)
     if as_json:
         _json([_as_dict(summary) for summary in found])
     elif not found:
-        out.print("no calls yet" if agent is since is None else "no such calls")
+        out.print("no calls yet" if agent is since is None and not callbacks else "no such calls")
     else:
         heads = ("started", "agent", "caller", "length", "turns", "cost", "ended", "id")
         columns(heads, map(_line, found), frozenset({"length", "turns", "cost"}))

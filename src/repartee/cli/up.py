@@ -22,6 +22,7 @@ from repartee.providers.ondevice import SpeechHost
 from repartee.providers.prepared_voice import preparing_voice
 from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
+from repartee.server.busy import Busy
 from repartee.server.door import Door
 from repartee.session.budget import today_reader
 from repartee.session.fixed_texts import prepared_texts
@@ -81,7 +82,8 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                     today_reader(kept.store, agent.name),
                     Seats(kept.store),
                 )
-                app = create_app(settings, site, admission, kept.store)
+                busy = Busy(settings.state_dir, agent.language, settings.level)
+                app = create_app(settings, site, admission, kept.store, busy=busy)
                 serving = _serve_http(settings, app, stop)
                 jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder)

@@ -1,7 +1,14 @@
 """The decisions of a call: pure, total, without clock or I/O."""
 
 from repartee.conversation.conversation import advance
-from repartee.conversation.policies import Endpointing, Interruption, Patience, Policies, Speculation
+from repartee.conversation.policies import (
+    Endpointing,
+    Interruption,
+    Patience,
+    Policies,
+    Speculation,
+    Waiting,
+)
 from repartee.conversation.state import (
     Conversation,
     Ended,
@@ -30,6 +37,7 @@ __all__ = [
     "Thinking",
     "Turn",
     "UserTurn",
+    "Waiting",
     "Yielding",
     "advance",
 ]

@@ -25,6 +25,7 @@ from repartee.conversation.state import (
     Yielding,
 )
 from repartee.events import (
+    AsideSaid,
     BudgetSpent,
     CallEnded,
     CallerJoined,
@@ -36,15 +37,18 @@ from repartee.events import (
     Command,
     DeadlinePassed,
     Event,
+    HelpLost,
     LowerVoice,
     OpenTurn,
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
+    ReplyWorded,
     SpeakGreeting,
     SpeechStarted,
     SpeechStopped,
     TextTyped,
+    ToolStarted,
     TranscriptReceived,
     TurnScored,
     WordsGuessed,
@@ -84,6 +88,12 @@ class _Step(Attention):
                 self._guessed(event)
             case TextTyped():
                 self._typed(event)
+            case ReplyWorded():
+                self._worded(event)
+            case ToolStarted():
+                self._tool_started(event)
+            case AsideSaid():
+                self._aside_said(event)
             case ReplyAudible():
                 self._audible(event)
             case ReplyFinished():
@@ -93,7 +103,9 @@ class _Step(Attention):
             case DeadlinePassed():
                 self._deadline(event)
             case BudgetSpent():
-                self._budget_spent()
+                self.leave("budget")
+            case HelpLost():
+                self.leave("trouble")
             case CallerLost():
                 self.caller_lost(event)
             case CallerReturned():
@@ -130,18 +142,18 @@ class _Step(Attention):
                 self.throw_away(reply_id)
                 self.disarm("endpoint")
                 self.state = UserTurn(voice_on(turn, event))
-            case Thinking(reply_id, Turn() as turn, False):
+            case Thinking(reply_id, Turn() as turn, False, asides) if not asides or not self.may_interrupt:
                 # Nothing was heard yet, so the turn simply goes on.
                 self.do(CancelReply(reply_id))
-                self.disarm("reply")
+                self.disarm("reply", "waiting")
                 self.hold_floor(voice_on(turn, event))
             case Thinking(reply_id) | Speaking(reply_id):
                 if self.may_interrupt:
-                    audible = isinstance(self.state, Speaking)
+                    waiting = self.state if isinstance(self.state, Thinking) else None
                     self.do(LowerVoice(reply_id))
-                    self.disarm("reply")
+                    self.disarm("reply", "waiting")
                     self.arm("take_floor", event.at_ms + self.policies.interruption.take_floor_ms)
-                    self.state = Yielding(reply_id, self.new_turn(event), audible)
+                    self.state = Yielding(reply_id, self.new_turn(event), waiting=waiting)
             case Yielding(turn=turn):
                 self.arm("take_floor", event.at_ms + self.policies.interruption.take_floor_ms)
                 self.state = replace(self.state, turn=voice_on(turn, event), asked=False)
@@ -207,7 +219,7 @@ class _Step(Attention):
             case Thinking(reply_id, Turn() as turn, False):
                 if not same_words(more := with_words(turn, event).text, turn.text) and more:
                     self.do(CancelReply(reply_id), OpenTurn(turn.turn_id))
-                    self.disarm("reply")
+                    self.disarm("reply", "waiting")
                     self.words_in_turn(with_words(turn, event), event.at_ms)
             case Speaking(reply_id) if self.takes_floor(event.text):
                 turn = self.late_turn(event)
@@ -255,12 +267,13 @@ class _Step(Attention):
                 self.disarm("endpoint", "transcript")
             case Thinking(reply_id, Turn() as old):
                 self.do(CancelReply(reply_id))
-                self.disarm("reply")
+                self.disarm("reply", "waiting")
                 self.remember(old)  # it was not answered, but it was said
             case Thinking(reply_id) | Speaking(reply_id):
                 self.do(CancelReply(reply_id))
                 self.disarm("reply", "take_floor")
             case Yielding(reply_id):
+                self.remember_waiting()
                 self.do(CancelReply(reply_id))
                 self.disarm("take_floor", "transcript")
             case _:
@@ -268,14 +281,41 @@ class _Step(Attention):
         self.do(OpenTurn(turn.turn_id))
         self.commit(turn, event.at_ms)
 
+    def _worded(self, event: ReplyWorded) -> None:
+        match self.state:
+            case Speculating(reply_id=reply_id) if reply_id == event.reply_id:
+                self.state = replace(self.state, worded=True)
+            case Thinking(reply_id) if reply_id == event.reply_id:
+                when_ms = max(self.state.aside_at_ms, event.at_ms + self.policies.waiting.coming_ms)
+                self.plan_aside(self.state, when_ms, event.at_ms)
+            case _:
+                pass
+
+    def _tool_started(self, event: ToolStarted) -> None:
+        match self.state:
+            case Speculating(reply_id=reply_id) if reply_id == event.reply_id:
+                self.state = replace(self.state, busy_until_ms=event.until_ms)
+            case Thinking(reply_id) if reply_id == event.reply_id:
+                self.wait_on(replace(self.state, busy_until_ms=event.until_ms), event.at_ms)
+            case Yielding(reply_id, waiting=Thinking() as waiting) if reply_id == event.reply_id:
+                self.state = replace(self.state, waiting=replace(waiting, busy_until_ms=event.until_ms))
+            case _:
+                pass
+
+    def _aside_said(self, event: AsideSaid) -> None:
+        if isinstance(self.state, Thinking) and self.state.reply_id == event.reply_id:
+            self.aside_said(self.state, event.at_ms)
+
     def _audible(self, event: ReplyAudible) -> None:
         match self.state:
-            case Thinking(reply_id, turn) if reply_id == event.reply_id:
-                self.disarm("reply")
+            case Thinking(reply_id, turn, is_line) if reply_id == event.reply_id:
+                self.disarm("reply", "waiting")
                 self.remember(turn)
+                self.troubles = self.troubles if is_line else 0
                 self.state = Speaking(reply_id)
             case Yielding(reply_id) if reply_id == event.reply_id:
-                self.state = replace(self.state, audible=True)
+                self.remember_waiting()
+                self.state = replace(self.state, waiting=None)
             case _:
                 pass
 
@@ -283,7 +323,7 @@ class _Step(Attention):
         match self.state:
             case Thinking(reply_id, turn) if reply_id == event.reply_id:
                 # The model had nothing to say aloud.
-                self.disarm("reply")
+                self.disarm("reply", "waiting")
                 self.remember(turn)
                 self.state = Idle()
             case Speaking(reply_id) if reply_id == event.reply_id:
@@ -293,6 +333,7 @@ class _Step(Attention):
             case Yielding(reply_id, turn) if reply_id == event.reply_id:
                 # Its last word had sounded when the voice came: nothing is left to hold.
                 self.disarm("take_floor")
+                self.remember_waiting()
                 self.asked = event.asked
                 self.hold_floor(turn)
                 self.words_in_turn(turn, event.at_ms)
@@ -327,10 +368,8 @@ class _Step(Attention):
                 self._transcript_missing(event.at_ms)
             case "take_floor":
                 self._voice_goes_on(event.at_ms)
-            case "reply":
-                if isinstance(self.state, Thinking):
-                    reply_id, turn, is_line = self.state.reply_id, self.state.turn, self.state.is_line
-                    self.give_up(reply_id, turn, is_line=is_line, at_ms=event.at_ms)
+            case "waiting" | "reply":
+                self._waited(event)
             case "absent":
                 self.end("caller_lost")
             case "silence":
@@ -338,12 +377,21 @@ class _Step(Attention):
             case _:
                 assert_never(event.name)
 
+    def _waited(self, event: DeadlinePassed) -> None:
+        if not isinstance(self.state, Thinking):
+            return
+        if event.name == "waiting":
+            self.say_aside(self.state, event.at_ms)
+        else:
+            reply_id, turn, is_line = self.state.reply_id, self.state.turn, self.state.is_line
+            self.give_up(reply_id, turn, is_line=is_line, at_ms=event.at_ms)
+
     def _silent_long_enough(self, at_ms: float) -> None:
         match self.state:
             case UserTurn(turn) if not turn.voice:
                 self.turn_may_end(turn, at_ms)
-            case Speculating(turn, reply_id) if turn.words_known:
-                self.release(turn, reply_id, at_ms)
+            case Speculating(turn) if turn.words_known:
+                self.release(turn, self.state, at_ms)
             case _:
                 pass  # in `Speculating` the transcript, or its own deadline, decides
 
@@ -351,8 +399,8 @@ class _Step(Attention):
         match self.state:
             case UserTurn(turn) if not turn.voice:
                 self.turn_may_end(turn.without_transcript(), at_ms)
-            case Speculating(turn, reply_id):
-                self.release(turn.without_transcript(), reply_id, at_ms)
+            case Speculating(turn):
+                self.release(turn.without_transcript(), self.state, at_ms)
             case Yielding(turn=turn) if not turn.voice:
                 self.resume(self.state, at_ms)
             case _:
@@ -361,7 +409,7 @@ class _Step(Attention):
     def _voice_goes_on(self, at_ms: float) -> None:
         """Voice over the agent lasts: its words decide, or at last that it lasts."""
         match self.state:
-            case Yielding(reply_id, turn, _, asked) if turn.voice:
+            case Yielding(reply_id, turn, asked=asked) if turn.voice:
                 if asked:
                     self.take_floor(reply_id, turn, at_ms)
                 else:
@@ -371,10 +419,6 @@ class _Step(Attention):
                 self.ask_words(noise, at_ms + self.policies.interruption.noise_ms)
             case _:
                 pass
-
-    def _budget_spent(self) -> None:
-        if self.farewell == "none":
-            self.farewell = "due"
 
     def _ended(self, event: CallEnded) -> None:
         self.end(event.reason)

@@ -12,6 +12,7 @@ from repartee.conversation.state import (
     Conversation,
     Ended,
     Idle,
+    Leaving,
     Speaking,
     Speculating,
     State,
@@ -35,6 +36,7 @@ from repartee.events import (
     ReleaseReply,
     RememberUser,
     RestoreVoice,
+    SpeakAside,
     SpeakLine,
     SpeechStarted,
     SpeechStopped,
@@ -67,6 +69,8 @@ class Moves:
         self.waste = self.conversation.waste
         self.used_piece_id = self.conversation.used_piece_id
         self.farewell = self.conversation.farewell
+        self.leaving = self.conversation.leaving
+        self.troubles = self.conversation.troubles
         self.presence = self.conversation.presence
 
     def result(self) -> tuple[Conversation, tuple[Command, ...]]:
@@ -79,6 +83,8 @@ class Moves:
             self.waste,
             self.used_piece_id,
             self.farewell,
+            self.leaving,
+            self.troubles,
             self.presence,
         )
         return conversation, tuple(self.commands)
@@ -160,12 +166,12 @@ class Moves:
         self.start_reply(turn.turn_id, turn.text, held=False)
         self.await_reply(at_ms, turn)
 
-    def release(self, turn: Turn, reply_id: int, at_ms: float) -> None:
+    def release(self, turn: Turn, held: Speculating, at_ms: float) -> None:
         """The turn is over, and the reply that was begun in its last pause answers it."""
         self.close(turn)
         self.count_held(wasted=False)
-        self.do(ReleaseReply(reply_id))
-        self.await_reply(at_ms, turn, reply_id=reply_id)
+        self.do(ReleaseReply(held.reply_id))
+        self.await_reply(at_ms, turn, held=held)
 
     def close(self, turn: Turn) -> None:
         self.disarm("endpoint", "transcript")
@@ -207,6 +213,7 @@ class Moves:
 
     def take_floor(self, reply_id: int, turn: Turn, at_ms: float) -> None:
         self.disarm("take_floor")
+        self.remember_waiting()
         self.do(CancelReply(reply_id))
         self.hold_floor(turn)
         self.words_in_turn(turn, at_ms)
@@ -218,8 +225,8 @@ class Moves:
     def resume(self, state: Yielding, at_ms: float, noise: Turn | None = None) -> None:
         self.disarm("take_floor", "transcript")
         self.do(RestoreVoice(state.reply_id))
-        if not state.audible:
-            self.await_reply(at_ms, None, reply_id=state.reply_id, is_line=True)
+        if state.waiting is not None:
+            self.wait_on(state.waiting, at_ms)
             return
         if noise is not None:
             self.arm("take_floor", at_ms + self.policies.interruption.noise_ms)
@@ -243,35 +250,102 @@ class Moves:
         self.waste += WASTE_MEMORY * (float(wasted) - self.waste)
 
     def await_reply(
-        self, at_ms: float, turn: Turn | None, *, reply_id: int | None = None, is_line: bool = False
+        self,
+        at_ms: float,
+        turn: Turn | None,
+        *,
+        is_line: bool = False,
+        held: Speculating | None = None,
     ) -> None:
-        self.arm("reply", at_ms + self.policies.patience.reply_ms)
-        self.state = Thinking(reply_id or self.reply_id, turn, is_line)
+        state = Thinking(self.reply_id, turn, is_line)
+        if held is not None:
+            state = replace(state, reply_id=held.reply_id, busy_until_ms=held.busy_until_ms)
+        if turn is not None:
+            worded = held is not None and held.worded
+            first_ms = self.policies.waiting.first_ms(turn.silent_since_ms, at_ms, worded=worded)
+            state = replace(state, aside_at_ms=first_ms)
+        self.wait_on(state, at_ms)
 
-    def say_line(self, line: Line, at_ms: float, turn: Turn | None = None) -> None:
+    # --- while an answer takes long ---------------------------------------------------------------------------
+
+    def wait_on(self, state: Thinking, at_ms: float) -> None:
+        """Wait for a reply's audio, and not in silence for too long."""
+        patience = self.policies.patience
+        own_ms = patience.line_ms if state.line is not None and not state.recorded else patience.reply_ms
+        self.arm("reply", max(at_ms + own_ms, state.busy_until_ms + patience.after_tool_ms))
+        self.state = state
+        self.plan_aside(state, state.aside_at_ms, at_ms)
+
+    def plan_aside(self, state: Thinking, when_ms: float, at_ms: float) -> None:
+        """Say something at that time, if the answer is not there by then."""
+        waiting = self.policies.waiting
+        here = self.presence.away == "here"  # nothing is said to nobody
+        may = here and waiting.fillers and state.turn is not None and not state.is_line
+        if may and state.asides < waiting.asides_max:
+            self.state = replace(state, aside_at_ms=when_ms)
+            self.arm("waiting", max(when_ms, at_ms))
+        else:
+            self.state = state
+
+    def say_aside(self, state: Thinking, at_ms: float) -> None:
+        if state.turn is None or state.is_line or self.presence.away != "here":
+            return
+        if at_ms < state.aside_at_ms:  # an older reply's deadline, or a timer's early end
+            self.plan_aside(state, state.aside_at_ms, at_ms)
+            return
+        self.do(SpeakAside(state.reply_id, "apology" if state.asides else "filler", state.turn.text))
+        self.aside_said(state, at_ms)
+
+    def aside_said(self, state: Thinking, at_ms: float) -> None:
+        said = replace(state, asides=state.asides + 1)
+        since_ms = state.turn.silent_since_ms if state.turn is not None else at_ms
+        waiting = self.policies.waiting
+        self.disarm("waiting")
+        self.plan_aside(said, max(since_ms + waiting.apology_ms, at_ms + waiting.filler_ms), at_ms)
+
+    def remember_waiting(self) -> None:
+        """What was asked belongs to the conversation, though its answer is not waited for any longer."""
+        if isinstance(self.state, Yielding) and self.state.waiting is not None:
+            self.remember(self.state.waiting.turn)
+
+    def say_line(self, line: Line, at_ms: float, turn: Turn | None = None, *, recorded: bool = False) -> None:
         self.reply_id += 1
-        self.do(SpeakLine(self.reply_id, line))
-        self.await_reply(at_ms, turn, is_line=True)
+        self.do(SpeakLine(self.reply_id, line, recorded))
+        self.wait_on(Thinking(self.reply_id, turn, is_line=True, line=line, recorded=recorded), at_ms)
 
     def give_up(self, reply_id: int, turn: Turn | None, *, is_line: bool, at_ms: float) -> None:
-        """A reply cannot be made: say so once; a line that fails too leaves the floor to the user."""
+        """A reply cannot be made: say so. A line that fails is played from its recording; if that fails too, the user
+        has the floor.
+        """
         self.do(CancelReply(reply_id))
-        self.disarm("reply")
-        if is_line or self.farewell == "said":
-            self.remember(turn)
-            self.state = Idle()
-        else:
-            self.say_line("trouble", at_ms, turn)
+        self.disarm("reply", "waiting")
+        if isinstance(self.state, Thinking) and self.state.line is not None and not self.state.recorded:
+            self.say_line(self.state.line, at_ms, turn, recorded=True)
+            return
+        if not is_line and self.farewell == "none":
+            # While the caller is away it may be the same broken network: they hear of it, and it does not count.
+            self.troubles += self.presence.away == "here"
+            if self.troubles < self.policies.patience.troubles_max:
+                self.say_line("trouble" if self.troubles <= 1 else "trouble_again", at_ms, turn)
+                return
+            self.leave("trouble")
+        self.remember(turn)
+        self.state = Idle()
+
+    def leave(self, why: Leaving) -> None:
+        """The call is to end as soon as nobody speaks."""
+        if self.farewell == "none":
+            self.farewell, self.leaving = "due", why
 
     def take_leave(self, at_ms: float) -> None:
-        """With the money spent, say so when nobody speaks; with that said, end."""
+        """When the call is to end, say so when nobody speaks; with that said, end."""
         if not isinstance(self.state, Idle) or not self.joined:
             return
         if self.farewell == "due":
             self.farewell = "said"
-            self.say_line("budget", at_ms)
+            self.say_line("budget" if self.leaving == "budget" else "hang_up", at_ms)
         elif self.farewell == "said":
-            self.end("budget")
+            self.end(self.leaving)
 
     def end(self, reason: EndReason) -> None:
         match self.state:
@@ -283,7 +357,7 @@ class Moves:
                 self.do(CancelReply(reply_id))
             case _:
                 pass
-        self.disarm("endpoint", "transcript", "take_floor", "reply", "call", "absent", "silence")
+        self.disarm("endpoint", "transcript", "take_floor", "waiting", "reply", "call", "absent", "silence")
         self.do(EndCall(reason))
         self.state = Ended(reason)
 

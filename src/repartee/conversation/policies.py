@@ -81,6 +81,8 @@ class Endpointing:
     """Who has paused and gone on in a turn is waited for so many times their longest pause, and a little."""
     habit_more_ms: float = 150.0
     habit_max_ms: float = 1000.0
+    unscored_ms: float | None = None
+    """Where no end-of-turn model is asked, this silence is enough, for a sentence that is not left open."""
 
     def wait_ms(
         self,
@@ -97,17 +99,11 @@ class Endpointing:
             asked: What the agent asked for.
             pauses: The silences in this turn after which the user went on, in ms.
         """
-        if probability is None:
+        if probability is None and self.unscored_ms is None:
             return self.max_silence_ms
         paused = [pause for pause in pauses if pause >= self.pause_ms]
         habit_ms = self.habit * max(paused, default=0.0) + self.habit_more_ms if paused else 0.0
-        doubt = min(1.0, max(0.0, (self.sure - probability) / (self.sure - self.unsure)))
-        if _OPEN_END.search(text.strip()):
-            doubt = max(doubt, 0.75)
-        elif text.rstrip().endswith("?"):
-            # A recogniser writes a question mark where the words make a whole question, however it sounded.
-            doubt = min(doubt, self.question_doubt)
-        wait = self.min_silence_ms + doubt * (self.max_silence_ms - self.min_silence_ms)
+        wait = self._graded_ms(probability, text)
         spoken = words(text)
         if self.number_may_go_on(text, asked):
             # The gaps between groups are alike: after two of them it is known how long they are.
@@ -117,6 +113,21 @@ class Endpointing:
         if asked == "nothing" and spoken and all(word in BACKCHANNELS for word in spoken):
             return max(wait, self.prelude_ms)
         return wait
+
+    def _graded_ms(self, probability: float | None, text: str) -> float:
+        """Return the wait by how the pause sounds, or by silence alone, and by how whole the words are."""
+        span_ms = self.max_silence_ms - self.min_silence_ms
+        if probability is not None:
+            doubt = min(1.0, max(0.0, (self.sure - probability) / (self.sure - self.unsure)))
+        else:
+            unscored_ms = self.max_silence_ms if self.unscored_ms is None else self.unscored_ms
+            doubt = (unscored_ms - self.min_silence_ms) / span_ms if span_ms > 0 else 0.0
+        if _OPEN_END.search(text.strip()):
+            doubt = max(doubt, 0.75)
+        elif text.rstrip().endswith("?"):
+            # A recogniser writes a question mark where the words make a whole question, however it sounded.
+            doubt = min(doubt, self.question_doubt)
+        return self.min_silence_ms + doubt * span_ms
 
     def number_may_go_on(self, text: str, asked: Asked = "nothing") -> bool:
         """Say whether a text ends in a number, or a spelled word, that is not whole."""
@@ -179,6 +190,8 @@ class Speculation:
     """Below this end-of-turn probability a false start is likelier than a gain."""
     voice_probability: float = 0.5
     """Model text is cheap, synthesis is dear: it needs better evidence."""
+    voiced: bool = True
+    """Synthesis may be begun at all before the turn is over."""
     question_evidence: float = 0.55
     """What a question that is whole by its words is worth, however it sounded."""
     silence_ms: float = 2400.0
@@ -209,7 +222,8 @@ class Speculation:
         """Say whether a held reply's audio may be made."""
         over = max(0.0, waste - self.waste_budget)
         needed = min(0.95, self.voice_probability + 2.0 * over)
-        return probability is not None and self._evidence(probability, text, silent_ms) >= needed
+        known = self.voiced and probability is not None
+        return known and self._evidence(probability or 0.0, text, silent_ms) >= needed
 
     def _evidence(self, probability: float, text: str, silent_ms: float) -> float:
         """Return how likely the turn is over: by its sound, its words (a whole question is all), or the silence."""
@@ -232,8 +246,43 @@ class Patience:
     """When nobody has spoken for this long the caller is asked whether they are there; infinite: never."""
     silence_asks: int = 2
     """So often; then they are let go."""
+    line_ms: float = 3000.0
+    """A fixed sentence that the voice has not begun by then is played from its recording."""
+    after_tool_ms: float = 4000.0
+    """An answer has this long after its last tool."""
     not_heard_min_ms: float = 500.0
     """Voice at least this long that gave no words is answered with "sorry?"; shorter is a noise."""
+    troubles_max: int = 3
+    """The answer in a row that cannot be made and with which the call is ended; before it, the user is asked to say
+    it again, and then that, or to hang up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is said while an answer takes long, and when."""
+
+    fillers: bool = True
+    filler_ms: float = 1000.0
+    """Of silence, after which something is said that fits what was asked."""
+    least_ms: float = 400.0
+    """But not sooner than this after the turn was over: the answer may have been begun in its last pause."""
+    coming_ms: float = 800.0
+    """An answer whose words are there is expected to be heard within this; nothing is said into it."""
+    apology_ms: float = 4000.0
+    """Of silence, after which it is said that this takes longer than it should."""
+    asides_max: int = 2
+    """So much is said in one turn, a tool's own lines included."""
+
+    def first_ms(self, silent_since_ms: float, over_at_ms: float, *, worded: bool) -> float:
+        """Return when the first thing is to be said.
+
+        Args:
+            silent_since_ms: When the user's last sound ended.
+            over_at_ms: When the turn was over.
+            worded: The answer's words are there.
+        """
+        least_ms = self.coming_ms if worded else self.least_ms
+        return max(silent_since_ms + self.filler_ms, over_at_ms + least_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,3 +293,4 @@ class Policies:
     interruption: Interruption = field(default_factory=Interruption)
     speculation: Speculation = field(default_factory=Speculation)
     patience: Patience = field(default_factory=Patience)
+    waiting: Waiting = field(default_factory=Waiting)

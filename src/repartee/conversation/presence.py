@@ -45,7 +45,7 @@ class Attention(Moves):
                 self.state = UserTurn(turn)
             case Thinking(reply_id):
                 self.do(CancelReply(reply_id))
-                self.disarm("reply")
+                self.disarm("reply", "waiting")
                 self.hold_floor(turn)
             case _:
                 pass
@@ -63,7 +63,9 @@ class Attention(Moves):
         match self.state:
             case Thinking(reply_id) if reply_id == before.held_id:
                 self.do(RestoreVoice(reply_id))
-                self.arm("reply", at_ms + self.policies.patience.reply_ms)
+                # They have waited for nothing while they were away: the wait begins anew.
+                heard_ms = at_ms + self.policies.waiting.filler_ms
+                self.wait_on(replace(self.state, aside_at_ms=max(self.state.aside_at_ms, heard_ms)), at_ms)
             case Speaking(reply_id) if reply_id == before.held_id:
                 self.do(RepeatVoice(reply_id, explain))
             case UserTurn(turn) if before.away == "cut":
@@ -114,10 +116,10 @@ class Attention(Moves):
         match self.state:
             case Thinking(reply_id) | Speaking(reply_id) if reply_id != self.presence.held_id:
                 self.do(LowerVoice(reply_id))
-                self.disarm("reply", "take_floor")  # held, it is not heard, however good it is
+                self.disarm("reply", "waiting", "take_floor")  # held, it is not heard, however good it is
                 self.presence = replace(self.presence, held_id=reply_id)
             case Thinking():
-                self.disarm("reply")
+                self.disarm("reply", "waiting")
             case _:
                 pass
 

@@ -88,6 +88,7 @@ class Turn:
         budget: How money stands.
         simple: Likeness to the nearest simple example, None where there is no vector.
         hard: Likeness to the nearest hard one.
+        loaded: The machine, or the large model, is slow.
     """
 
     text: str
@@ -97,6 +98,7 @@ class Turn:
     budget: BudgetState = "normal"
     simple: float | None = None
     hard: float | None = None
+    loaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ def route(turn: Turn) -> Route:
     words = plain(turn.text).split()
     if turn.budget == "last":
         return Route("small", "budget")
+    if turn.loaded:
+        return Route("small", "load")
     if turn.open_goal:
         return Route("large", "open goal")
     if words and all(word in _COURTESY or word in BACKCHANNELS for word in words):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from repartee.events import Asked, EndReason
+from repartee.events import Asked, EndReason, Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,10 @@ class Speculating:
     text: str
     voiced: bool = False
     """Its audio is being made too."""
+    worded: bool = False
+    """Its first words are there."""
+    busy_until_ms: float = 0.0
+    """A tool may run for it until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,15 @@ class Thinking:
     reply_id: int
     turn: Turn | None
     is_line: bool = False
+    asides: int = 0
+    """How often something was said meanwhile."""
+    aside_at_ms: float = 0.0
+    """When something is to be said next."""
+    busy_until_ms: float = 0.0
+    line: Line | None = None
+    """The fixed sentence it is."""
+    recorded: bool = False
+    """Which comes from a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +132,10 @@ class Yielding:
 
     reply_id: int
     turn: Turn
-    audible: bool = True
-    """The reply had been heard before it was lowered."""
     asked: bool = False
     """Speech-to-text was asked for the words of a voice that still sounds."""
+    waiting: Thinking | None = None
+    """What it was before, where nothing of the reply had been heard when it was lowered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +146,10 @@ class Ended:
 
 
 Farewell = Literal["none", "due", "said"]
-"""Whether the call is to end as its money is spent: the goodbye comes when nobody speaks, the end after it."""
+"""Whether the call is to end: the goodbye comes when nobody speaks, the end after it."""
+
+Leaving = Literal["budget", "trouble"]
+"""Why it is to end: its money is spent, or no answer can be made."""
 
 Away = Literal["here", "away", "cut"]
 """Whether the caller's connection stands; `cut`: it broke in the middle of what they were saying."""
@@ -180,4 +196,8 @@ class Conversation:
     used_piece_id: int = 0
     """The newest piece of speech whose words belong to a turn that is over."""
     farewell: Farewell = "none"
+    leaving: Leaving = "budget"
+    """Why the farewell is due."""
+    troubles: int = 0
+    """Answers in a row that could not be made."""
     presence: Presence = Presence()

@@ -61,6 +61,11 @@ class TurnBudget:
         self._current = Deadline.after(seconds, self.clock_s)
         return self._current
 
+    def extend(self, seconds: float) -> None:
+        """A tool runs for the reply: what is done after it has at least so long from now."""
+        if self._current is not None and self._current.remaining() < seconds:
+            self._current = Deadline.after(seconds, self.clock_s)
+
     def end(self) -> None:
         """The reply is over."""
         self._current = None

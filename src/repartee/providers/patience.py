@@ -16,9 +16,10 @@ from repartee.providers.ladder import Rung
 from repartee.providers.shared import BreakerKey
 
 OPERATIONS: dict[StageName, str] = {"stt": "transcribe", "llm": "chat", "tts": "speak"}
-REPLY_S = 7.0
-"""From the question to the first audio of its answer, retries and other vendors included; a second before the
-conversation gives up by itself."""
+BEFORE_GIVING_UP_S = 1.0
+"""So long before the conversation gives up a reply by itself, everything that makes it has given up."""
+REPLY_S = 8.0 - BEFORE_GIVING_UP_S
+"""From the question to the first audio of its answer, retries and other vendors included."""
 VOICE_KEEP_S = 1.0
 """Of that, kept for the voice."""
 TRANSCRIPT_S = 8.0

@@ -15,10 +15,12 @@ from fastapi.staticfiles import StaticFiles
 
 from repartee.server.admission import Admission
 from repartee.server.asking import Asked, read_asked, read_token
+from repartee.server.busy import CLIPS_PATH, Busy
 from repartee.server.calls import calls_router
 from repartee.server.door import ClosedError, Door, Visitor, refusal
 from repartee.server.headers import SecurityHeaders
 from repartee.server.rooms import Rooms, Site
+from repartee.session.clips import FOLDER
 from repartee.settings import Settings
 from repartee.store import Store
 from repartee.version import VERSION
@@ -40,6 +42,7 @@ _ERROR = {
         "error": {"type": "string"},
         "message": {"type": "string"},
         "retry_after": {"type": "integer", "minimum": 1},
+        "clip": {"type": "string"},
     },
 }
 _ANSWER = {
@@ -56,6 +59,7 @@ def create_app(
     store: Store | None = None,
     *,
     rooms: Rooms | None = None,
+    busy: Busy | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -65,6 +69,7 @@ def create_app(
         admission: May refuse calls before a token is given out.
         store: Has the calls to show; None shows none.
         rooms: Gives out places; by default those of the site.
+        busy: May refuse calls before anything else does.
 
     Raises:
         ConfigError: The settings do not go together.
@@ -98,9 +103,8 @@ def create_app(
         user = caller_id or visitor.user
         if visitor.may_name and caller_id is not None:
             door.per_user(caller_id)
-        if admission is not None and (full := await admission.refusal()) is not None:
-            log.warning("token.budget_spent", limit=full.limit)
-            return refusal(503, full.error, full.message, full.retry_after_s)
+        if (full := await _full(busy, admission)) is not None:
+            return full
         answer = await places.place(asked.name, user, caller_id)
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
@@ -123,8 +127,20 @@ def create_app(
 
     if store is not None:
         app.include_router(calls_router(store, settings.recordings_dir, door.operator))
+    app.mount(CLIPS_PATH, StaticFiles(directory=FOLDER), name="clips")
     _mount_pages(app)
     return app
+
+
+async def _full(busy: Busy | None, admission: Admission | None) -> JSONResponse | None:
+    """Refuse a call that cannot be taken now: first by what costs nothing to know."""
+    if busy is not None and (no := busy.full()) is not None:
+        log.warning("token.busy")
+        return refusal(503, "capacity", no.message, no.retry_after_s, clip=no.clip)
+    if admission is not None and (full := await admission.refusal()) is not None:
+        log.warning("token.budget_spent", limit=full.limit)
+        return refusal(503, full.error, full.message, full.retry_after_s)
+    return None
 
 
 def _mount_pages(app: FastAPI) -> None:

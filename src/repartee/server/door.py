@@ -249,11 +249,18 @@ class Door:
 
 
 def refusal(
-    status: int, code: str, message: str, retry_after_s: int | None = None, challenge: str | None = None
+    status: int,
+    code: str,
+    message: str,
+    retry_after_s: int | None = None,
+    challenge: str | None = None,
+    **more: str,
 ) -> JSONResponse:
-    """Return an error as every endpoint tells it: `error`, `message`, and `retry_after` in seconds where it helps."""
+    """Return an error as every endpoint tells it: `error`, `message`, `retry_after` in seconds where it helps, and
+    what more there is to tell.
+    """
     headers = {"Cache-Control": "no-store"}
-    body: dict[str, Any] = {"error": code, "message": message}
+    body: dict[str, Any] = {"error": code, "message": message, **more}
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
         body["retry_after"] = retry_after_s

@@ -60,6 +60,7 @@ class Agenda:
         self._permits = permits
         self._context = context
         self._mark = mark
+        self._clock_ms = clock_ms
         self._has_model = has_model
         self._consents = Consents(agent.language)
         self.toolbox = Toolbox(
@@ -82,6 +83,8 @@ class Agenda:
         self._by_name: dict[str, Any] = {tool.name: tool for tool in self.tools_guarded}
         self._forms = FormDesk(agent.forms if has_model else (), self._submit, self._form_begun, self._known)
         self.toolbox.acts |= self._forms.submitting
+        self.asides: Asides | None = None
+        """Says a word while an answer takes long; there once connected."""
         self._keeper: GoalKeeper | None = None
         self._mcp: McpSource | None = None
         self._history: History | None = None
@@ -126,7 +129,8 @@ class Agenda:
         on_aside: OnSaid | None = None,
     ) -> None:
         """Take the parts of the pipeline; once, before it starts."""
-        self.toolbox.say = Asides(gate, tracker, on_aside).say
+        self.asides = Asides(gate, tracker, on_aside, self._clock_ms)
+        self.toolbox.say = self.asides.say
         tracker.before_round = self._refresh
         self._keeper = GoalKeeper(self._agent, reader, self._mark)
         self._permits.watch(self._keeper)

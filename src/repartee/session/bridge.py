@@ -42,6 +42,7 @@ from repartee.conversation import (
 from repartee.conversation.policies import Interruption
 from repartee.events import (
     ArmDeadline,
+    AsideSaid,
     CallerJoined,
     CallerLost,
     CancelReply,
@@ -53,6 +54,7 @@ from repartee.events import (
     EndCall,
     EndReason,
     Event,
+    Line,
     LowerVoice,
     OpenTurn,
     ReleaseReply,
@@ -61,11 +63,14 @@ from repartee.events import (
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
+    ReplyWorded,
     RestoreVoice,
+    SpeakAside,
     SpeakGreeting,
     SpeakLine,
     SpeechStopped,
     StartReply,
+    ToolStarted,
     TranscribeNow,
     TranscriptReceived,
     TurnScored,
@@ -81,10 +86,10 @@ from repartee.providers.frames import (
     VoicePausedFrame,
     VoiceStartedFrame,
 )
-from repartee.providers.patience import REPLY_S
-from repartee.session.frames import ReplyEndFrame, ReplyStartFrame
+from repartee.providers.patience import BEFORE_GIVING_UP_S, REPLY_S
+from repartee.session.frames import KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.parts import OnOffer, Parts, Script
-from repartee.session.shown import live_reply, mark_name, shown_state, user_turn
+from repartee.session.shown import live_reply, mark_name, needs_provider, shown_state, user_turn
 
 log = structlog.get_logger()
 EAGER_PROBABILITY = 0.7
@@ -124,6 +129,15 @@ class Bridge(FrameProcessor):
         self._runner: asyncio.Task[None] | None = None
         self._segment_id = 0
         self._piece_id = 0
+
+    @property
+    def policies(self) -> Policies:
+        """What the core may ask; may be set between two utterances."""
+        return self._policies
+
+    @policies.setter
+    def policies(self, policies: Policies) -> None:
+        self._policies = policies
 
     @property
     def interruption(self) -> Interruption:
@@ -206,7 +220,8 @@ class Bridge(FrameProcessor):
         self.parts.timeline.mark("provider.failed", processor=processor)
         reply_id = live_reply(self._conversation)
         # A voice that fails in the middle has been heard already; it is finished by its own end.
-        if reply_id is not None and not self.parts.gate.has_audio(reply_id):
+        needed = needs_provider(self._conversation)  # what failed may be the reply before
+        if reply_id is not None and needed and not self.parts.gate.has_audio(reply_id):
             self.submit(ReplyFailed(self._clock_ms(), reply_id))
 
     # --- the core ---------------------------------------------------------------------------------------------
@@ -215,6 +230,8 @@ class Bridge(FrameProcessor):
         while not isinstance(self._conversation.state, Ended):
             event = await self._events.get()
             self._observe(event)
+            if self.parts.degrading is not None:
+                self.parts.degrading.observe(self._conversation)
             if isinstance(event, CallerLost):
                 event = self._lost(event)
             before = self._conversation
@@ -227,7 +244,9 @@ class Bridge(FrameProcessor):
             for command in commands:
                 await self._perform(command, before)
             self.parts.wire.state(shown_state(self._conversation))
-            if self.parts.remembering is not None:
+            if self.parts.remembering is not None and not (
+                self.parts.degrading is not None and self.parts.degrading.plain()
+            ):
                 self.parts.remembering.state(self._conversation)
 
     def _lost(self, event: CallerLost) -> CallerLost:
@@ -257,6 +276,10 @@ class Bridge(FrameProcessor):
                 # It is heard: what is still made for it has a time of its own, piece by piece.
                 parts.budget.end()
                 parts.timeline.mark(mark_name(event), event.at_ms)
+            case ToolStarted():
+                self._tool_started(event)  # marked where it happens
+            case ReplyWorded() | AsideSaid():
+                pass  # marked where they happen
             case WordsGuessed():
                 pass  # many, and only the ones acted upon matter
             case CallerJoined():
@@ -264,9 +287,23 @@ class Bridge(FrameProcessor):
             case _:
                 parts.timeline.mark(mark_name(event), event.at_ms)
 
+    def _tool_started(self, event: ToolStarted) -> None:
+        """What is done after the tool has as long as the core waits for it."""
+        if event.reply_id == live_reply(self._conversation):
+            wait_ms = event.until_ms - self._clock_ms() + self._policies.patience.after_tool_ms
+            self.parts.budget.extend(wait_ms / 1000 - BEFORE_GIVING_UP_S)
+
     async def _perform(self, command: Command, before: Conversation) -> None:
         match command:
-            case StartReply() | VoiceReply() | SpeakGreeting() | SpeakLine() | ReleaseReply() | CancelReply():
+            case (
+                StartReply()
+                | VoiceReply()
+                | ReleaseReply()
+                | CancelReply()
+                | SpeakGreeting()
+                | SpeakLine()
+                | SpeakAside()
+            ):
                 await self._perform_reply(command)
             case TranscribeNow(segment_id):
                 await self.push_frame(TranscribeNowFrame(segment_id=segment_id), FrameDirection.UPSTREAM)
@@ -309,7 +346,13 @@ class Bridge(FrameProcessor):
 
     async def _perform_reply(
         self,
-        command: StartReply | VoiceReply | SpeakGreeting | SpeakLine | ReleaseReply | CancelReply,
+        command: StartReply
+        | VoiceReply
+        | ReleaseReply
+        | CancelReply
+        | SpeakGreeting
+        | SpeakLine
+        | SpeakAside,
     ) -> None:
         parts = self.parts
         match command:
@@ -318,14 +361,11 @@ class Bridge(FrameProcessor):
                 await self._ask_model(command)
                 if not held:
                     await parts.clauses.allow(reply_id)
+            case SpeakGreeting() | SpeakLine() | SpeakAside():
+                await self._perform_words(command)
             case VoiceReply(reply_id):
                 parts.timeline.mark("reply.voiced", reply_id=reply_id)
                 await parts.clauses.allow(reply_id)
-            case SpeakGreeting(reply_id):
-                await self._speak(reply_id, self._script.greeting, self._script.rest)
-            case SpeakLine(reply_id, line):
-                parts.timeline.mark("line", reply_id=reply_id, line=line)
-                await self._speak(reply_id, self._script.lines[line], is_line=True)
             case ReleaseReply(reply_id):
                 parts.timeline.mark("reply.released", reply_id=reply_id)
                 parts.permits.release(reply_id)
@@ -340,6 +380,25 @@ class Bridge(FrameProcessor):
                 parts.history.remember_heard(heard, interrupted=True)
                 self._replied(reply_id, heard, made)
                 await self.push_frame(InterruptionFrame())
+
+    async def _perform_words(self, command: SpeakGreeting | SpeakLine | SpeakAside) -> None:
+        """Say what needs no model."""
+        parts = self.parts
+        match command:
+            case SpeakGreeting(reply_id):
+                await self._speak(reply_id, self._script.greeting, self._script.rest)
+            case SpeakLine(reply_id, line, recorded):
+                parts.timeline.mark("line", reply_id=reply_id, line=line, recorded=recorded)
+                if line == "hang_up" and not recorded:
+                    parts.timeline.mark("callback.wanted")
+                await (
+                    self._play(reply_id, line)
+                    if recorded
+                    else self._speak(reply_id, self._script.lines[line], is_line=True)
+                )
+            case SpeakAside():
+                if parts.fillers is not None:
+                    await parts.fillers.say(command)
 
     def _replied(self, reply_id: int, heard: str, made: str) -> None:
         self.parts.permits.heard(reply_id, heard)
@@ -364,6 +423,17 @@ class Bridge(FrameProcessor):
         await self.push_frame(ReplyStartFrame(reply_id=reply_id))
         for text in filter(None, texts):
             await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
+        await self.push_frame(ReplyEndFrame(reply_id=reply_id))
+
+    async def _play(self, reply_id: int, line: Line) -> None:
+        """Play a line's recording, which no vendor has to make."""
+        self.parts.gate.open(reply_id, held=False, is_line=True)
+        clip = self._script.clips.get(line)
+        if clip is None:
+            self.submit(ReplyFailed(self._clock_ms(), reply_id))
+            return
+        await self.push_frame(ReplyStartFrame(reply_id=reply_id))
+        await self.push_frame(KeptAudioFrame(text=clip.text, audio=clip.pcm()))
         await self.push_frame(ReplyEndFrame(reply_id=reply_id))
 
     def _show_user(self, more: str) -> None:

@@ -55,6 +55,7 @@ class Ears(FrameProcessor):
         is_caller: Says whether a participant identity is the caller.
         on_stt_failed: Called when speech-to-text reports an error: a transcript that will not come.
         listeners: Called with the caller's audio as it comes, and when it came.
+        scores: Says whether the model is to be asked at present.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Ears(FrameProcessor):
         is_caller: Callable[[str], bool],
         on_stt_failed: Callable[[str], None],
         listeners: Sequence[Callable[[bytes, float], None]] = (),
+        scores: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(name="Ears")
         self._submit = submit
@@ -76,6 +78,7 @@ class Ears(FrameProcessor):
         self._is_caller = is_caller
         self._on_stt_failed = on_stt_failed
         self._listeners = tuple(listeners)
+        self._scores = scores
         # Pipecat's own voice activity adds a loudness gate of 160 ms, a thread round trip for each 20 ms of audio,
         # and hears a pause only by Silero's probability, 100 ms late.
         self._voice = VoiceActivity(voice_model())
@@ -156,7 +159,8 @@ class Ears(FrameProcessor):
         self._submit(SpeechStopped(now, self._segment_id, ended, spoken))
         await self.push_frame(VoicePausedFrame(stop_secs=silent_ms / 1000, segment_id=self._segment_id))
         self._cancel_scoring()
-        self._scoring = self.create_task(self._score(self._segment_id, ended), "Ears::score")
+        if self._scores():
+            self._scoring = self.create_task(self._score(self._segment_id, ended), "Ears::score")
 
     async def _score(self, segment_id: int, ended_ms: float) -> None:
         """Ask whether the turn is over, and ask again while it sounds as if it were not."""

@@ -15,6 +15,8 @@ class AsideFrame(ControlFrame):
     """What comes until the next such frame is said while something takes long, and no part of the conversation."""
 
     begins: bool = True
+    text: str = ""
+    """What is said."""
 
 
 @dataclass

@@ -94,6 +94,8 @@ class ReplyGate(FrameProcessor):
         self.on_first_audio: Callable[[int], None] | None = None
         self.on_heard: Callable[[int, str, bytes], None] | None = None
         """Called with a reply's text and audio when all of it was heard."""
+        self.on_aside: Callable[[str, bytes], None] | None = None
+        """Called with what is said while a reply takes long, and its audio, when all of that has come."""
 
     # --- what the bridge calls --------------------------------------------------------------------------------
 
@@ -237,7 +239,7 @@ class ReplyGate(FrameProcessor):
         if reply.context_started_ns is None:
             reply.context_started_ns = self.get_clock().get_time()
         if not reply.arrived and not reply.in_aside:
-            reply.arrived = True
+            reply.arrived, reply.own_start = True, reply.samples
             if self.on_first_audio:
                 self.on_first_audio(reply.reply_id)
         reply.pcm += frame.audio if reply.pcm else self._without_silence(reply, frame.audio)
@@ -267,8 +269,7 @@ class ReplyGate(FrameProcessor):
             case TTSStartedFrame():
                 reply.context_start, reply.context_started_ns = reply.samples, None
             case AsideFrame():
-                reply.end_sentence()
-                reply.in_aside = frame.begins
+                self._aside(reply, frame)
             case TTSTextFrame() if frame.pts:
                 if reply.context_started_ns is None:
                     # Words may overtake the audio they belong to; the first begins with it.
@@ -288,6 +289,14 @@ class ReplyGate(FrameProcessor):
                 reply.other_voice = True
             case _:
                 pass
+
+    def _aside(self, reply: SpokenReply, frame: AsideFrame) -> None:
+        reply.end_sentence()
+        reply.in_aside = frame.begins
+        if frame.begins:
+            reply.aside_start = reply.samples
+        elif self.on_aside and reply.aside_start is not None and (pcm := reply.pcm[reply.aside_start * 2 :]):
+            self.on_aside(frame.text, bytes(pcm))
 
     def _ended(self, reply_id: int) -> None:
         if reply := self._replies.get(reply_id):
@@ -329,8 +338,10 @@ class ReplyGate(FrameProcessor):
             return
         if not reply.audible:
             reply.audible = True
-            self._submit(ReplyAudible(self._clock_ms(), reply.reply_id))
             await self.broadcast_frame(BotStartedSpeakingFrame)
+        if not reply.told and reply.own_start is not None and reply.position > reply.own_start:
+            reply.told = True
+            self._submit(ReplyAudible(self._clock_ms(), reply.reply_id))
         played = self._played(reply)
         reply.played_log.append((self._clock_ms(), played))
         self._on_progress(reply.reply_id, reply.heard_text(played, asides=True), False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +12,9 @@ from repartee.conversation.history import History
 from repartee.events import Line
 from repartee.providers.deadline import TurnBudget
 from repartee.session.clauses import Clauses
+from repartee.session.clips import Clip
+from repartee.session.degrading import Degrading
+from repartee.session.fillers import Fillers
 from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
 from repartee.session.record import CallRecord
@@ -29,6 +32,8 @@ class Script:
     rest: str = field(default="", kw_only=True)
     """Said after it in the same breath, by an agent that takes over a call."""
     lines: dict[Line, str]
+    clips: Mapping[str, Clip] = field(default_factory=dict)
+    """Recordings of lines that must be heard even if nobody can be asked, by line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Parts:
     remembering: Remembering | None = None
     ledger: Ledger = field(default_factory=Ledger)
     record: CallRecord | None = None
+    fillers: Fillers | None = None
+    degrading: Degrading | None = None
     kept_audio: Callable[[str], bytes | None] = lambda _: None
     """Returns a fixed line's audio, where it was made before."""
     budget: TurnBudget = field(default_factory=TurnBudget)

@@ -38,9 +38,13 @@ from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
 KEPT_MARKS = (
     "answer.",
     "budget",
+    "callback.",
     "caller.",
     "consent.",
+    "filler",
     "goal",
+    "help.",
+    "level",
     "line",
     "mcp.",
     "memory.",

@@ -17,15 +17,9 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext
-from repartee.conversation import Endpointing, Patience, Policies, Speculation
+from repartee.conversation import Endpointing, Patience, Policies, Speculation, Waiting
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import (
-    BudgetSpent,
-    CallEnded,
-    CallerJoined,
-    EndReason,
-    TextTyped,
-)
+from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.connections import plain_tls, tls
 from repartee.providers.deadline import TurnBudget
@@ -42,13 +36,16 @@ from repartee.session.books import Books
 from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
+from repartee.session.clips import clips_for
+from repartee.session.degrading import Degrading, load_reporter
 from repartee.session.ears import Ears
 from repartee.session.fence import Fence
+from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
-from repartee.session.lines import lines_for
+from repartee.session.lines import lines_of
 from repartee.session.listening import voice_model
 from repartee.session.network import Network
 from repartee.session.parts import Parts, Script
@@ -147,8 +144,11 @@ class _Session:
         )
         self._troubles = Troubles(self._timeline.mark, kept.health)
         self._failsafe = Failsafe(
-            kept.health, TurnBudget(), self._troubles.watch, lines_for(self._agent.language)["lost_thread"]
+            kept.health, TurnBudget(), self._troubles.watch, lines_of(self._agent)["lost_thread"]
         )
+        reporter = load_reporter(spec.data_dir, settings.level)
+        self._degrading = Degrading(reporter, self._timeline.mark, self._clock_ms)
+        self._timeline.listeners.append(self._degrading.marked)
         recording = settings.recordings_dir / f"{spec.call_id}.flac"
         self._recorder = Recorder(recording, self._clock_ms) if self._agent.record else None
         self._callers = CallerMemory(
@@ -164,6 +164,7 @@ class _Session:
         try:
             reason = await self._take()
         finally:
+            self._degrading.close()
             self._troubles.close()
             await self._books.aclose(reason)
             if self._recorder is not None:
@@ -200,7 +201,7 @@ class _Session:
             voice_cache=self._voices,
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
-            shorter=self._books.budget.shorter,
+            shorter=lambda: self._books.budget.shorter() or self._degrading.small(),
             failsafe=self._failsafe,
         )
         self._troubles.about(kit.models)
@@ -210,6 +211,7 @@ class _Session:
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
+        self._degrading.start(self._bridge)
         transport = RoomTransport(
             spec.url,
             spec.token,
@@ -231,6 +233,7 @@ class _Session:
             self._timeline.mark("consent.line", words=agent.version)
         self._agenda.toolbox.caller_id = lambda: self._callers.caller_id
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
+        self._agenda.toolbox.on_running = wire.tool
         self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
         self._agenda.toolbox.holds = self._fence.holds
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
@@ -280,7 +283,7 @@ class _Session:
         self._callers.goals = lambda: self._agenda.goals
         tracker = ReplyTracker(
             self._agenda.memory(history).take,
-            lambda reply_id: timeline.mark("reply.first_text", reply_id=reply_id),
+            self._worded,
             self._agenda.toolbox.acts,
             history.fit,
         )
@@ -301,7 +304,7 @@ class _Session:
         )
         voice = kit.tts()
         tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
-        gate.on_heard = tiers.heard
+        gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         ears = self._ears = Ears(
             submit=bridge.submit,
@@ -314,6 +317,7 @@ class _Session:
                 self._network.microphone_of(lambda: transport.client.caller_muted),
                 *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
             ],
+            scores=lambda: not self._degrading.plain(),
         )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
@@ -334,6 +338,8 @@ class _Session:
             self._remembering,
             books.ledger,
             books.record,
+            self._fillers(kit),
+            self._degrading,
             self._voices.get if self._voices is not None else lambda _: None,
             self._failsafe.budget,
         )
@@ -416,13 +422,35 @@ class _Session:
 
     def _script(self) -> Script:
         agent = self._agent
+        lines, clips = lines_of(agent), clips_for(agent.language)
         if self._resume is None:
-            return Script(agent.opening, lines_for(agent.language))
+            return Script(agent.opening, lines, clips)
         sorry, rest = opening(self._resume, agent.language)
-        return Script(sorry, lines_for(agent.language), rest=rest)
+        return Script(sorry, lines, clips, rest=rest)
+
+    def _worded(self, reply_id: int) -> None:
+        self._timeline.mark("reply.first_text", reply_id=reply_id)
+        self._bridge.submit(ReplyWorded(self._clock_ms(), reply_id))
+
+    def _fillers(self, kit: ProviderKit) -> Fillers | None:
+        toolbox, cache = self._agenda.toolbox, kit.voice_cache
+        toolbox.submit = self._bridge.submit
+        if self._agenda.asides is None:
+            return None
+        return Fillers(
+            words_of(self._agent),
+            self._agenda.asides,
+            tool_line=toolbox.line,
+            kept=lambda text: cache is not None and cache.has_all([text]),
+            only_kept=self._degrading.small,
+            mark=self._timeline.mark,
+        )
 
     def _standing(self) -> Standing:
-        return Standing(self._agenda.arranging, self._books.budget.state)
+        degrading = self._degrading
+        return Standing(
+            self._agenda.arranging, self._books.budget.state, degrading.small(), degrading.plain()
+        )
 
     def _identified(self, caller_id: str) -> None:
         self._callers.identified(caller_id)
@@ -445,7 +473,7 @@ class _Session:
 
 
 def _policies(agent: Agent) -> Policies:
-    taking, limits = agent.turn_taking, agent.limits
+    taking, limits, waiting = agent.turn_taking, agent.limits, agent.waiting
     numbers = {
         name: value
         for name, value in (
@@ -467,5 +495,8 @@ def _policies(agent: Agent) -> Policies:
             absent_ms=limits.reconnect_s * 1000.0,
             silence_ms=limits.silence_s * 1000.0 or math.inf,
             silence_asks=limits.silence_asks,
+        ),
+        waiting=Waiting(
+            waiting.fillers, filler_ms=float(waiting.after_ms), apology_ms=float(waiting.apology_after_ms)
         ),
     )

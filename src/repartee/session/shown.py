@@ -26,6 +26,11 @@ def live_reply(conversation: Conversation) -> int | None:
             return None
 
 
+def needs_provider(conversation: Conversation) -> bool:
+    """Say whether a provider's failure can be the failure of what is being made: a recording needs none."""
+    return not (isinstance(conversation.state, Thinking) and conversation.state.recorded)
+
+
 def user_turn(conversation: Conversation) -> Turn | None:
     """Return the turn the user is in."""
     match conversation.state:

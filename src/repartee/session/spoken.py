@@ -68,6 +68,11 @@ class SpokenReply:
     """Samples of silence cut off its beginning."""
     ended: bool = False
     audible: bool = False
+    """Something of it was heard, be it only what was said while it took long."""
+    own_start: int | None = None
+    """Where its own audio begins; None before it has come."""
+    told: bool = False
+    """The core knows that it is heard."""
     finished: bool = False
     """It was played to its end."""
     position: int = 0
@@ -77,6 +82,8 @@ class SpokenReply:
     words: list[Sentence] = field(default_factory=list)
     in_aside: bool = False
     """What arrives now is an aside."""
+    aside_start: int | None = 0
+    """Where the newest aside's audio begins; None where something else was put into it."""
     heard_to: int = 0
     """Samples that are known to have been heard, though the player stands before them."""
     played_log: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=LOG_CHUNKS))
@@ -164,6 +171,8 @@ class SpokenReply:
             self.context_start += length
         if self.heard_to > at:
             self.heard_to += length
+        if self.in_aside:
+            self.aside_start = None
         aside = Sentence(text, at, at + length, aside=True)
         parts = self.words or self.sentences
         parts.insert(sum(part.start < at for part in parts), aside)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
@@ -55,10 +55,14 @@ class Standing:
     Attributes:
         open_goal: Something is being arranged with the caller.
         budget: How money stands.
+        small: The machine is loaded: the small model answers, whatever is asked.
+        plain: And nothing is learned.
     """
 
     open_goal: bool = False
     budget: BudgetState = "normal"
+    small: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,12 @@ class Tiers(FrameProcessor):
             return
         self._learning = self.create_task(self._learn(asked, text), "Tiers::learn")
 
+    def aside(self, text: str, pcm: bytes) -> None:
+        """The audio of what is said while an answer takes long has come; it is not made again."""
+        voice = self._parts.voice
+        if self._parts.whole and voice is not None and not voice.has_all([text]):
+            voice.put(text, pcm)
+
     async def settled(self) -> None:
         """Wait until what is being learned is kept; `LEARN_S` at most."""
         if self._learning is not None:
@@ -177,8 +187,14 @@ class Tiers(FrameProcessor):
                 await parts.cache.used(hit.known)
             return True
         self._choose(
-            context, Turn(text, agent_said, standing.open_goal, parts.has_tools, standing.budget), found
+            context,
+            Turn(
+                text, agent_said, standing.open_goal, parts.has_tools, standing.budget, loaded=standing.small
+            ),
+            found,
         )
+        if standing.plain:
+            return False
         if parts.cache is not None and parts.cache.learns and text and not standing.open_goal:
             before = [str(m["content"]) for m in messages[:-1] if m.get("role") == "user"]
             self._asked = _Asked(reply_id, text, agent_said, before, context)
@@ -188,7 +204,7 @@ class Tiers(FrameProcessor):
         tier, why = "large", ""
         if (models := self._parts.models) is not None:
             if self._parts.cache is not None and (labels := self._parts.cache.labels(found.vector)):
-                turn = Turn(turn.text, turn.agent_said, turn.open_goal, turn.has_tools, turn.budget, *labels)
+                turn = replace(turn, simple=labels[0], hard=labels[1])
             chosen = route(turn)
             tier, why = chosen.tier, chosen.why
             models.choose(context, chosen.tier)

@@ -22,6 +22,7 @@ from repartee.agent.saying import say_value
 from repartee.agent.tools import AskFirstError, Tool, ToolContext
 from repartee.conversation.speakable import speakable
 from repartee.errors import ToolError
+from repartee.events import AsideSaid, Event, ToolStarted
 from repartee.goals import Goals
 from repartee.session.consents import Consents
 from repartee.session.tools import LiveReply, ToolPermits
@@ -132,6 +133,11 @@ class Toolbox:
         """Called with tool and arguments when one has succeeded."""
         self.on_ran: Callable[[ToolRun], None] | None = None
         """Called whenever one has run, however it ended. Must not wait."""
+        self.submit: Callable[[Event], None] | None = None
+        """Takes `ToolStarted` and `AsideSaid`."""
+        self.on_running: Callable[[str], None] | None = None
+        """Called with the name of the tool that is waited for, "" when there is none any more."""
+        self._waits: list[tuple[int, Tool]] = []
 
     def guard(self, tool: Tool) -> GuardedTool:
         """Return a tool that runs here."""
@@ -165,6 +171,11 @@ class Toolbox:
                 self._mark("tool.refused", tool=tool.name, why="fenced")
                 raise ToolError("the call was taken over by another agent, so nothing was done")
         return await self._start(tool, values, canonical, ctx, reply_id)
+
+    def line(self, reply_id: int) -> str | None:
+        """Return the own line of a tool that is waited for in a reply."""
+        lines = (tool.options.says for waiting_id, tool in self._waits if waiting_id == reply_id)
+        return next((line for line in lines if line), None)
 
     async def aclose(self) -> None:
         """Let what is being done be finished, for a few seconds; then stop it."""
@@ -255,6 +266,22 @@ class Toolbox:
 
     async def _wait(self, run: _Run, reply_id: int) -> Any:
         """Wait for a run within its tool's limit, and say a word when it takes long."""
+        self._waits.append(wait := (reply_id, run.tool))
+        if self.submit is not None:
+            now_ms = self._clock_ms()
+            self.submit(ToolStarted(now_ms, reply_id, now_ms + run.tool.timeout_s * 1000))
+        self._show_running()
+        try:
+            return await self._waited(run, reply_id)
+        finally:
+            self._waits.remove(wait)
+            self._show_running()
+
+    def _show_running(self) -> None:
+        if self.on_running is not None:
+            self.on_running(self._waits[-1][1].name if self._waits else "")
+
+    async def _waited(self, run: _Run, reply_id: int) -> Any:
         tool, work = run.tool, run.work
         until_s = asyncio.get_running_loop().time() + tool.timeout_s
         line = tool.options.says or self._long_line
@@ -298,6 +325,8 @@ class Toolbox:
                 said = not work.done() and await self.say(reply_id, line, True)
             if said:
                 self._mark("tool.aside", reply_id=reply_id)
+                if self.submit is not None:
+                    self.submit(AsideSaid(self._clock_ms(), reply_id))
         finally:
             permit.cancel()
             await asyncio.gather(permit, return_exceptions=True)

@@ -77,9 +77,9 @@ class ReplyTracker(FrameProcessor):
 
     async def say_aside(self, text: str) -> None:
         """Say a text in the present reply that is no part of it."""
-        await self.push_frame(AsideFrame(begins=True))
+        await self.push_frame(AsideFrame(begins=True, text=text))
         await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
-        await self.push_frame(AsideFrame(begins=False))
+        await self.push_frame(AsideFrame(begins=False, text=text))
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Watch the reply's frames; every one is passed on."""

@@ -84,6 +84,10 @@ class Wire:
         self._attributes["repartee.goals"] = goals
         self._state_changed.set()
 
+    def tool(self, name: str) -> None:
+        """Show which tool is waited for, never its arguments; "" for none."""
+        self.show("repartee.tool", name)
+
     def show(self, attribute: str, value: str) -> None:
         """Show something else about the call, as an attribute of the agent's."""
         self._attributes[attribute] = value

@@ -25,7 +25,7 @@ from repartee.store.journal import left_behind
 from repartee.store.migrating import migrate
 from repartee.store.reading import CallSummary, CostLine, GroupBy, Selection
 from repartee.store.rows import CallerFact, EventRow, LedgerRow, Record, Row, TurnRow, clean, kind_of
-from repartee.store.schema import caller_facts, calls, usage
+from repartee.store.schema import caller_facts, calls, events, usage
 from repartee.store.search import CallQuery, DayStats, FoundCall
 from repartee.store.writer import CallWriter, OnTrouble
 from repartee.store.writing import write, write_facts
@@ -131,8 +131,9 @@ class Store:
         agent: str | None = None,
         since: datetime | None = None,
         caller_id: str | None = None,
+        event: str | None = None,
     ) -> list[CallSummary]:
-        """Return calls, the newest first."""
+        """Return calls, the newest first; with an event's kind, those in which it happened."""
         conditions = []
         if agent is not None:
             conditions.append(calls.c.agent == agent)
@@ -140,6 +141,9 @@ class Store:
             conditions.append(calls.c.started_at >= since)
         if caller_id is not None:
             conditions.append(calls.c.caller_id == caller_id)
+        if event is not None:
+            happened = select(events.c.call_id).where(events.c.kind == event)
+            conditions.append(calls.c.call_id.in_(happened))
         with self.connection() as connection:
             return reading.read_calls(connection, *conditions, limit=limit)
 

@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from repartee.providers.breakers import State
 from repartee.providers.shared import BreakerKey
+from repartee.worker.degrading import LoadWatch
 
 STATES: tuple[State, ...] = ("closed", "half_open", "open", "refused")
 
@@ -102,6 +103,22 @@ class WorkerMetrics:
             'Of calls: "caller_lost", "caller_returned", "agent_reconnecting", "quality_poor" and so on.',
             "what",
         )
+
+    def watch_load(self, load: LoadWatch) -> None:
+        """Show what the ladder of degradation measures, and where it stands."""
+        shown: tuple[tuple[str, str, Callable[[], float]], ...] = (
+            ("repartee_level", "Level of degradation, 0 to 5.", lambda: float(load.level)),
+            ("repartee_level_changes", "How often it has changed.", lambda: float(load.changes)),
+            ("repartee_loop_lag_ms", "Lag of the latest event loop, p95 of 10 s.", lambda: load.load.lag_ms),
+            ("repartee_cpu_share", "Share of the processors that is used.", lambda: load.load.cpu),
+            (
+                "repartee_first_token_ratio",
+                "First tokens' p95 in multiples of the usual; 0 while unknown.",
+                lambda: load.load.first_token or 0.0,
+            ),
+        )
+        for name, help_text, value in shown:
+            Gauge(name, help_text, registry=self._registry).set_function(value)
 
     def _counter(self, name: str, help_text: str, label: str) -> Counter:
         return Counter(name, help_text, [label], registry=self._registry)

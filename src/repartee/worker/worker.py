@@ -26,9 +26,11 @@ from repartee.session.keeping import keeping
 from repartee.session.resuming import resume_of
 from repartee.settings import Settings
 from repartee.store import Held, Seats
+from repartee.telemetry.load import LoadBoard
 from repartee.urls import http_url
 from repartee.version import VERSION
 from repartee.worker.capacity import Capacity
+from repartee.worker.degrading import LoadWatch
 from repartee.worker.metrics import WorkerMetrics
 from repartee.worker.pool import Call, Pool
 from repartee.worker.rooms import put_out
@@ -46,7 +48,7 @@ REGISTER_S = 10.0
 TOP_LOAD = 0.69
 """LiveKit prefers not to send jobs to a worker above 0.7 (`agents.target_load`), however many places it has left."""
 CLOSE_ROOM_S = 5.0
-BY_THE_AGENT = frozenset({"caller_lost", "silent", "max_duration", "hung_up", "budget"})
+BY_THE_AGENT = frozenset({"caller_lost", "silent", "max_duration", "hung_up", "budget", "trouble"})
 """Reasons to end a call after which a caller would be left alone in the room, or come back to an empty one."""
 HAND_OVER_S = 8.0
 
@@ -87,6 +89,10 @@ class Worker:
         self.registered = asyncio.Event()
         health = open_health(config.data_dir)
         self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set, health.breakers.states)
+        self.load = LoadWatch(
+            LoadBoard(config.data_dir), breakers=health.breakers.states, pinned=config.settings.level
+        )
+        self.metrics.watch_load(self.load)
 
     @property
     def calls(self) -> int:
@@ -128,6 +134,7 @@ class Worker:
         await self.seating.announce(self.max_calls, draining=False)
         serving = asyncio.create_task(self._serve(), name="worker")
         judging = asyncio.create_task(self._judge(), name="capacity")
+        loading = asyncio.create_task(self.load.run(), name="load")
         watching = asyncio.create_task(Watchdog(self, access).run(), name="watchdog")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -143,7 +150,7 @@ class Worker:
             await self._drain(stop)
             await self.close()
             await self.seating.withdraw()
-            beside = (serving, stopping, judging, watching)
+            beside = (serving, stopping, judging, loading, watching)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, *self._tasks, return_exceptions=True)
@@ -240,7 +247,9 @@ class Worker:
 
     async def _answer(self, job: proto.Job) -> None:
         # Who has a token has a seat: only the tokens are fewer while processes are late, not the places behind them.
-        free = not self.draining and self.calls < self._config.settings.max_calls
+        # A machine that takes nobody new at all takes none of them either.
+        closed = self.draining or self.load.closed
+        free = not closed and self.calls < self._config.settings.max_calls
         if free:
             self._accepted.add(job.id)
         else:
@@ -421,7 +430,7 @@ class Worker:
 
     async def _send_status(self) -> None:
         most = self._config.settings.max_calls
-        full = self.draining or self.calls >= most
+        full = self.draining or self.load.closed or self.calls >= most
         await self._send(
             update_worker=proto.UpdateWorkerStatus(
                 status=proto.WS_FULL if full else proto.WS_AVAILABLE,

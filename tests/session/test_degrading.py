@@ -1,0 +1,141 @@
+"""The level in a call: taken when nobody speaks, given back whole, told on the timeline, and what it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from repartee.conversation import (
+    Conversation,
+    Idle,
+    Policies,
+    Speaking,
+    Speculating,
+    Thinking,
+    Turn,
+    UserTurn,
+)
+from repartee.conversation.degradation import Level, policies_at
+from repartee.conversation.state import Ended
+from repartee.events import CallerJoined, Event, HelpLost
+from repartee.session.degrading import Degrading, LoadReporter
+from repartee.telemetry.load import LoadBoard
+from tests.session.rig import Ask, Call
+from tests.session.test_call import NOW, said
+
+
+class Core:
+    """Stands in for the bridge."""
+
+    def __init__(self) -> None:
+        self.policies = Policies()
+        self.events: list[Event] = []
+
+    def submit(self, event: Event) -> None:
+        self.events.append(event)
+
+
+def reporter(folder: Path, pinned: int | None = None) -> LoadReporter:
+    return LoadReporter(LoadBoard(folder), pinned)
+
+
+async def test_a_level_is_taken_only_when_nobody_speaks(tmp_path: Path) -> None:
+    core = Core()
+    marks: list[tuple[str, dict[str, object]]] = []
+    mine = reporter(tmp_path)
+    degrading = Degrading(mine, lambda name, **values: marks.append((name, values)), lambda: 0.0)
+    degrading.start(core)
+    try:
+        mine.level = Level.PLAIN
+        for state in (UserTurn(Turn(1)), Thinking(1, None), Speaking(1), Ended("stopped")):
+            degrading.observe(Conversation(state))
+            assert degrading.level is Level.NORMAL, f"taken in {state}"
+        degrading.observe(Conversation(Idle()))
+        assert degrading.level is Level.PLAIN
+        assert degrading.small()
+        assert degrading.plain()
+        assert core.policies == policies_at(Level.PLAIN, Policies())
+        mine.level = Level.NORMAL
+        degrading.observe(Conversation(Idle()))
+        assert core.policies == Policies(), "given back whole"
+        assert marks == [("level", {"level": 3, "before": 0}), ("level", {"level": 0, "before": 3})]
+    finally:
+        degrading.close()
+
+
+async def test_processes_hear_the_level_and_tell_their_load(tmp_path: Path) -> None:
+    mine, board, core = reporter(tmp_path), LoadBoard(tmp_path), Core()
+    board.tell_level(int(Level.DOWN), ("down",))
+    degrading = Degrading(mine, lambda *_, **__: None, lambda: 7.0)
+    degrading.start(core)
+    mine.first_token(350.0)
+    try:
+        async with asyncio.timeout(10):
+            while not core.events:  # noqa: ASYNC110 - the level comes through a file
+                await asyncio.sleep(0.01)
+        (load,) = board.loads()
+        assert [ms for _, ms in load.first_tokens] == [350.0]
+    finally:
+        degrading.close()
+    assert core.events == [HelpLost(7.0)]
+    assert board.loads() == [], "a process without calls tells nothing"
+    assert mine.level is Level.NORMAL, "and its next call, hours later, does not begin with what was true now"
+
+
+async def test_first_tokens_of_the_large_model_are_read_off_the_timeline(tmp_path: Path) -> None:
+    mine = reporter(tmp_path)
+    degrading = Degrading(mine, lambda *_, **__: None, lambda: 0.0)
+    for reply_id, (tier, tool) in enumerate(
+        [("large", False), ("small", False), ("cached", False), ("large", True)]
+    ):
+        at = reply_id * 1000.0
+        degrading.marked("reply.started", at, {"reply_id": reply_id})
+        degrading.marked("reply.tier", at, {"reply_id": reply_id, "tier": tier})
+        if tool:
+            degrading.marked("tool.started", at + 100, {"reply_id": reply_id})
+        degrading.marked("reply.first_text", at + 400, {"reply_id": reply_id})
+    assert [ms for _, ms in mine._first_tokens] == [400.0]
+
+
+async def test_a_lean_call_makes_no_audio_before_the_turn_is_over(tmp_path: Path) -> None:
+    mine = reporter(tmp_path)
+    async with Call(Ask("Right.")) as call:
+        degrading = Degrading(mine, call.mark, call.clock)
+        degrading.start(call.bridge)
+        call.degrading = degrading
+        call.connect()
+        try:
+            mine.level = Level.LEAN
+            said(call, "I need an appointment", probability=0.8)
+            await call.until(lambda: isinstance(call.state, Speculating))
+            await call.settle()
+            assert call.model.asked, "the words are made ahead of time"
+            assert not call.voice.spoken, "and no audio of them"
+            call.now_ms = 2000
+            await call.until(lambda: isinstance(call.state, Thinking))
+            await call.play_until(lambda: isinstance(call.state, Idle))
+        finally:
+            degrading.close()
+    assert call.voice.spoken == ["Right."]
+    assert ("level", {"level": 1, "before": 0}) in call.marks
+
+
+async def test_a_level_that_comes_in_the_middle_of_a_reply_waits_for_its_end(tmp_path: Path) -> None:
+    mine = reporter(tmp_path)
+    async with Call(Ask("From eight to six."), policies=NOW) as call:
+        degrading = Degrading(mine, call.mark, call.clock)
+        degrading.start(call.bridge)
+        call.degrading = degrading
+        call.connect()
+        try:
+            call.happen(CallerJoined(0))
+            await call.until(lambda: isinstance(call.state, Speaking))
+            mine.level = Level.PLAIN
+            await call.play(200)
+            assert not degrading.plain()
+            await call.play_until(lambda: isinstance(call.state, Idle))
+            said(call, "When are you open?")
+            await call.until(lambda: isinstance(call.state, Speaking))
+            assert degrading.plain()
+        finally:
+            degrading.close()
