@@ -145,8 +145,8 @@ class CallRecord:
             return
         told = {
             "tool": run.tool,
-            "arguments": _bounded(run.arguments),
-            "result": _bounded(run.result),
+            "arguments": self._worded(_bounded(run.arguments)),
+            "result": self._worded(_bounded(run.result)),
             "outcome": run.outcome,
             "took_ms": round(run.took_ms, 1),
             "reply_id": run.reply_id,
@@ -245,7 +245,7 @@ class CallRecord:
         self._written_ms = at_ms
         turn, (heard, made) = self._turn(turn_id), so_far()
         # Not kept here: the reply's end writes it anew, and this only stands where there was no end.
-        self._writer.turn(
+        self._write(
             replace(
                 turn,
                 heard_text=f"{turn.heard_text} {heard}".strip(),
@@ -257,7 +257,7 @@ class CallRecord:
     def goals(self, data: Mapping[str, Any], at_ms: float) -> None:
         """The call's goals have changed."""
         if not self._forgotten:
-            self._writer.event(EventRow(self._call.call_id, round(at_ms, 1), GOALS_EVENT, dict(data)))
+            self._event(at_ms, GOALS_EVENT, self._worded_goals(data))
 
     def _audible(self, reply_id: int, at_ms: float) -> None:
         turn_id = self._reply_turns.get(reply_id)
@@ -300,6 +300,9 @@ class CallRecord:
         if self._forgotten:
             turn = replace(turn, user_text="", heard_text="", unheard_text="")
         self._turns[turn.turn_id] = turn
+        self._write(turn)
+
+    def _write(self, turn: TurnRow) -> None:
         # The whole of a turn so far, not its pieces: a number may have been said in two of them.
         self._writer.turn(
             replace(
@@ -309,6 +312,19 @@ class CallRecord:
                 unheard_text=self._words(turn.unheard_text),
             )
         )
+
+    def _worded_goals(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        goals = data.get("goals", [])
+        return {**data, "goals": [{**goal, "values": self._worded(goal["values"])} for goal in goals]}
+
+    def _worded(self, value: Any) -> Any:
+        """Return what may be kept of a value: what tools are given and tell are the caller's words, or of them."""
+        if isinstance(value, Mapping):
+            return {name: self._worded(part) for name, part in value.items()}
+        if isinstance(value, list):
+            return [self._worded(part) for part in value]
+        kept = self._words(str(value))
+        return value if kept == str(value) else kept
 
     # --- the end ----------------------------------------------------------------------------------------------
 
