@@ -62,4 +62,8 @@ async def test_who_comes_back_is_shown_everything_and_the_reply_from_its_beginni
     first, second = participant.streams
     assert (first.text, first.closed) == ("We are open", True)
     assert second.text == "We are open from eight to six."
-    assert participant.shown[1] == {"lk.agent.state": "speaking", "repartee.network": "good"}
+    assert participant.shown[1] == {
+        "lk.agent.state": "speaking",
+        "repartee.call": "call",
+        "repartee.network": "good",
+    }

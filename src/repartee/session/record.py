@@ -245,7 +245,7 @@ class CallRecord:
         self._written_ms = at_ms
         turn, (heard, made) = self._turn(turn_id), so_far()
         # Not kept here: the reply's end writes it anew, and this only stands where there was no end.
-        self._writer.turn(
+        self._write(
             replace(
                 turn,
                 heard_text=f"{turn.heard_text} {heard}".strip(),
@@ -300,6 +300,9 @@ class CallRecord:
         if self._forgotten:
             turn = replace(turn, user_text="", heard_text="", unheard_text="")
         self._turns[turn.turn_id] = turn
+        self._write(turn)
+
+    def _write(self, turn: TurnRow) -> None:
         # The whole of a turn so far, not its pieces: a number may have been said in two of them.
         self._writer.turn(
             replace(
