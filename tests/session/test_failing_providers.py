@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -186,10 +187,9 @@ async def test_a_voice_that_fails_is_followed_by_another_that_says_the_rest(
         simulator.desk.faults.append(Fault("tts", kind, 1))
         await call.ask(QUESTION)
         await call.ask("And a cake?")
-        for _ in range(3):
-            if kind == "rate_limit" or len(call.marked("provider.switched")) > 1:
-                break
-            await call.ask("And a roll?")  # its socket was not back yet
+        async with asyncio.timeout(20):
+            while kind != "rate_limit" and len(call.marked("provider.switched")) < 2:
+                await call.ask("And a roll?")  # its socket was not back yet
     store = stored(caller)
     turns = store.turns("call-1")
     store.close()
@@ -244,7 +244,8 @@ async def test_without_any_voice_the_line_that_was_made_ahead_is_heard(
         await call.until(lambda: call.times("reply.finished"))
         simulator.desk.faults.append(Fault("tts", "error", 99))
         await call.ask(QUESTION)
-    assert heard(caller).endswith(LINES["trouble"])  # after a word that was kept too
+    # The answer may begin with the very words of a filler, which are kept as well.
+    assert heard(caller).removeprefix("Let me see. ") == LINES["trouble"]
     assert ("tts", "error") in caller.troubles()
 
 
