@@ -1,6 +1,6 @@
 # Two commands: `make run` talks, `make test` checks. Both set up whatever they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint audit ci fuzz clean bench-peers
+.PHONY: help setup run test test-long lint audit ci fuzz clean bench-peers
 
 PYTHON ?= python3
 
@@ -18,6 +18,10 @@ test: ## Set up everything, then run all checks and tests
 	@$(MAKE) --no-print-directory lint
 	@.venv/bin/pytest --numprocesses auto --ignore tests/system
 	@.venv/bin/pytest tests/system
+
+test-long: ## The calls of a minute and more that `make test` leaves out: chaos, networks, floods, handovers (half an hour)
+	@$(PYTHON) scripts/setup.py --tests
+	@.venv/bin/pytest -m long tests/system
 
 lint: ## Format, lint, types and layers, of Python and of the page
 	@.venv/bin/ruff format --check src tests agents scripts

@@ -11,10 +11,16 @@ from repartee.cli.chaos import ChaosOptions, run_chaos
 from repartee.errors import ConfigError
 from repartee.simulator.chaos.cases import CASES, Case
 
-QUICK = [case for case in CASES if case.quick]
+ALWAYS = ("llm-hang", "tts-cut", "call-killed")
+"""One of each kind; the rest of the short run takes minutes more."""
+QUICK = [
+    pytest.param(case, id=case.name, marks=() if case.name in ALWAYS else pytest.mark.long)
+    for case in CASES
+    if case.quick
+]
 
 
-@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", QUICK)
 async def test_a_fault_in_a_call(speech: Path, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     (row,) = await run_chaos(ChaosOptions(cases=(case.name,), speech=speech), None, Console(quiet=True))

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from repartee.cli.instance import instance
 from repartee.conversation.degradation import Level
@@ -59,6 +60,7 @@ async def test_a_full_machine_says_so_at_the_door(speech: Path, tmp_path: Path) 
     assert clip.content[:4] == b"OggS"
 
 
+@pytest.mark.long
 async def test_a_call_hears_the_recording_and_is_noted_when_every_model_is_away(
     speech: Path, tmp_path: Path
 ) -> None:

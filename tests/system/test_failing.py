@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from repartee.cli.instance import instance
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.desk import Fault
@@ -47,6 +49,7 @@ async def test_a_call_goes_on_when_its_vendors_fail(speech: Path, tmp_path: Path
     assert switched[-1] != "openai:gpt-4o-mini-tts", "back to the first choice"
 
 
+@pytest.mark.long
 async def test_this_machine_stands_by_for_vendors_that_are_away(speech: Path, tmp_path: Path) -> None:
     async with Simulator.start(SimulatorConfig(profile=PROFILE, speech=speech)) as simulator:
         variables = {**simulator.environment, "REPARTEE_STANDBY": "true"}

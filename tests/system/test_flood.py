@@ -44,6 +44,7 @@ def cpu_s(pids: list[int]) -> dict[str, float]:
 
 @pytest.mark.livekit
 @pytest.mark.speech
+@pytest.mark.long
 async def test_a_flood_leaves_the_call_as_it_was(speech: Path, tmp_path: Path) -> None:
     async with simulate(speech) as simulator:
         heard = overhear(simulator)

@@ -120,6 +120,7 @@ async def two_workers(
 
 
 @pytest.mark.timeout(170)
+@pytest.mark.long
 async def test_a_worker_that_is_gone_leaves_its_calls_to_the_other(
     speech: Path, tmp_path: Path, plain_settings: Settings
 ) -> None:

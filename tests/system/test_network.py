@@ -201,6 +201,7 @@ async def test_a_caller_without_udp_is_heard_over_tcp(
         await call.goes_on(speech)
 
 
+@pytest.mark.long
 async def test_one_packet_in_twenty_may_be_lost(network: CallerNetwork, site: Site, speech: Path) -> None:
     network.lose(0.05)
     async with site.greeted() as call:
@@ -227,6 +228,7 @@ async def test_a_caller_who_is_gone_for_some_seconds_hears_what_they_missed(
     assert LONG in call.rows("SELECT heard_text FROM turns WHERE call_id = ?"), "all was heard, and once"
 
 
+@pytest.mark.long
 async def test_another_address_is_another_connection_of_the_same_call(
     network: CallerNetwork, site: Site, speech: Path
 ) -> None:
@@ -238,6 +240,7 @@ async def test_another_address_is_another_connection_of_the_same_call(
         await call.goes_on(speech)
 
 
+@pytest.mark.long
 async def test_a_caller_whose_client_crashed_comes_back_with_their_token(
     network: CallerNetwork, site: Site, speech: Path
 ) -> None:
@@ -254,6 +257,7 @@ async def test_a_caller_whose_client_crashed_comes_back_with_their_token(
         await eventually(lambda: call.ended("caller_left"))
 
 
+@pytest.mark.long
 async def test_a_caller_who_does_not_come_back_is_let_go(network: CallerNetwork, site: Site) -> None:
     async with site.greeted() as call:
         network.cut()
@@ -261,6 +265,7 @@ async def test_a_caller_who_does_not_come_back_is_let_go(network: CallerNetwork,
         network.clear()
 
 
+@pytest.mark.long
 async def test_a_media_server_that_is_started_again_keeps_the_call(
     network: CallerNetwork, site: Site, speech: Path
 ) -> None:
@@ -290,6 +295,7 @@ async def test_without_a_media_server_the_call_ends_and_holds_nothing(
 
 
 @pytest.mark.xfail(reason="a media server without Opus gives a call without any sound: the SDK sends none")
+@pytest.mark.long
 async def test_a_caller_without_opus_is_heard_and_it_is_written_down(
     network: CallerNetwork, speech: Path, tmp_path: Path
 ) -> None:
@@ -301,6 +307,7 @@ async def test_a_caller_without_opus_is_heard_and_it_is_written_down(
 
 @pytest.mark.browser
 @pytest.mark.xfail(reason="the page shows that it reconnects; that it comes back is not shown yet")
+@pytest.mark.long
 async def test_the_page_says_that_it_reconnects_and_does(
     network: CallerNetwork, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from tests.system.helpers import eventually, server, write_agent
 pytestmark = pytest.mark.livekit
 
 
+@pytest.mark.long
 async def test_a_dead_microphone_is_told_and_its_caller_is_let_go(speech: Path, tmp_path: Path) -> None:
     agent = write_agent(tmp_path, "limits: {silence_s: 11, silence_asks: 1}")
     async with (
