@@ -132,7 +132,7 @@ async def down() -> dict[str, Any]:
         agent, state = _agent(Path(folder)), Path(folder) / "state"
         async with (
             Simulator.start(SimulatorConfig(profile="instant", speech=SPEECH)) as simulator,
-            instance(agent, state, simulator.environment) as running,
+            instance(agent, state, {**simulator.environment, "REPARTEE_LEVEL": ""}) as running,
         ):
             caller = Caller(running.url)
             await caller.join()

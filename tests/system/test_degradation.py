@@ -67,7 +67,9 @@ async def test_a_call_hears_the_recording_and_is_noted_when_every_model_is_away(
     state = tmp_path / "state"
     async with (
         Simulator.start(SimulatorConfig(profile="instant", speech=speech)) as simulator,
-        instance(write_agent(tmp_path, MODELS), state, simulator.environment) as running,
+        instance(
+            write_agent(tmp_path, MODELS), state, {**simulator.environment, "REPARTEE_LEVEL": ""}
+        ) as running,
     ):
         caller = Caller(running.url)
         await caller.join()

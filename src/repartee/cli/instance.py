@@ -85,6 +85,8 @@ def own_environment(
         "LLM_BASE_URL": "http://127.0.0.1:9/v1",
         # Vendors are measured and tested alone, without this machine's models beside them.
         "REPARTEE_STANDBY": "false",
+        # Its callers and vendors are on the same machine: what they compute is none of its load.
+        "REPARTEE_LEVEL": "0",
         **(variables or {}),
     }
 
