@@ -35,6 +35,11 @@ class Core:
         self.events.append(event)
 
 
+def hold(mine: LoadReporter, level: Level) -> None:
+    """The worker says this level, whenever the reporter asks."""
+    mine._pinned, mine.level = int(level), level
+
+
 def reporter(folder: Path, pinned: int | None = None) -> LoadReporter:
     return LoadReporter(LoadBoard(folder), pinned)
 
@@ -46,7 +51,7 @@ async def test_a_level_is_taken_only_when_nobody_speaks(tmp_path: Path) -> None:
     degrading = Degrading(mine, lambda name, **values: marks.append((name, values)), lambda: 0.0)
     degrading.start(core)
     try:
-        mine.level = Level.PLAIN
+        hold(mine, Level.PLAIN)
         for state in (UserTurn(Turn(1)), Thinking(1, None), Speaking(1), Ended("stopped")):
             degrading.observe(Conversation(state))
             assert degrading.level is Level.NORMAL, f"taken in {state}"
@@ -55,7 +60,7 @@ async def test_a_level_is_taken_only_when_nobody_speaks(tmp_path: Path) -> None:
         assert degrading.small()
         assert degrading.plain()
         assert core.policies == policies_at(Level.PLAIN, Policies())
-        mine.level = Level.NORMAL
+        hold(mine, Level.NORMAL)
         degrading.observe(Conversation(Idle()))
         assert core.policies == Policies(), "given back whole"
         assert marks == [("level", {"level": 3, "before": 0}), ("level", {"level": 0, "before": 3})]
@@ -105,7 +110,7 @@ async def test_a_lean_call_makes_no_audio_before_the_turn_is_over(tmp_path: Path
         call.degrading = degrading
         call.connect()
         try:
-            mine.level = Level.LEAN
+            hold(mine, Level.LEAN)
             said(call, "I need an appointment", probability=0.8)
             await call.until(lambda: isinstance(call.state, Speculating))
             await call.settle()
@@ -130,7 +135,7 @@ async def test_a_level_that_comes_in_the_middle_of_a_reply_waits_for_its_end(tmp
         try:
             call.happen(CallerJoined(0))
             await call.until(lambda: isinstance(call.state, Speaking))
-            mine.level = Level.PLAIN
+            hold(mine, Level.PLAIN)
             await call.play(200)
             assert not degrading.plain()
             await call.play_until(lambda: isinstance(call.state, Idle))
