@@ -12,6 +12,7 @@ from repartee.cli.bench import BenchOptions, run_bench
 from repartee.errors import ConfigError
 
 
+@pytest.mark.long
 async def test_a_benchmark_of_one_turn_and_one_interruption(
     speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def logged(log: Path, event: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.long
 async def test_a_killed_session_process_costs_a_second_and_not_the_call(speech: Path, tmp_path: Path) -> None:
     agent = write_agent(tmp_path, MODELS)
     config = SimulatorConfig(profile=PROFILE, speech=speech)

@@ -193,6 +193,7 @@ async def site(
         yield made
 
 
+@pytest.mark.long
 async def test_a_caller_without_udp_is_heard_over_tcp(
     network: CallerNetwork, site: Site, speech: Path
 ) -> None:
@@ -279,6 +280,7 @@ async def test_a_media_server_that_is_started_again_keeps_the_call(
         assert (await call.caller.call("attributes")).get("lk.agent.state") == "listening"
 
 
+@pytest.mark.long
 async def test_without_a_media_server_the_call_ends_and_holds_nothing(
     network: CallerNetwork, site: Site
 ) -> None:
