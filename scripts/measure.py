@@ -195,14 +195,11 @@ def long_turns() -> list[tuple[str, np.ndarray, str]]:
 
 def cut(pcm: np.ndarray) -> list[np.ndarray]:
     """Return the pieces a call would transcribe."""
-    from pipecat.audio.vad.silero import SileroVADAnalyzer  # noqa: PLC0415
-
     from repartee.providers.transcribers import PieceBuffer  # noqa: PLC0415
+    from repartee.session.listening import voice_model  # noqa: PLC0415
     from repartee.session.voice import VoiceActivity  # noqa: PLC0415
 
-    silero = SileroVADAnalyzer(sample_rate=RATE_HZ)
-    silero.set_sample_rate(RATE_HZ)
-    voice = VoiceActivity(lambda window: float(np.ravel(silero.voice_confidence(window))[0]))
+    voice = VoiceActivity(voice_model())
     buffer, last, paused_at = PieceBuffer(RATE_HZ), {}, 0.0
     quiet = np.random.default_rng(0).normal(0, 12, RATE_HZ).astype(np.int16)
     sound = np.concatenate([quiet, pcm, quiet])

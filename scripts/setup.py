@@ -5,6 +5,7 @@ Every step is skipped when its result is there. What is built once is kept in ~/
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -142,9 +143,16 @@ def apt(package: str, needed: str) -> None:
     """Install a package of the system."""
     if shutil.which("apt-get") is None:
         raise SetupError(f"{needed}; install it and run this again")
-    sudo = [] if os.geteuid() == 0 else ["sudo"]
-    run([*sudo, "apt-get", "update", "-qq"])
+    sudo = apt_lists()
     run([*sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", package], quiet=True)
+
+
+@functools.cache
+def apt_lists() -> tuple[str, ...]:
+    """Bring the lists of packages up to date, once; return what runs a command as root."""
+    sudo = () if os.geteuid() == 0 else ("sudo",)
+    run([*sudo, "apt-get", "update", "-qq"])
+    return sudo
 
 
 def find_uv() -> str:

@@ -58,6 +58,13 @@ class Bakery(Caller):
         marks = [json.loads(line) for line in self.marks]
         return [{k: v for k, v in mark.items() if k != "at_ms"} for mark in marks if mark["name"] == name]
 
+    async def speaks_with(self, voice: str) -> None:
+        """Have one voice only, whose fixed lines were made ahead."""
+        self.models(tts=f"['{voice}']")
+        agent = load_agent(self.spec.agent_path)
+        ladder = await choose_ladder(self.settings, agent)
+        await prepare_voice(self.settings, agent, ladder, prepared_texts(agent, ladder))
+
     def troubles(self) -> list[tuple[str, str]]:
         return [(mark["stage"], mark["why"]) for mark in self.marked("provider.failed") if "stage" in mark]
 
@@ -236,10 +243,7 @@ async def test_the_voice_that_stands_by_can_be_interrupted(
 async def test_without_any_voice_the_line_that_was_made_ahead_is_heard(
     caller: Bakery, simulator: Simulator, voice: str
 ) -> None:
-    caller.models(tts=f"['{voice}']")
-    agent = load_agent(caller.spec.agent_path)
-    ladder = await choose_ladder(caller.settings, agent)
-    await prepare_voice(caller.settings, agent, ladder, prepared_texts(agent, ladder))
+    await caller.speaks_with(voice)
     async with caller as call:
         await call.until(lambda: call.times("reply.finished"))
         simulator.desk.faults.append(Fault("tts", "error", 99))
@@ -253,10 +257,7 @@ async def test_without_any_voice_the_line_that_was_made_ahead_is_heard(
 async def test_a_voice_that_is_lost_in_the_middle_leaves_what_was_heard(
     caller: Bakery, simulator: Simulator, voice: str
 ) -> None:
-    caller.models(tts=f"['{voice}']")
-    agent = load_agent(caller.spec.agent_path)
-    ladder = await choose_ladder(caller.settings, agent)
-    await prepare_voice(caller.settings, agent, ladder, prepared_texts(agent, ladder))
+    await caller.speaks_with(voice)
     async with caller as call:
         await call.until(lambda: call.times("reply.finished"))
         simulator.desk.faults += [Fault("tts", "cut", 1), Fault("tts", "error", 99)]

@@ -10,26 +10,24 @@ import platform
 import random
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import soxr
 import yaml
 from rich.console import Console
 
 from repartee.agent import load_agent
-from repartee.cli.instance import Instance, free_ports, instance
+from repartee.cli.instance import Ours, instance, livekit_settings
 from repartee.cli.livekit import own_livekit
-from repartee.errors import ConfigError, MediaError
+from repartee.errors import ConfigError
 from repartee.providers import choose_ladder
 from repartee.providers.prepared_voice import prepare_voice
 from repartee.session.fixed_texts import prepared_texts
 from repartee.settings import Settings
-from repartee.simulator.caller import Invitation
 from repartee.simulator.figures import summary
 from repartee.simulator.material import RATE_HZ as SAY_HZ
 from repartee.simulator.material import SUITES, Item, Material, SuiteName
@@ -104,32 +102,6 @@ class BenchOptions:
     warm_up: int = 12
     keep: Path | None = None
     level: int | None = None
-
-
-@dataclass
-class _Us:
-    """Repartee as a system."""
-
-    running: Instance
-    name: str
-    _rooms: list[str] = field(default_factory=list)
-
-    async def invite(self) -> Invitation:
-        async with httpx.AsyncClient(timeout=15) as client:
-            response = await client.post(f"{self.running.url}/api/token", json={})
-        answer = response.json()
-        if response.status_code != httpx.codes.OK:
-            raise MediaError(f"the server refused the call: {answer.get('message', response.status_code)}")
-        return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
-
-    async def hang_up(self) -> None:
-        """The session ends when the caller has left."""
-
-    def pid(self) -> int | None:
-        return self.running.process.pid
-
-    async def stop(self) -> None:
-        """Its context ends it."""
 
 
 async def run_bench(
@@ -218,11 +190,7 @@ async def _stage(
     options: BenchOptions, folder: Path, composed: tuple[Composed, ...]
 ) -> AsyncIterator[tuple[Simulator, list[System]]]:
     """Start the LiveKit server, the vendors and the systems."""
-    port, udp = free_ports(2)
-    settings = Settings().model_copy(
-        update={"state_dir": folder / "livekit", "livekit_port": port, "livekit_udp_port": udp}
-    )
-    await asyncio.to_thread(settings.state_dir.mkdir, parents=True)
+    settings = await livekit_settings(folder)
     config = SimulatorConfig(
         profile=options.profile,
         seed=options.seed,
@@ -250,7 +218,7 @@ async def _stage(
 @contextlib.asynccontextmanager
 async def _ours(
     options: BenchOptions, ground: Ground, folder: Path, name: str, vendors: Settings
-) -> AsyncIterator[_Us]:
+) -> AsyncIterator[Ours]:
     variant, knob = knob_of(name)
     agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}} | VARIANTS[variant]
     state = folder / name
@@ -260,18 +228,12 @@ async def _ours(
     await prepare_agent(file, agent, vendors.model_copy(update={"state_dir": state}))
     held = {} if options.level is None else {"REPARTEE_LEVEL": str(options.level)}
     async with instance(file, state, {**_variables(ground, name), **held}) as running:
-        yield _Us(running, name)
+        yield Ours(running, name)
 
 
 def _variables(ground: Ground, name: str) -> dict[str, str]:
     """Return what sends one of ours to the stage. Each has a name of its own: calls go to any worker of a name."""
-    return {
-        **ground.vendors,
-        "LIVEKIT_URL": ground.url,
-        "LIVEKIT_API_KEY": ground.key,
-        "LIVEKIT_API_SECRET": ground.secret,
-        "REPARTEE_AGENT_NAME": name,
-    }
+    return {**ground.variables, "REPARTEE_AGENT_NAME": name}
 
 
 async def prepare_agent(file: Path, agent: dict[str, Any], settings: Settings) -> None:

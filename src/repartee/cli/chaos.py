@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import soundfile as sf
 import yaml
 from rich.console import Console
 
 from repartee.cli.chaos_rows import Row, show, write_rows
-from repartee.cli.instance import Instance, free_ports, instance
+from repartee.cli.instance import Ours, instance, livekit_settings
 from repartee.cli.livekit import FragileLiveKit
 from repartee.errors import ConfigError, MediaError
-from repartee.settings import Settings
 from repartee.simulator import postgres
 from repartee.simulator.caller import Caller, Invitation
 from repartee.simulator.chaos.cases import FIRST, LAST, OURS, Case, chosen
@@ -73,31 +71,6 @@ class ChaosOptions:
     quick: bool = False
     speech: Path = Path("../shared/speech")
     keep: Path | None = None
-
-
-@dataclass
-class _Us:
-    """Repartee as a system."""
-
-    running: Instance
-    name: str = OURS
-
-    async def invite(self) -> Invitation:
-        async with httpx.AsyncClient(timeout=15) as client:
-            response = await client.post(f"{self.running.url}/api/token", json={})
-        if response.status_code != httpx.codes.OK:
-            raise MediaError(response.json().get("message", response.text))
-        answer = response.json()
-        return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
-
-    async def hang_up(self) -> None:
-        """The session ends when the caller has left."""
-
-    def pid(self) -> int | None:
-        return self.running.process.pid
-
-    async def stop(self) -> None:
-        """Its context ends it."""
 
 
 @dataclass
@@ -159,11 +132,7 @@ def _blocks(systems: tuple[str, ...], cases: list[Case]) -> Iterator[tuple[str, 
 
 @contextlib.asynccontextmanager
 async def _stage(options: ChaosOptions, system: str, case: Case, folder: Path) -> AsyncIterator[_Stage]:
-    port, udp = free_ports(2)
-    settings = Settings().model_copy(
-        update={"state_dir": folder / "livekit", "livekit_port": port, "livekit_udp_port": udp}
-    )
-    await asyncio.to_thread(settings.state_dir.mkdir, parents=True)
+    settings = await livekit_settings(folder)
     config = SimulatorConfig(profile=PROFILE, speech=options.speech, transcripts=TRANSCRIPTS, script=SCRIPT)
     async with contextlib.AsyncExitStack() as stack:
         livekit = FragileLiveKit(settings)
@@ -205,10 +174,7 @@ async def _ours(
     file = state / "chaos.yaml"
     await asyncio.to_thread(_write_agent, file, AGENT | {"models": MODELS | case.models})
     variables = {
-        **ground.vendors,
-        "LIVEKIT_URL": ground.url,
-        "LIVEKIT_API_KEY": ground.key,
-        "LIVEKIT_API_SECRET": ground.secret,
+        **ground.variables,
         "ELEVENLABS_API_KEY": "simulated",
         "CARTESIA_API_KEY": "simulated",
     }
@@ -224,7 +190,7 @@ async def _ours(
     if case.needs == "two-calls":
         variables["REPARTEE_MAX_CALLS"] = "2"
     running = await stack.enter_async_context(instance(file, state, variables))
-    stage.system = _Us(running)
+    stage.system = Ours(running)
     return stage
 
 

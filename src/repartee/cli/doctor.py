@@ -124,15 +124,14 @@ async def _machine(_: Settings) -> list[Finding]:
 
 
 def _voice_activity_ms() -> float:
-    from pipecat.audio.vad.silero import SileroVADAnalyzer  # noqa: PLC0415 - takes a second
+    from repartee.session.listening import voice_model  # noqa: PLC0415 - takes a second
 
-    analyzer = SileroVADAnalyzer(sample_rate=16_000)
-    analyzer.set_sample_rate(16_000)
+    probability = voice_model()
     noise = np.random.default_rng(1).integers(-2000, 2000, 512, dtype=np.int16).tobytes()
-    analyzer.voice_confidence(noise)
+    probability(noise)
     began = time.perf_counter()
     for _ in range(WINDOWS):
-        analyzer.voice_confidence(noise)
+        probability(noise)
     return (time.perf_counter() - began) * 1000 / WINDOWS
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 
 from repartee.errors import MediaError
+from repartee.settings import Settings
+from repartee.simulator.caller import Invitation, ask_for_place
 
 READY_S = 60.0
 STOP_S = 30.0
@@ -41,6 +43,42 @@ class Instance:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), STOP_S)
+
+
+@dataclass(slots=True)
+class Ours:
+    """A running server as a system that is called."""
+
+    running: Instance
+    name: str = "repartee"
+
+    async def invite(self) -> Invitation:
+        """Return where to call.
+
+        Raises:
+            MediaError: The server refuses.
+        """
+        return await ask_for_place(self.running.url)
+
+    async def hang_up(self) -> None:
+        """The session ends when the caller has left."""
+
+    def pid(self) -> int | None:
+        """Return the process whose tree does the work."""
+        return self.running.process.pid
+
+    async def stop(self) -> None:
+        """Its context ends it."""
+
+
+async def livekit_settings(folder: Path) -> Settings:
+    """Return settings for a LiveKit server of one's own: on free ports, its data in a folder of `folder`."""
+    port, udp = free_ports(2)
+    settings = Settings().model_copy(
+        update={"state_dir": folder / "livekit", "livekit_port": port, "livekit_udp_port": udp}
+    )
+    await asyncio.to_thread(settings.state_dir.mkdir, parents=True)
+    return settings
 
 
 @contextlib.asynccontextmanager

@@ -22,16 +22,16 @@ import soxr
 from rich.console import Console
 
 from repartee.cli.bench import AGENT, TRANSCRIPTS, prepare_agent
-from repartee.cli.instance import Instance, free_ports, instance
+from repartee.cli.instance import Instance, instance, livekit_settings
 from repartee.cli.livekit import own_livekit
 from repartee.errors import ConfigError
-from repartee.settings import Settings
 from repartee.simulator.crowd import RATE_HZ, Arrival, Plan, Utterance, gather_crowd
 from repartee.simulator.loads import Sampler, busiest_session, left_over, recovery, step_figures
 from repartee.simulator.material import RATE_HZ as SAY_HZ
 from repartee.simulator.material import Material
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.savings import simulated
+from repartee.simulator.systems import Ground
 from repartee.store import Seats, Store
 
 Mode = Literal["steady", "churn", "overload", "kill"]
@@ -192,11 +192,7 @@ def _utterances(material: Material, count: int) -> tuple[Utterance, ...]:
 @contextlib.asynccontextmanager
 async def _server(options: LoadOptions, folder: Path) -> AsyncIterator[tuple[Instance, int]]:
     """Start a LiveKit server, the vendors and repartee; yields repartee and the process id of LiveKit."""
-    port, udp = free_ports(2)
-    settings = Settings().model_copy(
-        update={"state_dir": folder / "livekit", "livekit_port": port, "livekit_udp_port": udp}
-    )
-    await asyncio.to_thread(settings.state_dir.mkdir, parents=True)
+    settings = await livekit_settings(folder)
     config = SimulatorConfig(
         profile=options.profile,
         seed=options.seed,
@@ -213,10 +209,7 @@ async def _server(options: LoadOptions, folder: Path) -> AsyncIterator[tuple[Ins
             file, AGENT, simulated(settings, simulator).model_copy(update={"state_dir": state})
         )
         variables = {
-            **simulator.environment,
-            "LIVEKIT_URL": access.url,
-            "LIVEKIT_API_KEY": access.key,
-            "LIVEKIT_API_SECRET": access.secret,
+            **Ground(access.url, access.key, access.secret, simulator.environment).variables,
             "REPARTEE_MAX_CALLS": str(max(options.calls)),
             "REPARTEE_TOKEN_RATE": "100000",
             **dict(options.settings),

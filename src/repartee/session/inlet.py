@@ -27,7 +27,6 @@ READERS = 4
 """Text streams that are read at once."""
 READ_S = 5.0
 """A stream that takes longer to arrive is given up."""
-LABEL = "rtvi-ai"
 
 Kind = Literal["data", "chat", "rpc", "dtmf"]
 Refusal = Literal["not_caller", "too_many", "too_large", "too_deep", "not_json", "unknown", "wrong"]

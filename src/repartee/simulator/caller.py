@@ -63,6 +63,21 @@ class Invitation:
     room: str
 
 
+async def ask_for_place(url: str) -> Invitation:
+    """Ask a server for a place in a room, as its page does.
+
+    Raises:
+        MediaError: The server refuses.
+        httpx.HTTPError: It does not answer.
+    """
+    async with httpx.AsyncClient(timeout=15) as client:
+        response = await client.post(f"{url}/api/token", json={})
+    answer = response.json()
+    if response.status_code != httpx.codes.OK:
+        raise MediaError(f"the server refused the call: {answer.get('message', response.text)}")
+    return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
+
+
 @dataclass
 class _Utterance:
     pcm: Pcm
@@ -136,14 +151,9 @@ class Caller:
             MediaError: The server refuses or does not answer.
         """
         try:
-            async with httpx.AsyncClient(timeout=15) as client:
-                response = await client.post(f"{self._url}/api/token", json={})
+            return await ask_for_place(self._url)
         except httpx.HTTPError as error:
             raise MediaError(f"no server answers at {self._url}; start one with `make run`") from error
-        if response.status_code != 200:
-            raise MediaError(f"the server refused the call: {response.json().get('message', response.text)}")
-        answer = response.json()
-        return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
 
     async def leave(self) -> None:
         """Hang up."""

@@ -42,15 +42,20 @@ class Ground:
             token = token.with_kind("agent")
         return token.with_grants(api.VideoGrants(room_join=True, room=room, agent=agent)).to_jwt()
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment of a peer."""
-        mine = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    @property
+    def variables(self) -> dict[str, str]:
+        """What sends a system here."""
         livekit = {
             "LIVEKIT_URL": self.url,
             "LIVEKIT_API_KEY": self.key,
             "LIVEKIT_API_SECRET": self.secret,
         }
-        return {**mine, **livekit, **self.vendors}
+        return {**livekit, **self.vendors}
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a peer."""
+        mine = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        return {**mine, **self.variables}
 
 
 class System(Protocol):

@@ -1,4 +1,4 @@
-"""What a worker asks LiveKit about rooms: who is in one, and to put a dead agent out."""
+"""What a worker asks LiveKit about rooms: who is in one, to put a dead agent out, to close one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from repartee.worker.tokens import LiveKitAccess
 
 log = structlog.get_logger()
 ASK_S = 3.0
+CLOSE_S = 5.0
 _AWAY = (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -53,6 +54,15 @@ async def put_out(access: LiveKitAccess, room: str, identity: str) -> None:
     except _AWAY as error:
         if not (isinstance(error, api.TwirpError) and error.code == api.TwirpErrorCode.NOT_FOUND):
             log.warning("room.not_put_out", error=type(error).__name__)
+
+
+async def close(access: LiveKitAccess, room: str) -> None:
+    """Close a room: whoever is left is told that the call is over."""
+    try:
+        async with asyncio.timeout(CLOSE_S), _api(access) as livekit:
+            await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+    except _AWAY as error:
+        log.info("room.not_closed", error=type(error).__name__)  # it closes by itself, later
 
 
 def _api(access: LiveKitAccess) -> api.LiveKitAPI:

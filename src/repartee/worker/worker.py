@@ -15,7 +15,6 @@ from typing import Any
 
 import aiohttp
 import structlog
-from livekit import api
 from livekit.protocol import agent as proto
 from livekit.protocol import models
 
@@ -27,13 +26,12 @@ from repartee.session.resuming import resume_of
 from repartee.settings import Settings
 from repartee.store import Held, Seats
 from repartee.telemetry.load import LoadBoard
-from repartee.urls import http_url
 from repartee.version import VERSION
+from repartee.worker import rooms
 from repartee.worker.capacity import Capacity
 from repartee.worker.degrading import LoadWatch
 from repartee.worker.metrics import WorkerMetrics
 from repartee.worker.pool import Call, Pool
-from repartee.worker.rooms import put_out
 from repartee.worker.seating import Seating, held
 from repartee.worker.tokens import LiveKitAccess
 from repartee.worker.watchdog import Watchdog
@@ -44,10 +42,8 @@ JUDGE_S = 0.5
 MAX_TAKEOVERS = 2
 """A call that has lost so many agents is what kills them."""
 BACKOFF_S = (0.2, 10.0)
-REGISTER_S = 10.0
 TOP_LOAD = 0.69
 """LiveKit prefers not to send jobs to a worker above 0.7 (`agents.target_load`), however many places it has left."""
-CLOSE_ROOM_S = 5.0
 BY_THE_AGENT = frozenset({"caller_lost", "silent", "max_duration", "hung_up", "budget", "trouble"})
 """Reasons to end a call after which a caller would be left alone in the room, or come back to an empty one."""
 HAND_OVER_S = 8.0
@@ -321,7 +317,7 @@ class Worker:
         self.metrics.network(call.network)
         self.metrics.provider_failures(call.providers)
         if call.failure in BY_THE_AGENT:
-            self._own(self._close_room(call.spec.room))
+            self._own(rooms.close(self._access, call.spec.room))
         log.info("call.ended", call_id=call_id, outcome=call.outcome or "crashed", detail=call.failure)
         if not self.calls:
             self._empty.set()
@@ -336,18 +332,6 @@ class Worker:
 
     def _store_trouble(self, what: str) -> None:
         self.metrics.store_trouble(what)
-
-    async def _close_room(self, room: str) -> None:
-        """Tell whoever is left that the call is over."""
-        access = self._access
-        try:
-            async with (
-                asyncio.timeout(CLOSE_ROOM_S),
-                api.LiveKitAPI(http_url(access.url), access.key, access.secret) as livekit,
-            ):
-                await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
-        except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.info("room.not_closed", error=type(error).__name__)  # it closes by itself, later
 
     # --- from one agent to another ----------------------------------------------------------------------------
 
@@ -366,7 +350,9 @@ class Worker:
                 asyncio.to_thread(resume_of, self._store, old.call_id) if caller or old.resume else _none()
             )
             epoch, resume, _ = await asyncio.gather(
-                self.seating.take_over(held(old), new), knows, put_out(self._access, old.room, old.identity)
+                self.seating.take_over(held(old), new),
+                knows,
+                rooms.put_out(self._access, old.room, old.identity),
             )
             # The process is dead for certain, whatever the store says; somebody faster would fence the new one off.
             await self._pool.take(replace(new, epoch=epoch or old.epoch, resume=resume))
@@ -396,7 +382,7 @@ class Worker:
                 return False
             resume, _ = await asyncio.gather(
                 asyncio.to_thread(resume_of, self._store, orphan.call_id),
-                put_out(self._access, orphan.room, orphan.identity),
+                rooms.put_out(self._access, orphan.room, orphan.identity),
             )
             await self._pool.take(replace(new, epoch=epoch, resume=resume))
         except (CapacityError, TimeoutError):
