@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
     api_keys: str = Field(default="", validation_alias="repartee_api_keys")
     operator_keys: str = Field(default="", validation_alias="repartee_operator_keys")
+    #: Asked of who reads `/metrics`; unset: this machine may.
+    metrics_token: SecretStr | None = Field(
+        default=None, min_length=16, validation_alias="repartee_metrics_token"
+    )
+    #: Without a token, other machines may read a worker's `/metrics` too: the network keeps strangers out.
+    metrics_open: bool = Field(default=False, validation_alias="repartee_metrics_open")
     jwt_jwks: str | None = Field(default=None, validation_alias="repartee_jwt_jwks")
     jwt_secret: SecretStr | None = Field(default=None, validation_alias="repartee_jwt_secret")
     jwt_audience: str | None = Field(default=None, validation_alias="repartee_jwt_audience")

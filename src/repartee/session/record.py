@@ -118,6 +118,8 @@ class CallRecord:
         self._written_ms = float("-inf")
         self._forgotten = False
         self._ended = False
+        self.on_answered: Callable[[float], None] = lambda _: None
+        """Told how many milliseconds the caller waited, once for each answer."""
         writer.begin(call)
 
     def identified(self, caller_id: str) -> None:
@@ -275,6 +277,7 @@ class CallRecord:
             timings = {**timings, **known, **steps} if turn.ended_at_ms is not None else {**timings, **steps}
         if latency_ms is None and turn.ended_at_ms is not None:
             latency_ms = round(at_ms - turn.ended_at_ms, 1)
+            self.on_answered(latency_ms)
         self._written_ms = float("-inf")
         self._keep(replace(turn, timings=timings, latency_ms=latency_ms))
 
