@@ -121,6 +121,11 @@ class Settings(BaseSettings):
         return self.state_dir.absolute() / "recordings"
 
     @property
+    def timelines_dir(self) -> Path:
+        """Where the timelines of calls are kept."""
+        return self.state_dir.absolute() / "calls"
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret in it, for what keeps them out of the log."""
         fields = (getattr(self, name) for name in type(self).model_fields)

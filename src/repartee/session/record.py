@@ -34,6 +34,7 @@ from repartee.events import (
 )
 from repartee.session.toolbox import ToolRun
 from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
+from repartee.telemetry.calling import turn_opened
 
 KEPT_MARKS = (
     "answer.",
@@ -203,6 +204,7 @@ class CallRecord:
 
     def _open(self, turn_id: int, at_ms: float) -> None:
         self._turn_id = turn_id
+        turn_opened(turn_id)
         if turn_id not in self._turns:
             began_ms = self._began_ms if self._began_ms is not None else at_ms
             self._turns[turn_id] = self._turn(
