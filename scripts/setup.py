@@ -113,7 +113,7 @@ def npm(*arguments: str) -> None:
 
 def models() -> None:
     """The on-device models, by their SHA-256."""
-    run([ROOT / ".venv" / "bin" / "repartee", "models"], quiet=True)
+    run([ROOT / ".venv" / "bin" / "repartee", "models", "verify"], quiet=True)
 
 
 def browser() -> None:

@@ -12,6 +12,7 @@ from repartee.agent import Agent, load_agent
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
 from repartee.providers.ladder import Stage
+from repartee.providers.ondevice.registry import WHISPERS
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.conftest import FRONT_DESK
@@ -184,6 +185,33 @@ async def test_a_list_is_the_order_and_nothing_else(plain_settings: Settings, tm
     ladder = await choose_ladder(settings, listed)
     assert order(ladder, "stt") == ["openai:whisper-1", "on-device:tiny.en"]
     assert order(ladder, "tts") == ["openai:tts-1"]
+
+
+@pytest.mark.parametrize(
+    ("stt", "said"),
+    [
+        ("on-device:large", r"recognisers are on-device:tiny\.en, on-device:base, on-device:small"),
+        ("on-device:small", "is missing; run `repartee models pull whisper-small`"),
+    ],
+)
+async def test_a_recogniser_that_is_not_here(
+    plain_settings: Settings, tmp_path: Path, stt: str, said: str
+) -> None:
+    settings = with_keys(plain_settings).model_copy(update={"cache_dir": tmp_path})
+    with pytest.raises(ConfigError, match=said):
+        await choose_ladder(settings, agent(f"stt: '{stt}'", tmp_path))
+
+
+async def test_a_recogniser_that_was_fetched_hears(plain_settings: Settings, tmp_path: Path) -> None:
+    settings = with_keys(plain_settings, "openai").model_copy(update={"cache_dir": tmp_path})
+    folder = settings.models_dir / WHISPERS["small"].name
+    folder.mkdir(parents=True)
+    for file in WHISPERS["small"].files:
+        (folder / file.path).touch()
+    ladder = await choose_ladder(settings, agent("stt: ['openai:whisper-1', 'on-device:small']", tmp_path))
+    assert order(ladder, "stt") == ["openai:whisper-1", "on-device:small"]
+    assert ladder.whisper == "small"
+    assert (await choose_ladder(settings, agent())).whisper == "tiny.en"
 
 
 async def test_this_machine_stands_by_only_in_the_agent_s_language(

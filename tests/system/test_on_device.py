@@ -13,7 +13,9 @@ import jiwer
 import pytest
 
 from repartee.cli.say import say
+from repartee.errors import ProviderError
 from repartee.providers.ondevice import SpeechHost
+from repartee.providers.ondevice.registry import WHISPER, WHISPERS
 from repartee.simulator.caller import call
 from tests.conftest import FRONT_DESK
 from tests.system.helpers import eventually, server
@@ -88,6 +90,28 @@ async def test_the_speech_host_comes_back_on_its_port() -> None:
         await eventually(healthy)
         response = await client.post("/v1/embeddings", json={"input": ["hello"]})
         assert len(response.json()["data"][0]["embedding"]) == 384
+
+
+async def test_a_fetched_recogniser_is_the_one_that_hears(
+    speech: Path, transcribed: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    with pytest.raises(ProviderError, match="did not start"):
+        async with SpeechHost.start(whisper="base", models=tmp_path):
+            raise AssertionError
+    fetched = tmp_path / WHISPERS["base"].name
+    # A folder as a fetch leaves it; the weights are the smaller model's, which are here.
+    fetched.symlink_to(WHISPER.locate())
+    entry = min(transcribed, key=lambda item: len(item["transcript"]))
+    data = await asyncio.to_thread((speech / entry["file"]).read_bytes)
+    starting = SpeechHost.start(whisper="base", models=tmp_path)
+    async with starting as host, httpx.AsyncClient(base_url=host.url, timeout=60) as client:
+        heard = await client.post("/v1/audio/transcriptions", files={"file": ("a.flac", data)})
+        other = await client.post(
+            "/v1/audio/transcriptions", files={"file": ("a.flac", data)}, data={"language": "de"}
+        )
+    assert normalised(heard.json()["text"])
+    assert other.status_code == 400
+    assert "does not know the language 'de'" in other.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

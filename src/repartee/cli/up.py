@@ -66,7 +66,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         beside: Callable[[], bytes] = bytes
         try:
             if warming is not None:
-                speech_url = await stack.enter_async_context(_speech(ladder))
+                speech_url = await stack.enter_async_context(_speech(settings, ladder))
                 warm = await warming
                 if not http:
                     await stack.enter_async_context(worker_health(warm, settings))
@@ -132,11 +132,13 @@ async def _register(
 
 
 @contextlib.asynccontextmanager
-async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
+async def _speech(settings: Settings, ladder: Ladder) -> AsyncIterator[str | None]:
     if not ladder.uses_speech_host and not ladder.meaning:
         yield None
         return
-    async with SpeechHost.start(speech=ladder.uses_speech_host) as host:
+    models = settings.models_dir
+    starting = SpeechHost.start(speech=ladder.uses_speech_host, whisper=ladder.whisper, models=models)
+    async with starting as host:
         yield host.url
 
 

@@ -14,6 +14,7 @@ from repartee.agent.definition import ON_DEVICE
 from repartee.agent.memory import EXTRACTIVE
 from repartee.errors import ConfigError
 from repartee.providers.limits import plan_limit
+from repartee.providers.ondevice.registry import WHISPERS
 from repartee.settings import Settings
 
 Stage = Literal["stt", "llm", "tts"]
@@ -79,6 +80,12 @@ class Ladder:
     def needs_speech_host(self) -> bool:
         """Whether any stage runs on the machine's own models."""
         return "on-device" in {self.stt.provider, self.tts.provider} or self.llm.provider == "answers"
+
+    @property
+    def whisper(self) -> str:
+        """The recogniser of this machine's own, by its name in agent files; one for all calls."""
+        own = (rung.model for rung in self.rungs("stt") if rung.provider == ON_DEVICE)
+        return next(own, _OWN["stt"][1])
 
     @property
     def uses_speech_host(self) -> bool:
@@ -207,13 +214,11 @@ def _stt(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None
         ("openai", "gpt-4o-mini-transcribe") if settings.openai_api_key else ("on-device", "tiny.en")
     )
     if provider == "on-device":
+        lost = (
+            "English only, and more words misheard" if model == "tiny.en" else "more words misheard, slower"
+        )
         return Rung(
-            "stt",
-            provider,
-            model,
-            "Whisper tiny.en on this machine",
-            "English only, and more words misheard",
-            "export OPENAI_API_KEY=...",
+            "stt", provider, model, f"Whisper {model} on this machine", lost, "export OPENAI_API_KEY=..."
         )
     kind = "OpenAI realtime" if provider == "openai-realtime" else "OpenAI"
     return Rung("stt", provider, model, f"{kind} {model}")
@@ -307,6 +312,8 @@ def _wishes(settings: Settings, agent: Agent, stage: Stage) -> list[tuple[str, s
                 "first, or 'openai:' for the same model by the piece"
             )
         _need_key(settings, agent, f"models.{stage}", name)
+        if (stage, provider) == ("stt", ON_DEVICE):
+            _need_whisper(settings, agent, model)
         wishes.append((provider, model))
     return wishes
 
@@ -321,6 +328,18 @@ def _need_key(settings: Settings, agent: Agent, where: str, value: str) -> None:
             f"{agent.path}: {where} asks for '{value}', which needs {variable}; set it, or leave {where} out "
             "to use what is there"
         )
+
+
+def _need_whisper(settings: Settings, agent: Agent, model: str) -> None:
+    if model not in WHISPERS:
+        raise ConfigError(
+            f"{agent.path}: models.stt has '{ON_DEVICE}:{model}'; this machine's recognisers are "
+            f"{', '.join(f'{ON_DEVICE}:{name}' for name in WHISPERS)}"
+        )
+    try:
+        WHISPERS[model].locate(settings.models_dir)
+    except ConfigError as error:
+        raise ConfigError(f"{agent.path}: models.stt asks for '{ON_DEVICE}:{model}', but {error}") from error
 
 
 async def _local_model(settings: Settings, wanted: str | None) -> str | None:

@@ -7,15 +7,18 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
 
-async def _serve(port: int, *, speech: bool) -> None:
+async def _serve(port: int, *, speech: bool, whisper: str, models: Path) -> None:
     # After the environment is set: BLAS threads of numpy and ONNX starve each other on few cores.
     from repartee.providers.ondevice.host import Host  # noqa: PLC0415
 
-    runner = web.AppRunner(Host(speech=speech).app(), access_log=None, handler_cancellation=True)
+    runner = web.AppRunner(
+        Host(speech=speech, whisper=whisper, models=models).app(), access_log=None, handler_cancellation=True
+    )
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
@@ -42,8 +45,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m repartee.providers.ondevice")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--only-sentences", action="store_true", help="no recogniser and no voice")
+    parser.add_argument("--whisper", default="tiny.en", help="the recogniser")
+    parser.add_argument("--models", type=Path, default=Path(), help="where fetched models are")
     given = parser.parse_args()
-    asyncio.run(_serve(given.port, speech=not given.only_sentences))
+    speech = not given.only_sentences
+    asyncio.run(_serve(given.port, speech=speech, whisper=given.whisper, models=given.models))
 
 
 if __name__ == "__main__":
