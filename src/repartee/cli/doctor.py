@@ -27,7 +27,7 @@ from repartee.cli.livekit import check_access, check_port
 from repartee.errors import ReparteeError
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.keys import key_questions
-from repartee.providers.ondevice.registry import verify
+from repartee.providers.ondevice.registry import WHISPERS, WITH_THE_PROGRAM, verify
 from repartee.providers.prices import load_prices
 from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
@@ -234,15 +234,19 @@ class _Chosen:
                 findings.append(Finding("prices", "note", says, fix))
         return findings or [Finding("prices", "ok", f"of {prices.version}")]
 
-    async def models(self, _: Settings) -> list[Finding]:
+    async def models(self, settings: Settings) -> list[Finding]:
         """Look at the machine's own models, where they are needed."""
         ladder = self._ladder
         if ladder is None or not (ladder.needs_speech_host or ladder.meaning):
             return []
-        wrong = [path.name for path, good in await asyncio.to_thread(lambda: list(verify())) if not good]
-        if wrong:
+        chosen = dict.fromkeys((*WITH_THE_PROGRAM, WHISPERS[ladder.whisper]))
+        hashed = await asyncio.to_thread(lambda: list(verify(tuple(chosen), settings.models_dir)))
+        if wrong := [path for path, good in hashed if not good]:
+            pulled = any(path.is_relative_to(settings.models_dir) for path in wrong)
             fix = "delete the environment and run `make setup`"
-            return [Finding("models", "wrong", f"not what they should be: {', '.join(wrong)}", fix)]
+            fix = "fetch it again with `repartee models pull`" if pulled else fix
+            says = f"not what they should be: {', '.join(path.name for path in wrong)}"
+            return [Finding("models", "wrong", says, fix)]
         if ladder.tts.provider == "on-device" and importlib.util.find_spec("piper") is None:
             return [Finding("models", "wrong", "the on-device voice is not installed", "run `make setup`")]
         return [Finding("models", "ok", "the machine's own are whole, by their SHA-256")]
