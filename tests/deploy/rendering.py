@@ -32,12 +32,12 @@ def run_helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(program), *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     """Run promtool, which setup takes out of Debian's Prometheus."""
     program = shutil.which("promtool") or str(CACHE / "bin" / "promtool")
     assert Path(program).is_file(), "promtool is missing; run `python scripts/setup.py --tests`"
     command = [program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=120)
 
 
 def template(values: Path | None, *settings: str) -> subprocess.CompletedProcess[str]:

@@ -47,8 +47,8 @@ def dashboard_queries() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Every metric there is, by name, with its labels: of a worker and a server to which everything has happened."""
+def exposition(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a worker and a server show to which everything has happened."""
     states: dict[BreakerKey, State] = {BreakerKey("openai", "m", "k", "chat"): "open"}
     worker = WorkerMetrics(lambda: 1, lambda: True, lambda: states, lambda: 8)
     folder = tmp_path_factory.mktemp("state")
@@ -62,11 +62,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     worker.network({"caller_lost": 1})
     worker.provider_failures([("openai", "llm", "timeout", 1)])
     worker.answered(700.0)
+    return ServerMetrics(beside=worker.text).text().decode()
+
+
+@pytest.fixture(scope="module")
+def exported(exposition: str) -> dict[str, set[str]]:
+    """Every metric there is, by name, with its labels."""
     found: dict[str, set[str]] = {}
-    for text in (worker.text(), ServerMetrics().text()):
-        for family in text_string_to_metric_families(text.decode()):
-            for sample in family.samples:
-                found.setdefault(sample.name, set()).update(sample.labels)
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
     return found
 
 
@@ -97,6 +102,14 @@ def test_documents_name_what_is_exported(exported: dict[str, set[str]]) -> None:
     assert said
     assert {name.removesuffix("_total") for name in said} <= families
     assert {name for name in said if name.endswith("_total")} <= set(exported)
+
+
+def test_metrics_are_as_prometheus_would_have_them(exposition: str) -> None:
+    checked = promtool("check", "metrics", given=exposition)
+    # Milliseconds are this program's unit for what is shorter than a second.
+    assert set((checked.stdout + checked.stderr).splitlines()) == {
+        "repartee_loop_lag_ms metric names should not contain abbreviated units"
+    }
 
 
 def test_the_rules_are_valid() -> None:

@@ -56,6 +56,17 @@ async def test_a_worker_that_listens_to_others_shows_nothing_without_a_token(
                 assert probe.status in (200, 503), "probes are the orchestrator's"
 
 
+async def test_who_takes_nobody_new_has_no_more_seats_than_calls(plain_settings: Settings) -> None:
+    worker = Worker(
+        WorkerConfig(plain_settings.model_copy(update={"level": 4}), FRONT_DESK, plain_settings.state_dir)
+    )
+    assert "repartee_calls_max 0.0" in worker.metrics.text().decode(), "it is closed"
+    worker = Worker(WorkerConfig(plain_settings, FRONT_DESK, plain_settings.state_dir))
+    assert "repartee_calls_max 8.0" in worker.metrics.text().decode()
+    worker.draining = True
+    assert "repartee_calls_max 0.0" in worker.metrics.text().decode()
+
+
 async def test_the_network_may_be_the_door(plain_settings: Settings) -> None:
     async with port_of(plain_settings, host="0.0.0.0", metrics_open=True) as client:
         assert await status(client) == 200

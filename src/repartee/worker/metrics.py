@@ -78,9 +78,7 @@ class WorkerMetrics:
             registry=self._registry,
         )
         self._gauge("repartee_calls_active", "Calls in progress or promised.", calls)
-        self._gauge(
-            "repartee_calls_max", "Calls it takes at once; fewer while its processes are late.", seats
-        )
+        self._gauge("repartee_calls_max", "Calls it takes at once; no new ones while it drains.", seats)
         self._gauge("repartee_worker_registered", "1 while LiveKit sends jobs.", registered)
         self._started = Counter("repartee_calls_started", "Calls begun.", registry=self._registry)
         self._refused = Counter("repartee_calls_refused", "Jobs refused: full.", registry=self._registry)

@@ -70,7 +70,7 @@ class Worker:
         self.registered = asyncio.Event()
         health = open_health(config.data_dir)
         self.metrics = WorkerMetrics(
-            lambda: self.calls, self.registered.is_set, health.breakers.states, lambda: self.max_calls
+            lambda: self.calls, self.registered.is_set, health.breakers.states, lambda: self.seats
         )
         self._pool = Pool(
             config.settings,
@@ -111,6 +111,11 @@ class Worker:
     def max_calls(self) -> int:
         """How many calls it takes at once: what is allowed, or less while its processes are late."""
         return self.capacity.seats
+
+    @property
+    def seats(self) -> int:
+        """How many calls there may be here: none beyond those there are while nobody new is taken."""
+        return self.calls if self.draining or self.load.closed else self.max_calls
 
     async def warm(self) -> None:
         """Start the session processes.
