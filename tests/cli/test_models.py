@@ -80,7 +80,7 @@ def test_a_model_that_the_agent_asks_for_stays(
     monkeypatch.setenv("REPARTEE_AGENT", str(agent))
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     run("pull", "tiny")
-    with pytest.raises(ConfigError, match=r"asks for tiny; change models\.stt there first"):
+    with pytest.raises(ConfigError, match="asks for tiny; change that there first"):
         run("remove", "tiny")
     assert "removed tiny" in run("remove", "tiny", "--force")
 

@@ -15,7 +15,7 @@ import pytest
 from repartee.cli.say import say
 from repartee.errors import ProviderError
 from repartee.providers.ondevice import SpeechHost
-from repartee.providers.ondevice.registry import WHISPER, WHISPERS
+from repartee.providers.ondevice.registry import PIPER, VOICES, WHISPER, WHISPERS
 from repartee.simulator.caller import call
 from tests.conftest import FRONT_DESK
 from tests.system.helpers import eventually, server
@@ -92,7 +92,7 @@ async def test_the_speech_host_comes_back_on_its_port() -> None:
         assert len(response.json()["data"][0]["embedding"]) == 384
 
 
-async def test_a_fetched_recogniser_is_the_one_that_hears(
+async def test_fetched_models_are_those_that_hear_and_speak(
     speech: Path, transcribed: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     with pytest.raises(ProviderError, match="did not start"):
@@ -103,13 +103,19 @@ async def test_a_fetched_recogniser_is_the_one_that_hears(
     fetched.symlink_to(WHISPER.locate())
     entry = min(transcribed, key=lambda item: len(item["transcript"]))
     data = await asyncio.to_thread((speech / entry["file"]).read_bytes)
-    starting = SpeechHost.start(whisper="base", models=tmp_path)
+    (tmp_path / VOICES["de_DE-thorsten-medium"].name).mkdir()
+    for mine, theirs in zip(VOICES["de_DE-thorsten-medium"].files, PIPER.files, strict=True):
+        link = tmp_path / VOICES["de_DE-thorsten-medium"].name / mine.path
+        link.symlink_to(PIPER.locate() / theirs.path)
+    starting = SpeechHost.start(whisper="base", voice="de_DE-thorsten-medium", models=tmp_path)
     async with starting as host, httpx.AsyncClient(base_url=host.url, timeout=60) as client:
         heard = await client.post("/v1/audio/transcriptions", files={"file": ("a.flac", data)})
         other = await client.post(
             "/v1/audio/transcriptions", files={"file": ("a.flac", data)}, data={"language": "de"}
         )
+        said = await client.post("/v1/audio/speech", json={"input": "Hello there."})
     assert normalised(heard.json()["text"])
+    assert len(said.content) > 10_000
     assert other.status_code == 400
     assert "does not know the language 'de'" in other.json()["error"]["message"]
 

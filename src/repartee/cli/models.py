@@ -111,10 +111,8 @@ def pull(name: NameArgument) -> None:
         out.print(f"stopped; `repartee models pull {model.name}` goes on here", soft_wrap=True)
         raise typer.Exit(130) from None
     out.print(f"{model.name} is in {place}, whole by its SHA-256", soft_wrap=True)
-    if short := _short(model):
-        out.print(
-            f"an agent file takes it with `models: {{stt: on-device:{short}}}`", soft_wrap=True, markup=False
-        )
+    if wish := _wish(model):
+        out.print(f"an agent file takes it with `{wish}`", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -129,9 +127,7 @@ def remove(
     if model.package:
         raise ConfigError(f"{model.name} comes with the program, in the package '{model.package}', and stays")
     if not force and _asked_for(model, settings.agent):
-        raise ConfigError(
-            f"{settings.agent} asks for {model.name}; change models.stt there first, or give --force"
-        )
+        raise ConfigError(f"{settings.agent} asks for {model.name}; change that there first, or give --force")
     try:
         freed = take_away(model, settings.models_dir)
     except OSError as error:
@@ -154,22 +150,33 @@ def _named(name: str) -> Model:
     return found[name]
 
 
-def _short(model: Model) -> str | None:
-    """Return what agent files call a recogniser."""
-    from repartee.providers.ondevice.registry import WHISPERS  # noqa: PLC0415
+def _wish(model: Model) -> str | None:
+    """Return what an agent file says to have a recogniser or a voice."""
+    from repartee.providers.ondevice.registry import VOICES, WHISPERS  # noqa: PLC0415
 
-    return next((short for short, whisper in WHISPERS.items() if whisper is model), None)
+    names = {known.name: name for name, known in (*WHISPERS.items(), *VOICES.items())}
+    if model.name not in names:
+        return None
+    if model.use == "hearing":
+        return f"models: {{stt: on-device:{names[model.name]}}}"
+    return f"voice: {{on_device: {names[model.name]}}}"
 
 
 def _asked_for(model: Model, agent: Path) -> bool:
-    """Say whether the agent file asks for a recogniser; one that cannot be read asks for none."""
+    """Say whether the agent file names a model; one that cannot be read names none."""
     from repartee.agent import load_agent  # noqa: PLC0415
 
     try:
-        wished = load_agent(agent).models.stt or ()
+        loaded = load_agent(agent)
     except ConfigError:
         return False
-    return f"on-device:{_short(model)}" in ((wished,) if isinstance(wished, str) else wished)
+    stt = loaded.models.stt or ()
+    wished = (stt,) if isinstance(stt, str) else stt
+    named = (
+        *(f"models: {{stt: {name}}}" for name in wished),
+        f"voice: {{on_device: {loaded.voice.on_device}}}",
+    )
+    return _wish(model) in named
 
 
 def _place(model: Model, pulled: Path) -> Path | None:

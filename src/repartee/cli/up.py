@@ -136,8 +136,12 @@ async def _speech(settings: Settings, ladder: Ladder) -> AsyncIterator[str | Non
     if not ladder.uses_speech_host and not ladder.meaning:
         yield None
         return
-    models = settings.models_dir
-    starting = SpeechHost.start(speech=ladder.uses_speech_host, whisper=ladder.whisper, models=models)
+    starting = SpeechHost.start(
+        speech=ladder.uses_speech_host,
+        whisper=ladder.whisper,
+        voice=ladder.own_voice,
+        models=settings.models_dir,
+    )
     async with starting as host:
         yield host.url
 

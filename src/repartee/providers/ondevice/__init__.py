@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from repartee.errors import ProviderError
+from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER
 
 log = structlog.get_logger()
 READY_S = 60.0
@@ -35,7 +36,12 @@ class SpeechHost:
     @staticmethod
     @asynccontextmanager
     async def start(
-        port: int = 0, *, speech: bool = True, whisper: str = "tiny.en", models: Path = Path()
+        port: int = 0,
+        *,
+        speech: bool = True,
+        whisper: str = OWN_WHISPER,
+        voice: str = OWN_VOICE,
+        models: Path = Path(),
     ) -> AsyncIterator[SpeechHost]:
         """Start the host and stop it at the end.
 
@@ -43,12 +49,14 @@ class SpeechHost:
             port: On loopback; 0 takes a free one.
             speech: Load the recogniser and the voice, not the sentence model alone.
             whisper: The recogniser, by its name in agent files.
+            voice: The voice, by its name in agent files.
             models: Where fetched models are.
 
         Raises:
             ProviderError: It did not become ready.
         """
-        arguments = ("--whisper", whisper, "--models", str(models)) if speech else ("--only-sentences",)
+        chosen = ("--whisper", whisper, "--voice", voice, "--models", str(models))
+        arguments = chosen if speech else ("--only-sentences",)
         process = await _spawn(port, arguments)
         keeping: asyncio.Task[None] | None = None
         try:

@@ -39,13 +39,21 @@ class Host:
     Args:
         speech: Load the recogniser and the voice too; without them it makes sentence vectors only, and is small.
         whisper: The recogniser, by its name in agent files.
+        voice: The voice, by its name in agent files.
         models: Where fetched models are.
 
     Raises:
         ConfigError: A model is not there.
     """
 
-    def __init__(self, *, speech: bool = True, whisper: str = "tiny.en", models: Path = Path()) -> None:
+    def __init__(
+        self,
+        *,
+        speech: bool = True,
+        whisper: str = registry.OWN_WHISPER,
+        voice: str = registry.OWN_VOICE,
+        models: Path = Path(),
+    ) -> None:
         self._whisper: WhisperModel | None = None
         self._voice: Voice | None = None
         if speech:
@@ -56,7 +64,7 @@ class Host:
                 cpu_threads=WHISPER_THREADS,
                 num_workers=WHISPER_WORKERS,
             )
-            self._voice = Voice(*registry.piper_voice())
+            self._voice = Voice(*registry.piper_voice(voice, models))
         self._sentences = SentenceModel(*registry.minilm_files())
         self._executor = ThreadPoolExecutor(max_workers=WHISPER_WORKERS, thread_name_prefix="whisper")
         self._small = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sentences")

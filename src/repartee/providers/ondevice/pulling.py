@@ -99,6 +99,11 @@ def fetched(model: Model, models: Path) -> int:
     return max(sizes)
 
 
+def _address(hub: str, model: Model) -> str:
+    parts = (hub.rstrip("/"), model.repository, "resolve", model.revision, model.folder)
+    return "/".join(part for part in parts if part)
+
+
 class _Fetch:
     """Fetches files of one model.
 

