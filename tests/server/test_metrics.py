@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from repartee.server import create_app
@@ -18,9 +19,15 @@ from repartee.session.budget import Today
 from repartee.settings import Settings
 from tests.server.livekit import LiveKit
 from tests.server.test_admission import Clock, Store
-from tests.server.test_door import basic, bearer, client_of, settings_with, site
+from tests.server.test_door import basic, bearer, settings_with, site
+from tests.server.test_door import client_of as client_at
 
 TOKEN = "a token for prometheus"
+HERE = "http://127.0.0.1:8080"
+
+
+def client_of(app: FastAPI, *, base: str = HERE, peer: str = "127.0.0.1") -> httpx.AsyncClient:
+    return client_at(app, base=base, peer=peer)
 
 
 async def read(client: httpx.AsyncClient, **headers: Any) -> dict[str, float]:
@@ -111,7 +118,7 @@ async def test_without_a_token_only_this_machine(
     status: int,
 ) -> None:
     app = create_app(settings_with(plain_settings, **update), site(livekit.url))
-    async with client_of(app, base="http://127.0.0.1:8080", peer=peer) as client:
+    async with client_of(app, peer=peer) as client:
         assert (await client.get("/metrics", headers=headers)).status_code == status
 
 

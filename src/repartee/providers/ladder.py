@@ -233,15 +233,15 @@ def summary_model(settings: Settings, agent: Agent, ladder: Ladder) -> tuple[str
 def _stt(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None) -> Rung:
     wished = wished or _wish(settings, agent, "stt")
     provider, model = wished or (
-        ("openai", "gpt-4o-mini-transcribe") if settings.openai_api_key else ("on-device", "tiny.en")
+        ("openai", "gpt-4o-mini-transcribe") if settings.openai_api_key else _own(settings, agent, "stt")
     )
-    if provider == "on-device":
-        lost = (
-            "English only, and more words misheard" if model == "tiny.en" else "more words misheard, slower"
-        )
-        return Rung(
-            "stt", provider, model, f"Whisper {model} on this machine", lost, "export OPENAI_API_KEY=..."
-        )
+    if provider == ON_DEVICE:
+        small = model == OWN_WHISPER
+        lost = "English only, and more words misheard" if small else "more words misheard, slower"
+        climb = "export OPENAI_API_KEY=..."
+        if small and _language(agent) != "en":
+            climb = f"repartee models pull whisper-small (or {climb})"
+        return Rung("stt", provider, model, f"Whisper {model} on this machine", lost, climb)
     kind = "OpenAI realtime" if provider == "openai-realtime" else "OpenAI"
     return Rung("stt", provider, model, f"{kind} {model}")
 

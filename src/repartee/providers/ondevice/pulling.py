@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from repartee.errors import ConfigError, ProviderError
-from repartee.providers.ondevice.registry import CHUNK_BYTES, Model, ModelFile, digest_of
+from repartee.providers.ondevice.registry import Model, ModelFile, digest_of
 
 PART = ".part"
 WAITS_S = (0.5, 1.0, 2.0, 4.0)
@@ -162,7 +162,9 @@ class _Fetch:
             # What was there is kept only where the answer begins behind it.
             with path.open("r+b" if begins else "wb") as out:
                 out.seek(begins)
-                for block in response.iter_raw(CHUNK_BYTES):
+                for (
+                    block
+                ) in response.iter_raw():  # as it comes: what waits for more is lost with the connection
                     begins += len(block)
                     if begins > file.size_bytes:
                         raise _away(f"{self._host} sends more of {file.path} than there is")
