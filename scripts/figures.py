@@ -185,11 +185,19 @@ def judged_equal(run: Figures) -> int:
 
 
 def operating() -> str:
-    """Return what a trace costs."""
+    """Return what a trace costs, and what logs and metrics do where that was measured."""
     took = load("tracing")["us_per_turn"]
-    return (
+    text = (
         f"The marks and spans of a turn take {took['on']:.0f} µs of the call's event loop, {took['off']:.0f} µs without a trace\n"
         "(`python scripts/measure.py tracing`).\n"
+    )
+    if not (RESULTS / "observing.json").is_file():
+        return text
+    seen = load("observing")
+    parts = ", ".join(f"{us:.0f} µs for {what}" for what, us in seen["us"].items())
+    return (
+        f"{text}Of the processor, {parts};\na scrape takes {seen['scrape_ms']:.1f} ms of the worker and has "
+        f"{seen['scrape_bytes'] / 1000:.0f} kB (`python scripts/measure.py observing`).\n"
     )
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from repartee.cli import calls as _calls
 from repartee.cli import costs as _costs
+from repartee.cli import models as _models
 from repartee.cli.environment import read_settings as _settings
 from repartee.cli.stopping import Stop
 from repartee.errors import ConfigError, ReparteeError
@@ -340,21 +341,7 @@ def key(name: Annotated[str, typer.Argument(help="Whose it will be, e.g. shop.")
     out.print(f"key    {made}\nentry  {entry_of(name, made)}", markup=False, soft_wrap=True)
 
 
-@app.command()
-def models() -> None:
-    """Verify the on-device models by SHA-256."""
-    from repartee.providers.ondevice.registry import verify  # noqa: PLC0415
-
-    wrong = False
-    for path, good in verify():
-        wrong |= not good
-        out.print(f"{'ok   ' if good else '[red]WRONG[/red]'} {path.name}")
-    if wrong:
-        raise ConfigError(
-            "a model file is not what it should be; delete the environment and run `make setup`"
-        )
-
-
+app.add_typer(_models.app, name="models")
 app.add_typer(_calls.app, name="calls")
 app.command()(_calls.forget)
 app.command()(_calls.export)

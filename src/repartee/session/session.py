@@ -98,7 +98,7 @@ async def run_session(
         spec: The call.
         settings: Provider keys and limits.
         stop: Set to end the call from outside.
-        on_event: Called with "caller", "connected" and "ended".
+        on_event: Called with "caller", "connected", "answered", "trouble" and "ended".
         fence: Whether the call is still this agent's; one that is lost ends here, and goes on elsewhere.
 
     Returns:
@@ -142,6 +142,7 @@ class _Session:
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
             lambda trouble: on_event("trouble", {"what": trouble}),
         )
+        self._books.record.on_answered = lambda took_ms: on_event("answered", {"took_ms": took_ms})
         self._troubles = Troubles(self._timeline.mark, kept.health)
         self._failsafe = Failsafe(
             kept.health, TurnBudget(), self._troubles.watch, lines_of(self._agent)["lost_thread"]
