@@ -57,6 +57,7 @@ KEPT_MARKS = (
     "sensitivity",
     "store.",
     "stt.failed",
+    "team.",
     "tool.",
     "voice.",
 )
@@ -71,6 +72,8 @@ TOOL_CHARACTERS = 4000
 GREETING_TURN = 0
 GOALS_EVENT = "goals"
 """The event with all goals, for an agent that takes the call over."""
+PASSED_EVENT = "team.passed"
+"""Another agent of the team has the call."""
 SOUNDING = "reply.sounding"
 """Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
 SOUNDING_MS = 1000.0

@@ -16,7 +16,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
-from repartee.agent import Agent, ToolContext
+from repartee.agent import Agent, ToolContext, team_of
 from repartee.conversation import Endpointing, Patience, Policies, Speculation, Waiting
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
@@ -47,6 +47,7 @@ from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_of
 from repartee.session.listening import voice_model
+from repartee.session.members import Members
 from repartee.session.network import Network
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import check_budget, history_for
@@ -77,7 +78,8 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
     Raises:
         ConfigError: The agent file is not usable.
     """
-    check_budget(agent_of(agent_path))
+    for agent in team_of(agent_of(agent_path), agent_of):
+        check_budget(agent)
     keeping(settings)
     turn_scorer()
     voice_model()
@@ -189,16 +191,21 @@ class _Session:
         context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
         has_model = ladder.llm.provider != "answers"
         self._agenda = Agenda(
-            agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
+            agent,
+            permits,
+            context,
+            self._timeline.mark,
+            self._clock_ms,
+            has_model=has_model,
+            others=team_of(agent, agent_of)[1:],
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
-        self._voices = kept_voice(spec.data_dir, agent, ladder)
         kit = ProviderKit(
             self._settings,
             guarded,
             ladder,
             spec.speech_url,
-            voice_cache=self._voices,
+            voice_cache=kept_voice(spec.data_dir, agent, ladder),
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
             shorter=lambda: self._books.budget.shorter() or self._degrading.small(),
@@ -235,7 +242,8 @@ class _Session:
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
         self._agenda.toolbox.on_running = wire.tool
         self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
-        self._agenda.toolbox.holds = self._fence.holds
+        self._agenda.toolbox.holds = self._agenda.team.holds = self._fence.holds
+        self._members = Members(self._agenda.team, kit, ladder, spec.data_dir, wire.show)
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
@@ -304,6 +312,10 @@ class _Session:
         )
         voice = kit.tts()
         tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
+        if self._resume is not None:
+            self._agenda.team.restore(self._resume.speaker, self._resume.passed)
+        self._members.connect(tiers, llm, voice)
+        self._agenda.on_passed = self._members.passed
         gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         ears = self._ears = Ears(
@@ -325,7 +337,7 @@ class _Session:
             voice.on_spoken = books.ledger.spoken
         if isinstance(llm, RoutedLLM):
             llm.on_replaced = books.ledger.replaced
-        self._agenda.connect(llm, tracker, gate, kit.topic_reader(), books.ledger.aside)
+        self._agenda.connect(llm, tracker, gate, kit.topic_reader, books.ledger.aside)
         if self._resume is not None:
             self._agenda.restore(self._resume.goals)
         parts = Parts(
@@ -338,14 +350,15 @@ class _Session:
             self._remembering,
             books.ledger,
             books.record,
-            self._fillers(kit),
+            self._fillers(),
             self._degrading,
-            self._voices.get if self._voices is not None else lambda _: None,
+            self._members.kept,
             self._failsafe.budget,
+            self._members.speaker,
         )
         self._agenda.toolbox.on_ran = books.record.tool
         bridge.connect(parts, self._agenda)
-        speaking = voice_parts(kit, voice)
+        speaking = voice_parts(kit, voice, self._members.speakers)
         middle = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
         pipeline = Pipeline([transport.input(), *middle, transport.output()])
         return PipelineWorker(
@@ -432,8 +445,8 @@ class _Session:
         self._timeline.mark("reply.first_text", reply_id=reply_id)
         self._bridge.submit(ReplyWorded(self._clock_ms(), reply_id))
 
-    def _fillers(self, kit: ProviderKit) -> Fillers | None:
-        toolbox, cache = self._agenda.toolbox, kit.voice_cache
+    def _fillers(self) -> Fillers | None:
+        toolbox, members = self._agenda.toolbox, self._members
         toolbox.submit = self._bridge.submit
         if self._agenda.asides is None:
             return None
@@ -441,7 +454,7 @@ class _Session:
             words_of(self._agent),
             self._agenda.asides,
             tool_line=toolbox.line,
-            kept=lambda text: cache is not None and cache.has_all([text]),
+            kept=lambda text: members.kept(text) is not None,
             only_kept=self._degrading.small,
             mark=self._timeline.mark,
         )
