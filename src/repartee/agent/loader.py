@@ -73,7 +73,7 @@ class Agent(BaseModel):
     @property
     def instruction(self) -> str:
         """What the model is told to be; with tools also that what they return is data."""
-        does = self.tools or self.mcp or self.team.agents
+        does = self.tools or self.mcp or self.team.agents or self.team.ask
         return f"{self.persona}\n\n{DATA_RULE}" if does else self.persona
 
     @property

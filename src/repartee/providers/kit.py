@@ -341,7 +341,7 @@ class ProviderKit:
     @staticmethod
     def has_tools(agent: Agent) -> bool:
         """Whether an agent can do things."""
-        return bool(agent.tools or agent.forms or agent.mcp or agent.team.agents)
+        return bool(agent.tools or agent.forms or agent.mcp or agent.team.agents or agent.team.ask)
 
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""

@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.processors.aggregators.llm_context import NOT_GIVEN, LLMContext
 
 from repartee.agent import Agent, ToolContext
+from repartee.agent.team import pass_name
 from repartee.conversation.history import History
 from repartee.goals import Goals
 from repartee.providers.intents import TopicReader
@@ -26,11 +26,9 @@ from repartee.session.gate import ReplyGate
 from repartee.session.intents import OnGoals
 from repartee.session.prompt_budget import reserve
 from repartee.session.team import HandOver, Team, told_to
-from repartee.session.toolbox import Toolbox, ToolBudget
+from repartee.session.toolbox import Toolbox, ToolBudget, ToolRun
 from repartee.session.tools import LiveReply, ReplyWatcher, ToolMemory, ToolPermits
 from repartee.session.tracker import ReplyTracker
-
-log = structlog.get_logger()
 
 
 class Agenda:
@@ -195,7 +193,12 @@ class Agenda:
             taker.keeper.restore(giver.goals)
         self._at_desk.sit_down(taker)
         taker.start()
-        log.info("team.passed", number=done.number)
+        if self.toolbox.on_ran is not None:
+            told, at_ms = {"summary": done.summary}, self._clock_ms()
+            function = pass_name(done.taker)
+            self.toolbox.on_ran(
+                ToolRun(function, done.reply_id, told, f"with {done.taker}", "done", at_ms, 0.0)
+            )
         if self.on_passed is not None:
             self.on_passed(done)
 

@@ -1,4 +1,4 @@
-"""What one agent of a call can do and what it is about for them: their tools, forms, goals and MCP servers."""
+"""What one agent of a call can do and what it is about for them: tools, forms, goals, MCP servers, agents to ask."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from repartee.providers.tool_calls import register
 from repartee.session.forms import FormDesk
 from repartee.session.intents import GoalKeeper, OnGoals
 from repartee.session.mcp import McpSource
+from repartee.session.remote import RemoteAgents
 from repartee.session.toolbox import Toolbox
 from repartee.session.tools import ReplyWatcher
 from repartee.settings import variable
@@ -46,7 +47,9 @@ class Desk:
         self._context = context
         self._mark = mark
         self._has_model = has_model
-        self.tools_guarded = tuple(toolbox.guard(tool) for tool in agent.tools)
+        self._remotes = RemoteAgents(agent, variable)
+        tools = (*agent.tools, *(self._remotes.tools if has_model else ()))
+        self.tools_guarded = tuple(toolbox.guard(tool) for tool in tools)
         """The agent's tools, as they run in this call."""
         self._by_name: dict[str, Any] = {tool.name: tool for tool in self.tools_guarded}
         self.forms = FormDesk(agent.forms if has_model else (), self._submit, self._form_begun, self._known)
@@ -125,7 +128,8 @@ class Desk:
 
     async def aclose(self) -> None:
         """End what runs beside the call."""
-        closing = [part.aclose() for part in (self.keeper, self._mcp) if part is not None]
+        parts = (self.keeper, self._mcp, self._remotes)
+        closing = [part.aclose() for part in parts if part is not None]
         await asyncio.gather(*closing)
 
     def on_offer(self) -> list[Any]:

@@ -140,7 +140,8 @@ class CallRecord:
         if name in TIMED_MARKS | OVER_MARKS and isinstance(reply_id := values.get("reply_id"), int):
             self._steps.setdefault(reply_id, {})[name] = round(at_ms, 1)
         if name.startswith(KEPT_MARKS):
-            self._event(at_ms, name, values)
+            turn_id = self._reply_turns.get(values.get("reply_id", 0)) if name == PASSED_EVENT else None
+            self._event(at_ms, name, values if turn_id is None else {**values, "turn_id": turn_id})
 
     def tool(self, run: ToolRun) -> None:
         """A tool has run. Its arguments and its result may be the caller's words: they are forgotten with them."""

@@ -94,7 +94,9 @@ class _Socket:
     def _queue(self, context: _Context, text: str, characters: int) -> None:
         characters = min(characters, context.characters)
         context.characters -= characters
-        entry = Entry("tts", self.vendor, context.model, characters=characters, text=text, voice=context.voice)
+        entry = Entry(
+            "tts", self.vendor, context.model, characters=characters, text=text, voice=context.voice
+        )
         entry.request_id = context.name
         context.owed.append(entry)
         context.work.put_nowait(entry)
