@@ -16,7 +16,7 @@ async def serving(make: Callable[[str], Any]) -> AsyncIterator[str]:
     """Serve what `make` returns for its address; yields the address."""
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(make(url), log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(make(url), log_level="warning", lifespan="on"))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         yield url

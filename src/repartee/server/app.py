@@ -13,6 +13,8 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
+from repartee.agent import Agent
+from repartee.server.a2a import A2A
 from repartee.server.admission import Admission
 from repartee.server.asking import Asked, read_asked, read_token
 from repartee.server.busy import CLIPS_PATH, Busy
@@ -60,6 +62,7 @@ def create_app(
     *,
     rooms: Rooms | None = None,
     busy: Busy | None = None,
+    agent: Agent | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -70,6 +73,7 @@ def create_app(
         store: Has the calls to show; None shows none.
         rooms: Gives out places; by default those of the site.
         busy: May refuse calls before anything else does.
+        agent: Who other agents reach over A2A, where that is switched on.
 
     Raises:
         ConfigError: The settings do not go together.
@@ -77,9 +81,12 @@ def create_app(
     door = Door(settings)
     places = rooms or Rooms(site, settings.agent_name, settings.calls_per_user, admission)
 
+    a2a = A2A(settings, agent, door, lambda: _full(busy, admission))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await a2a.aclose()
         if admission is not None:
             await admission.aclose()
 
@@ -127,6 +134,7 @@ def create_app(
 
     if store is not None:
         app.include_router(calls_router(store, settings.recordings_dir, door.operator))
+    app.include_router(a2a.router())
     app.mount(CLIPS_PATH, StaticFiles(directory=FOLDER), name="clips")
     _mount_pages(app)
     return app

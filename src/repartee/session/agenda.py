@@ -42,6 +42,7 @@ class Agenda:
         clock_ms: The call's clock.
         has_model: A language model talks; without one the agent's answers do, which ask and confirm by themselves.
         others: The agents that the call may be passed to, now or later.
+        hops: How many agents of others have passed on what the call is about.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Agenda:
         *,
         has_model: bool,
         others: tuple[Agent, ...] = (),
+        hops: int = 0,
     ) -> None:
         self._agent = agent
         self._permits = permits
@@ -80,7 +82,13 @@ class Agenda:
         self.team.on_passed = self._passed
         self._desks = {
             one.name: Desk(
-                one, self.toolbox, context, mark, has_model=has_model, passing=self.team.functions(one)
+                one,
+                self.toolbox,
+                context,
+                mark,
+                has_model=has_model,
+                passing=self.team.functions(one),
+                hops=hops,
             )
             for one in agents
         }

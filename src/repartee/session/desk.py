@@ -30,6 +30,7 @@ class Desk:
         mark: Marks the timeline.
         has_model: A language model talks.
         passing: The functions that pass the call on.
+        hops: How many agents of others have passed on what the call is about.
     """
 
     def __init__(
@@ -41,13 +42,14 @@ class Desk:
         *,
         has_model: bool,
         passing: Iterable[Any] = (),
+        hops: int = 0,
     ) -> None:
         self.agent = agent
         self._toolbox = toolbox
         self._context = context
         self._mark = mark
         self._has_model = has_model
-        self._remotes = RemoteAgents(agent, variable)
+        self._remotes = RemoteAgents(agent, variable, hops)
         tools = (*agent.tools, *(self._remotes.tools if has_model else ()))
         self.tools_guarded = tuple(toolbox.guard(tool) for tool in tools)
         """The agent's tools, as they run in this call."""

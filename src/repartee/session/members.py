@@ -5,7 +5,7 @@ What does not change is the call's: models and keys, recording, memory, limits, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipecat.services.llm_service import LLMService
@@ -13,10 +13,8 @@ from pipecat.services.tts_service import TTSService
 
 from repartee.conversation.clauses import clauses_of
 from repartee.providers.kit import ProviderKit
-from repartee.providers.ladder import Ladder
 from repartee.providers.voice_cache import VoiceCache
 from repartee.providers.voices import Speaker
-from repartee.session.fixed_texts import kept_voice
 from repartee.session.team import HandOver, Team
 from repartee.session.tiering import tier_parts
 from repartee.session.tiers import TierParts, Tiers
@@ -28,23 +26,25 @@ class Members:
     Args:
         team: Who has the call.
         kit: The call's services, built for who takes it.
-        ladder: What they run on.
-        data_dir: Where audio and learned answers are kept.
+        data_dir: Where learned answers are kept.
         show: Shows clients who has the call.
+        caches: Where the audio of each is kept.
     """
 
     def __init__(
-        self, team: Team, kit: ProviderKit, ladder: Ladder, data_dir: Path, show: Callable[[str, str], None]
+        self,
+        team: Team,
+        kit: ProviderKit,
+        data_dir: Path,
+        show: Callable[[str, str], None],
+        caches: Mapping[str, VoiceCache | None],
     ) -> None:
         self._team = team
         self._kit = kit
         self._data_dir = data_dir
         self._show = show
         self._tiers: Tiers | None = None
-        self._caches: dict[str, VoiceCache | None] = {
-            name: kit.voice_cache if agent.path == kit.agent.path else kept_voice(data_dir, agent, ladder)
-            for name, agent in team.agents.items()
-        }
+        self._caches = {**caches, kit.agent.name: kit.voice_cache}
         for name, agent in team.agents.items():
             if (cache := self._caches[name]) is not None:
                 for function in team.functions(agent):

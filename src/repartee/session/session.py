@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext, team_of
@@ -30,6 +31,7 @@ from repartee.providers.patience import Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
+from repartee.providers.voice_cache import VoiceCache
 from repartee.session.agenda import Agenda
 from repartee.session.agents import agent_of
 from repartee.session.books import Books
@@ -42,7 +44,7 @@ from repartee.session.ears import Ears
 from repartee.session.fence import Fence
 from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
-from repartee.session.gate import ReplyGate
+from repartee.session.gate import AudioSink, ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_of
@@ -59,7 +61,7 @@ from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
-from repartee.session.tools import ToolPermits
+from repartee.session.tools import ReplyWatcher, ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.troubles import Troubles
 from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
@@ -111,10 +113,12 @@ async def run_session(
     """
     # Open already where the process was warmed up.
     kept = await asyncio.to_thread(keeping, settings)
-    return await _Session(spec, settings, kept, stop, on_event, fence or Fence()).run()
+    return await Session(spec, settings, kept, stop, on_event, fence or Fence()).run()
 
 
-class _Session:
+class Session:
+    """One call, from beginning to end: once made, `run` takes it. Takes what `run_session` does."""
+
     def __init__(
         self,
         spec: SessionSpec,
@@ -156,12 +160,15 @@ class _Session:
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
+        self.watchers: tuple[ReplyWatcher, ...] = ()
+        """Told of the life of replies before anybody else."""
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
     def _clock_ms(self) -> float:
         return (time.monotonic() - self._started_s) * 1000
 
     async def run(self) -> EndReason:
+        """Take the call; see `run_session`."""
         reason: EndReason = "error"
         try:
             reason = await self._take()
@@ -186,8 +193,9 @@ class _Session:
 
     async def _take(self) -> EndReason:
         agent, spec = self._agent, self._spec
-        ladder = await choose_ladder(self._settings, agent)
+        ladder = await self._ladder()
         permits = ToolPermits()
+        permits.watch(*self.watchers)
         context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
         has_model = ladder.llm.provider != "answers"
         self._agenda = Agenda(
@@ -198,6 +206,7 @@ class _Session:
             self._clock_ms,
             has_model=has_model,
             others=team_of(agent, agent_of)[1:],
+            hops=spec.hops,
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
         kit = ProviderKit(
@@ -205,7 +214,7 @@ class _Session:
             guarded,
             ladder,
             spec.speech_url,
-            voice_cache=kept_voice(spec.data_dir, agent, ladder),
+            voice_cache=self._kept_voice(agent, ladder),
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
             shorter=lambda: self._books.budget.shorter() or self._degrading.small(),
@@ -213,21 +222,13 @@ class _Session:
         )
         self._troubles.about(kit.models)
         self._bridge = Bridge(
-            policies=_policies(agent),
+            policies=self._policies(),
             script=self._script(),
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
         self._degrading.start(self._bridge)
-        transport = RoomTransport(
-            spec.url,
-            spec.token,
-            spec.room,
-            hooks=self._hooks(),
-            caller_identity=spec.caller_identity,
-            clock_ms=self._clock_ms,
-            grace_s=float(agent.limits.reconnect_s),
-        )
+        transport = self._room()
         wire = Wire(
             lambda: transport.client.room.local_participant,
             lambda: transport.client.caller,
@@ -243,7 +244,8 @@ class _Session:
         self._agenda.toolbox.on_running = wire.tool
         self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
         self._agenda.toolbox.holds = self._agenda.team.holds = self._fence.holds
-        self._members = Members(self._agenda.team, kit, ladder, spec.data_dir, wire.show)
+        caches = {one.name: self._kept_voice(one, ladder) for one in self._agenda.team.agents.values()}
+        self._members = Members(self._agenda.team, kit, spec.data_dir, wire.show, caches)
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
@@ -295,7 +297,7 @@ class _Session:
             self._agenda.toolbox.acts,
             history.fit,
         )
-        sink, recorder = RoomSink(transport.client, lambda: not self._fence.lost.is_set()), self._recorder
+        sink, recorder = self._sink(transport), self._recorder
 
         def heard(reply_id: int, text: str, final: bool) -> None:
             wire.agent_text(reply_id, text, final=final)
@@ -310,7 +312,7 @@ class _Session:
             self._clock_ms,
             heard,
         )
-        voice = kit.tts()
+        voice = self._voice(kit)
         tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
         if self._resume is not None:
             self._agenda.team.restore(self._resume.speaker, self._resume.passed)
@@ -318,19 +320,6 @@ class _Session:
         self._agenda.on_passed = self._members.passed
         gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
-        ears = self._ears = Ears(
-            submit=bridge.submit,
-            clock_ms=self._clock_ms,
-            score_turn=turn_scorer(),
-            executor=turn_executor(),
-            is_caller=transport.client.is_caller,
-            on_stt_failed=bridge.transcription_failed,
-            listeners=[
-                self._network.microphone_of(lambda: transport.client.caller_muted),
-                *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
-            ],
-            scores=lambda: not self._degrading.plain(),
-        )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
@@ -359,7 +348,7 @@ class _Session:
         self._agenda.toolbox.on_ran = books.record.tool
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice, self._members.speakers)
-        middle = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
+        middle = [*self._hearing(kit, transport), bridge, tiers, llm, tracker, clauses, *speaking, gate]
         pipeline = Pipeline([transport.input(), *middle, transport.output()])
         return PipelineWorker(
             pipeline,
@@ -374,6 +363,57 @@ class _Session:
             idle_timeout_secs=None,  # silence is the core's business; the default ends the call after 300 s
             cancel_runner_on_idle_timeout=False,
         )
+
+    async def _ladder(self) -> Ladder:
+        return await choose_ladder(self._settings, self._agent)
+
+    # --- where it takes place -----------------------------------------------------------------------------------
+
+    def _room(self) -> Any:
+        """Return the transport."""
+        spec = self._spec
+        return RoomTransport(
+            spec.url,
+            spec.token,
+            spec.room,
+            hooks=self._hooks(),
+            caller_identity=spec.caller_identity,
+            clock_ms=self._clock_ms,
+            grace_s=float(self._agent.limits.reconnect_s),
+        )
+
+    def _sink(self, transport: Any) -> AudioSink:
+        """Return where the agent's audio goes."""
+        return RoomSink(transport.client, lambda: not self._fence.lost.is_set())
+
+    def _kept_voice(self, agent: Agent, ladder: Ladder) -> VoiceCache | None:
+        """Return where an agent's audio is kept."""
+        return kept_voice(self._spec.data_dir, agent, ladder)
+
+    def _voice(self, kit: ProviderKit) -> Any:
+        """Return what speaks."""
+        return kit.tts()
+
+    def _policies(self) -> Policies:
+        return policies_of(self._agent)
+
+    def _hearing(self, kit: ProviderKit, transport: Any) -> list[FrameProcessor]:
+        """Return what hears the caller."""
+        recorder = self._recorder
+        self._ears = Ears(
+            submit=self._bridge.submit,
+            clock_ms=self._clock_ms,
+            score_turn=turn_scorer(),
+            executor=turn_executor(),
+            is_caller=transport.client.is_caller,
+            on_stt_failed=self._bridge.transcription_failed,
+            listeners=[
+                self._network.microphone_of(lambda: transport.client.caller_muted),
+                *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
+            ],
+            scores=lambda: not self._degrading.plain(),
+        )
+        return [self._ears, kit.stt()]
 
     async def _drive(self, worker: PipelineWorker, wire: Wire) -> EndReason:
         """Run the pipeline until the call ends, from inside or outside."""
@@ -485,7 +525,8 @@ class _Session:
             self._ended.set_result(reason)
 
 
-def _policies(agent: Agent) -> Policies:
+def policies_of(agent: Agent) -> Policies:
+    """Return what the core may ask, by the agent file."""
     taking, limits, waiting = agent.turn_taking, agent.limits, agent.waiting
     numbers = {
         name: value
