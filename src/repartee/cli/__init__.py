@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -278,6 +279,34 @@ def chaos(
 
     _run(work)
     if not rows or any(row["verdict"] == "broken" and row["system"] == OURS for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command(name="meet")
+def meet_command(
+    called: Annotated[Path, typer.Argument(help="The agent that is called; it greets.")],
+    caller: Annotated[Path, typer.Argument(help="The agent that calls.")],
+    turns: Annotated[int, typer.Option(help="Things said, by both together.", min=2)] = 40,
+    seconds: Annotated[float, typer.Option(help="Longest time it may take.", min=1)] = 600.0,
+    usd: Annotated[float | None, typer.Option(help="What both may cost together.", min=0)] = None,
+) -> None:
+    """Have two agents talk to each other in text, within limits; both calls are kept like any other."""
+    from repartee.agent import load_agent  # noqa: PLC0415
+    from repartee.cli.meet import run_meeting  # noqa: PLC0415
+    from repartee.session.meeting import MeetingLimits  # noqa: PLC0415
+    from repartee.worker.logs import set_up_logs  # noqa: PLC0415
+
+    settings = _settings()
+    set_up_logs(settings.log_level, settings.secrets)
+    limits = MeetingLimits(turns, seconds, None if usd is None else Decimal(str(usd)))
+    agents = load_agent(called), load_agent(caller)
+    answered: list[bool] = []
+
+    async def work(stop: asyncio.Event) -> None:
+        answered.append(await run_meeting(*agents, settings, limits, out, stop))
+
+    _run(work)
+    if not all(answered):
         raise typer.Exit(1)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,11 @@ class Session:
 
     def _clock_ms(self) -> float:
         return (time.monotonic() - self._started_s) * 1000
+
+    @property
+    def cost(self) -> Decimal:
+        """What the call has cost so far, USD."""
+        return self._books.ledger.bill.cost
 
     async def run(self) -> EndReason:
         """Take the call; see `run_session`."""

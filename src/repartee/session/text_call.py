@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -163,6 +164,11 @@ class TextCall(ReplyWatcher):
         self._session: _TextSession | None = None
         self._running: asyncio.Task[EndReason] | None = None
         self._turn = asyncio.Lock()
+
+    @property
+    def cost(self) -> Decimal:
+        """What it has cost so far, USD."""
+        return self._session.cost if self._session is not None else Decimal(0)
 
     @property
     def over(self) -> bool:
