@@ -41,6 +41,7 @@ class Stock(AgentExecutor):
             return
         task = context.current_task
         if task is None:
+            assert context.message is not None
             task = new_task_from_user_message(context.message)
             await event_queue.enqueue_event(task)
         updater = TaskUpdater(event_queue, task.id, task.context_id)

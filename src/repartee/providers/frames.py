@@ -34,7 +34,7 @@ class ReplyFrame(ControlFrame):
 class SpeakerFrame(ControlFrame):
     """What follows is said by this agent of the team."""
 
-    name: str = ""
+    agent: str = ""
 
 
 @dataclass

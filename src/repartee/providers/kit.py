@@ -170,7 +170,7 @@ class ProviderKit:
     def voices(self, agent: Agent | None = None) -> VoiceChain:
         """Every voice of an agent by plain requests, first choice first."""
         failover, rungs = self._failover("tts")
-        voices = [self._voice(rung, agent or self._agent) for rung in rungs]
+        voices = [self._voice(rung, agent) for rung in rungs]
         return VoiceChain(failover, voices, self._failsafe.budget)
 
     def llm(self, context: ToolContext) -> tuple[LLMService, ToolsSchema | None]:
@@ -302,10 +302,10 @@ class ProviderKit:
         language = self._agent.language.split("-", maxsplit=1)[0]
         return Transcriber(failover, recognisers, self._failsafe.budget, language)
 
-    def _voice(self, rung: Rung, agent: Agent) -> Voice:
+    def _voice(self, rung: Rung, agent: Agent | None = None) -> Voice:
         own_format = rung.provider in VENDOR_VOICES
         client = self._voice_client(rung.provider) if own_format else self._client(rung.provider)
-        return voice_for(rung, agent, self._settings, client)
+        return voice_for(rung, agent or self._agent, self._settings, client)
 
     def _voice_client(self, provider: str) -> httpx2.AsyncClient:
         if provider not in self._voice_clients:

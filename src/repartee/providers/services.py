@@ -73,7 +73,9 @@ class SharedClientLLM(ForReplies, OpenAILLMService):
 
     def instruct(self, instruction: str) -> None:
         """Be told to be somebody else from the next request on."""
-        self._settings.system_instruction = instruction
+        # Pipecat makes the settings' instruction of this one anew whenever a function is registered.
+        self._base_system_instruction = instruction
+        self._compose_system_instruction()
 
     async def get_chat_completions(self, context: LLMContext) -> Any:
         """Return the stream of an answer: this model's, or that of one that stands by."""
@@ -210,7 +212,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
                 if stream.task is not None:
                     stream.task.cancel()
             self._ahead.clear()
-        if isinstance(frame, SpeakerFrame) and (speaker := self.speakers.get(frame.name)) is not None:
+        if isinstance(frame, SpeakerFrame) and (speaker := self.speakers.get(frame.agent)) is not None:
             self._speaker = (speaker.cache, speaker.chain)
             await self._update_settings(speaker.settings)
         await super().process_frame(frame, direction)

@@ -65,7 +65,7 @@ class SocketVoice(ForReplies, Reconnecting, WebsocketTTSService):
         """Besides speaking: an interruption is told before anything of the next reply comes."""
         if isinstance(frame, (InterruptionFrame, EndFrame, CancelFrame)) and self.guard is not None:
             await self.guard.interrupted()
-        if isinstance(frame, SpeakerFrame) and (speaker := self.speakers.get(frame.name)) is not None:
+        if isinstance(frame, SpeakerFrame) and (speaker := self.speakers.get(frame.agent)) is not None:
             # Comes after all the other one was given has been spoken; does nothing where the voice is the same.
             await self._update_settings(speaker.settings)
         await super().process_frame(frame, direction)

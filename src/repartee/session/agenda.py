@@ -226,11 +226,13 @@ class _AtDesk(ReplyWatcher):
 
     def sit_down(self, desk: Desk) -> None:
         """Tell an agent who takes over in the middle of a reply what was told of it."""
-        for watcher in desk.watchers if self._live is not None else ():
-            watcher.opened(self._live)
-            watcher.released(self._live)
+        if (live := self._live) is None:
+            return
+        for watcher in desk.watchers:
+            watcher.opened(live)
+            watcher.released(live)
             if self._remembered is not None:
-                watcher.turn_remembered(self._live, self._remembered)
+                watcher.turn_remembered(live, self._remembered)
 
     def opened(self, reply: LiveReply) -> None:
         """A reply is begun."""

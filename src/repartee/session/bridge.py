@@ -430,7 +430,7 @@ class Bridge(FrameProcessor):
         await self.push_frame(frame)
         if name := self.parts.speaker():
             # Each time: one that was sent on its way in an earlier reply may have been cut off with it.
-            await self.push_frame(SpeakerFrame(name=name))
+            await self.push_frame(SpeakerFrame(agent=name))
 
     async def _play(self, reply_id: int, line: Line) -> None:
         """Play a line's recording, which no vendor has to make."""

@@ -103,7 +103,7 @@ class Clauses(FrameProcessor):
         if self._voice is not None:
             for frame in self._held:
                 if isinstance(frame, SpeakerFrame):
-                    self._voice.speaks_next(frame.name)
+                    self._voice.speaks_next(frame.agent)
                 elif isinstance(frame, AggregatedTextFrame):
                     self._voice.prefetch(frame.text, self._reply_id)
         while self._held:

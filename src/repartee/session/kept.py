@@ -46,8 +46,8 @@ class KeptVoice(FrameProcessor):
             await self.push_frame(frame, direction)
             return
         match frame:
-            case SpeakerFrame() if frame.name in self.speakers:
-                self._cache = self.speakers[frame.name].cache
+            case SpeakerFrame() if frame.agent in self.speakers:
+                self._cache = self.speakers[frame.agent].cache
             case ReplyStartFrame() | InterruptionFrame():
                 self._given, self._start = False, None
             case LLMFullResponseStartFrame() if not self._given:

@@ -215,7 +215,7 @@ class StandbyVoice(FrameProcessor):
 
     def _become(self, frame: Frame) -> None:
         """Speak for another agent from here on."""
-        if isinstance(frame, SpeakerFrame) and (speaker := self.speakers.get(frame.name)) is not None:
+        if isinstance(frame, SpeakerFrame) and (speaker := self.speakers.get(frame.agent)) is not None:
             self._chain = speaker.chain
 
     async def _watch(self, now: _Watched, frame: Frame) -> None:

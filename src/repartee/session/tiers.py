@@ -130,7 +130,7 @@ class Tiers(FrameProcessor):
             case ReplyStartFrame():
                 self._reply_id = frame.reply_id
             case SpeakerFrame():
-                self._become(frame.name)
+                self._become(frame.agent)
             case LLMContextFrame() if direction is FrameDirection.DOWNSTREAM:
                 if await self._answered(frame.context):
                     return

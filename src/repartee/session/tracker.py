@@ -174,7 +174,7 @@ class ReplyTracker(FrameProcessor):
         if passed.line and not self._round_text:
             self._worded()
             await self._say(passed.line)
-        await self.push_frame(SpeakerFrame(name=passed.to))
+        await self.push_frame(SpeakerFrame(agent=passed.to))
 
     async def _say(self, text: str) -> None:
         await self.push_frame(LLMFullResponseStartFrame())

@@ -113,7 +113,7 @@ def _told(result: str) -> str:
 
 def _called(messages: list[Message]) -> str:
     """Return the name of the tool that was called last."""
-    calls = next((m["tool_calls"] for m in reversed(messages) if m.get("tool_calls")), [])
+    calls: list[Message] = next((m["tool_calls"] for m in reversed(messages) if m.get("tool_calls")), [])
     return str(calls[-1]["function"]["name"]) if calls else ""
 
 
