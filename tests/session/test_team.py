@@ -208,3 +208,23 @@ async def test_who_takes_over_in_the_middle_of_a_reply_may_fill_a_form(reception
         await turn(call, "I want a refund of invoice seven.", 1)
     assert "invoice 7: 30 euros" in str(passing.model.asked[3][-1]["content"])
     assert passing.spoken.endswith("Done.")
+
+
+async def test_who_interrupts_the_transition_is_answered_by_the_other_agent(reception: Path) -> None:
+    passing = Passing(
+        reception, Does(calls=[TO_BILLING]), Does("Billing here, which one?"), Does("Yes, until six.")
+    )
+    async with passing.call as call:
+        said(call, "What is invoice seven for?")
+        await call.until(lambda: isinstance(call.state, Speaking))
+        await call.play(800)
+        said(call, "Wait, are you open today?", segment=2)
+        await call.until(lambda: len(passing.model.asked) == 3)
+        await call.play_until(lambda: isinstance(call.state, Idle) and "six" in passing.spoken)
+    assert [done.taker for done in passing.passed] == ["Billing"]
+    assert passing.model.offered[2] == {"start_refund", "pass_to_reception"}
+    contents = [str(message.get("content")) for message in passing.model.asked[2]]
+    assert any("the_call_was_passed_to" in content for content in contents), (
+        "what was done is true although cut off"
+    )
+    assert not any("which one?" in content for content in contents), "what was not heard was not said"

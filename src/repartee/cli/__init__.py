@@ -313,12 +313,16 @@ def meet_command(
 @app.command()
 def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
     """Check an agent file."""
-    from repartee.agent import load_agent  # noqa: PLC0415
+    from repartee.agent import load_agent, team_of  # noqa: PLC0415
     from repartee.session.prompt_budget import check_budget  # noqa: PLC0415
 
     loaded = load_agent(agent)
-    check_budget(loaded)
+    team = team_of(loaded, load_agent)
+    for one in team:
+        check_budget(one)
     counts = f"{len(loaded.answers)} answers, {len(loaded.tools)} tools"
+    if len(team) > 1:
+        counts += f", a team of {len(team)} ({', '.join(one.name for one in team[1:])})"
     out.print(f"{agent}: {loaded.name}, {counts}, version {loaded.version}", soft_wrap=True)
 
 
