@@ -65,6 +65,11 @@ class Members:
         cache = self._caches[self._team.present.name]
         return cache.get(text) if cache is not None else None
 
+    def has(self, text: str) -> bool:
+        """Say whether there is such audio; its file is not read."""
+        cache = self._caches[self._team.present.name]
+        return cache is not None and cache.has_all([text])
+
     def connect(self, tiers: Tiers, llm: LLMService, voice: TTSService) -> None:
         """Take the parts of the pipeline; once, before it starts."""
         self._show("repartee.agent", self._team.present.name)

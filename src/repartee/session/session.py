@@ -500,7 +500,7 @@ class Session:
             words_of(self._agent),
             self._agenda.asides,
             tool_line=toolbox.line,
-            kept=lambda text: members.kept(text) is not None,
+            kept=members.has,
             only_kept=self._degrading.small,
             mark=self._timeline.mark,
         )
