@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +18,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext, team_of
-from repartee.conversation import Endpointing, Patience, Policies, Speculation, Waiting
+from repartee.conversation import Policies
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
 from repartee.providers import Ladder, choose_ladder
@@ -53,6 +52,7 @@ from repartee.session.listening import voice_model
 from repartee.session.members import Members
 from repartee.session.network import Network
 from repartee.session.parts import Parts, Script
+from repartee.session.policies import policies_of
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.recording import RecordedSink, Recorder
 from repartee.session.remembering import Remembering
@@ -529,34 +529,3 @@ class Session:
     def _end(self, reason: EndReason) -> None:
         if not self._ended.done():
             self._ended.set_result(reason)
-
-
-def policies_of(agent: Agent) -> Policies:
-    """Return what the core may ask, by the agent file."""
-    taking, limits, waiting = agent.turn_taking, agent.limits, agent.waiting
-    numbers = {
-        name: value
-        for name, value in (
-            ("take_floor_ms", taking.take_floor_ms),
-            ("backchannel_max_words", taking.backchannel_max_words),
-        )
-        if value is not None
-    }
-    return Policies(
-        endpointing=Endpointing(
-            float(taking.min_silence_ms),
-            float(taking.max_silence_ms),
-            digits_ms=float(taking.digits_silence_ms),
-        ),
-        interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
-        speculation=Speculation(taking.speculate),
-        patience=Patience(
-            call_ms=limits.max_call_s * 1000.0,
-            absent_ms=limits.reconnect_s * 1000.0,
-            silence_ms=limits.silence_s * 1000.0 or math.inf,
-            silence_asks=limits.silence_asks,
-        ),
-        waiting=Waiting(
-            waiting.fillers, filler_ms=float(waiting.after_ms), apology_ms=float(waiting.apology_after_ms)
-        ),
-    )

@@ -28,8 +28,9 @@ from repartee.providers.kit import ProviderKit
 from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
 from repartee.session.gate import AudioSink
 from repartee.session.keeping import keeping
+from repartee.session.policies import policies_of
 from repartee.session.room import RoomHooks
-from repartee.session.session import Session, policies_of
+from repartee.session.session import Session
 from repartee.session.spec import SessionSpec
 from repartee.session.tools import ReplyWatcher
 from repartee.settings import Settings
