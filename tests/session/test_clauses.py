@@ -129,6 +129,8 @@ async def test_what_another_agent_says_is_asked_for_in_their_voice(monkeypatch: 
     await part.process_frame(LLMTextFrame("I pass you on. "), down)
     await part.process_frame(SpeakerFrame(agent="Billing"), down)
     await part.process_frame(LLMTextFrame("Billing here. "), down)
+    await part.process_frame(LLMFullResponseEndFrame(), down)
     await part.allow(3)
     assert voice.asked == ["I pass you on.", "(Billing)", "Billing here."]
-    assert [type(frame) for frame in pushed[1:]] == [AggregatedTextFrame, SpeakerFrame, AggregatedTextFrame]
+    kinds = [AggregatedTextFrame, SpeakerFrame, AggregatedTextFrame, LLMFullResponseEndFrame]
+    assert [type(frame) for frame in pushed[1:]] == kinds
