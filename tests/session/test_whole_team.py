@@ -122,6 +122,19 @@ async def test_the_record_says_who_had_the_call(caller: Caller) -> None:
     store.close()
 
 
+async def test_what_the_strictest_agent_keeps_is_what_is_kept(caller: Caller, tmp_path: Path) -> None:
+    billing = tmp_path / "billing.yaml"
+    billing.write_text(billing.read_text(encoding="utf-8") + "keep: {transcripts: off}\n", encoding="utf-8")
+    async with caller as call:
+        await call.until(lambda: call.times("reply.finished"))
+        await call.ask("I have a question about my invoice")
+    store = stored(caller)
+    assert {turn.user_text + turn.heard_text for turn in store.turns("call-1")} == {""}
+    (tool,) = [event.data for event in store.events("call-1") if event.kind == "tool"]
+    assert tool["arguments"] == {"summary": ""}
+    store.close()
+
+
 async def test_a_process_that_takes_the_call_over_goes_on_with_the_agent_who_had_it(
     caller: Caller, simulator: Simulator
 ) -> None:

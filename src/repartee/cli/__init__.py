@@ -52,9 +52,12 @@ def _measure(work: Coroutine[Any, Any, None]) -> None:
 
 def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
     from repartee.cli.up import up as run_up  # noqa: PLC0415
-    from repartee.worker.logs import set_up_logs  # noqa: PLC0415
+    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
 
-    set_up_logs(settings.log_level, settings.secrets)
+    talks = http and settings.a2a_calls > 0  # other agents talk to this very process
+    set_up_logs(settings.log_level, settings.secrets, in_call=talks)
+    if talks:
+        quiet_pipecat()
     _run(lambda stop: run_up(settings, stop, http=http, worker=worker))
 
 
@@ -298,10 +301,11 @@ def meet_command(
     from repartee.agent import load_agent  # noqa: PLC0415
     from repartee.cli.meet import run_meeting  # noqa: PLC0415
     from repartee.session.meeting import MeetingLimits  # noqa: PLC0415
-    from repartee.worker.logs import set_up_logs  # noqa: PLC0415
+    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
 
     settings = _settings()
-    set_up_logs(settings.log_level, settings.secrets)
+    set_up_logs(settings.log_level, settings.secrets, in_call=True)
+    quiet_pipecat()
     limits = MeetingLimits(turns, seconds, None if usd is None else Decimal(str(usd)))
     agents = load_agent(called), load_agent(caller)
     answered: list[bool] = []

@@ -247,6 +247,11 @@ class A2A:
             del self._talks[context_id]
         if len(self._talks) + self._beginning >= self._settings.a2a_calls:
             raise _RpcError(INTERNAL, "as many conversations as may be are going on; try again later")
+        theirs = sum(talk.owner == _owner(visitor) for talk in self._talks.values())
+        if visitor.user is not None and 0 < self._settings.calls_per_user <= theirs:
+            raise _RpcError(
+                INTERNAL, "this user has as many conversations as they may have; go on in one of them"
+            )
         settings, context_id = self._settings, uuid.uuid4().hex
         spec = SessionSpec(
             call_id=context_id,

@@ -18,6 +18,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext, team_of
+from repartee.agent.keep import strictest
 from repartee.conversation import Policies
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
@@ -136,12 +137,16 @@ class Session:
         self._stop = stop
         self._on_event = on_event
         self._agent: Agent = agent_of(spec.agent_path)
+        self._others = team_of(self._agent, agent_of)[1:]
+        """Whom the call may be passed to."""
+        transcripts = strictest(one.keep for one in (self._agent, *self._others))
+        keep = self._agent.keep.model_copy(update={"transcripts": transcripts})
         self._started_s = time.monotonic() - (self._resume.elapsed_ms / 1000 if self._resume else 0.0)
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
         self._network = Network(self._timeline.mark, self._clock_ms)
         self._books = Books(
             spec,
-            self._agent,
+            self._agent.model_copy(update={"keep": keep}),
             settings,
             kept,
             self._timeline,
@@ -211,7 +216,7 @@ class Session:
             self._timeline.mark,
             self._clock_ms,
             has_model=has_model,
-            others=team_of(agent, agent_of)[1:],
+            others=self._others,
             hops=spec.hops,
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
