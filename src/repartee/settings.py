@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     #: USD that all calls of this installation may cost in a day (UTC); unset: no limit.
     budget_day_usd: Decimal | None = Field(default=None, gt=0, validation_alias="repartee_budget_day_usd")
     allowed_origins: str = Field(default="", validation_alias="repartee_allowed_origins")
+    #: Conversations in text that other agents may have with this one at once, over A2A; 0: it cannot be reached so.
+    a2a_calls: int = Field(default=0, ge=0, le=1000, validation_alias="repartee_a2a_calls")
     # Who may call and who may see calls; what they mean is in `server/door.py` and docs/security.md.
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
     api_keys: str = Field(default="", validation_alias="repartee_api_keys")

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -44,7 +45,7 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(main())
 
 
-def _measure(work: Coroutine[Any, Any, None]) -> None:
+def _measure(work: Coroutine[Any, Any, Any]) -> None:
     """Run a measurement; ended from outside, it ends the servers it has started, as with Ctrl+C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asyncio.run(work)
@@ -52,9 +53,12 @@ def _measure(work: Coroutine[Any, Any, None]) -> None:
 
 def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
     from repartee.cli.up import up as run_up  # noqa: PLC0415
-    from repartee.worker.logs import set_up_logs  # noqa: PLC0415
+    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
 
-    set_up_logs(settings.log_level, settings.secrets)
+    talks = http and settings.a2a_calls > 0  # other agents talk to this very process
+    set_up_logs(settings.log_level, settings.secrets, in_call=talks)
+    if talks:
+        quiet_pipecat()
     _run(lambda stop: run_up(settings, stop, http=http, worker=worker))
 
 
@@ -286,15 +290,48 @@ def chaos(
         raise typer.Exit(1)
 
 
+@app.command(name="meet")
+def meet_command(
+    called: Annotated[Path, typer.Argument(help="The agent that is called; it greets.")],
+    caller: Annotated[Path, typer.Argument(help="The agent that calls.")],
+    turns: Annotated[int, typer.Option(help="Things said, by both together.", min=2)] = 40,
+    seconds: Annotated[float, typer.Option(help="Longest time it may take.", min=1)] = 600.0,
+    usd: Annotated[float | None, typer.Option(help="What both may cost together.", min=0)] = None,
+) -> None:
+    """Have two agents talk to each other in text, within limits; both calls are kept like any other."""
+    from repartee.agent import load_agent  # noqa: PLC0415
+    from repartee.cli.meet import run_meeting  # noqa: PLC0415
+    from repartee.session.meeting import MeetingLimits  # noqa: PLC0415
+    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
+
+    settings = _settings()
+    set_up_logs(settings.log_level, settings.secrets, in_call=True)
+    quiet_pipecat()
+    limits = MeetingLimits(turns, seconds, None if usd is None else Decimal(str(usd)))
+    agents = load_agent(called), load_agent(caller)
+    answered: list[bool] = []
+
+    async def work(stop: asyncio.Event) -> None:
+        answered.append(await run_meeting(*agents, settings, limits, out, stop))
+
+    _run(work)
+    if not all(answered):
+        raise typer.Exit(1)
+
+
 @app.command()
 def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
     """Check an agent file."""
-    from repartee.agent import load_agent  # noqa: PLC0415
+    from repartee.agent import load_agent, team_of  # noqa: PLC0415
     from repartee.session.prompt_budget import check_budget  # noqa: PLC0415
 
     loaded = load_agent(agent)
-    check_budget(loaded)
+    team = team_of(loaded, load_agent)
+    for one in team:
+        check_budget(one)
     counts = f"{len(loaded.answers)} answers, {len(loaded.tools)} tools"
+    if len(team) > 1:
+        counts += f", a team of {len(team)} ({', '.join(one.name for one in team[1:])})"
     out.print(f"{agent}: {loaded.name}, {counts}, version {loaded.version}", soft_wrap=True)
 
 

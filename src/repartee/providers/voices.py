@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from repartee.providers.deadline import TurnBudget
 from repartee.providers.failover import Attempt, Failover, Request
 from repartee.providers.failures import Why
 from repartee.providers.patience import GO_ON_S
-from repartee.providers.voice_cache import VOICE_RATE_HZ
+from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
 
 CHUNK_BYTES = 1920
 """40 ms at 24 kHz."""
@@ -62,6 +62,21 @@ class Sound:
 
     pcm: bytes
     index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """How one agent of a call sounds.
+
+    Attributes:
+        chain: Their voices by plain requests.
+        cache: Audio of theirs that was made before.
+        settings: What Pipecat's service is told to become them.
+    """
+
+    chain: VoiceChain
+    cache: VoiceCache | None
+    settings: Any
 
 
 class VoiceChain:

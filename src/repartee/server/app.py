@@ -13,6 +13,8 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from repartee.agent import Agent
+from repartee.server.a2a import A2A
 from repartee.server.admission import Admission
 from repartee.server.asking import Asked, read_asked, read_token
 from repartee.server.busy import CLIPS_PATH, Busy
@@ -62,6 +64,7 @@ def create_app(
     rooms: Rooms | None = None,
     busy: Busy | None = None,
     beside: Callable[[], bytes] = lambda: b"",
+    agent: Agent | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -73,6 +76,7 @@ def create_app(
         rooms: Gives out places; by default those of the site.
         busy: May refuse calls before anything else does.
         beside: Returns the metrics of a worker in the same process.
+        agent: Who other agents reach over A2A, where that is switched on.
 
     Raises:
         ConfigError: The settings do not go together.
@@ -81,9 +85,12 @@ def create_app(
     places = rooms or Rooms(site, settings.agent_name, settings.calls_per_user, admission)
     metrics = ServerMetrics(admission.spent_ratio if admission is not None else lambda: 0.0, beside)
 
+    a2a = A2A(settings, agent, door, lambda: _full(busy, admission))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await a2a.aclose()
         if admission is not None:
             await admission.aclose()
 
@@ -126,6 +133,7 @@ def create_app(
 
     if store is not None:
         app.include_router(calls_router(store, settings.recordings_dir, door.operator))
+    app.include_router(a2a.router())
     app.mount(CLIPS_PATH, StaticFiles(directory=FOLDER), name="clips")
     _mount_pages(app)
     return app

@@ -58,6 +58,7 @@ KEPT_MARKS = (
     "sensitivity",
     "store.",
     "stt.failed",
+    "team.",
     "tool.",
     "voice.",
 )
@@ -72,6 +73,8 @@ TOOL_CHARACTERS = 4000
 GREETING_TURN = 0
 GOALS_EVENT = "goals"
 """The event with all goals, for an agent that takes the call over."""
+PASSED_EVENT = "team.passed"
+"""Another agent of the team has the call."""
 SOUNDING = "reply.sounding"
 """Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
 SOUNDING_MS = 1000.0
@@ -140,7 +143,8 @@ class CallRecord:
         if name in TIMED_MARKS | OVER_MARKS and isinstance(reply_id := values.get("reply_id"), int):
             self._steps.setdefault(reply_id, {})[name] = round(at_ms, 1)
         if name.startswith(KEPT_MARKS):
-            self._event(at_ms, name, values)
+            turn_id = self._reply_turns.get(values.get("reply_id", 0)) if name == PASSED_EVENT else None
+            self._event(at_ms, name, values if turn_id is None else {**values, "turn_id": turn_id})
 
     def tool(self, run: ToolRun) -> None:
         """A tool has run. Its arguments and its result may be the caller's words: they are forgotten with them."""
