@@ -411,7 +411,15 @@ class _Session:
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
             mark=self._timeline.mark,
+            # Who takes a call over hears what is said now: the rest was heard by the one before.
+            early=(self._hold, self._catch_up) if self._resume is None else None,
         )
+
+    def _hold(self) -> None:
+        self._ears.hold()
+
+    async def _catch_up(self, pcm: bytes) -> None:
+        await self._ears.catch_up(pcm)
 
     async def _hear(self, pcm: bytes, identity: str) -> None:
         await self._ears.hear(pcm, identity)
