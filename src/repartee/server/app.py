@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from repartee.server.admission import Admission
@@ -19,6 +18,7 @@ from repartee.server.busy import CLIPS_PATH, Busy
 from repartee.server.calls import calls_router
 from repartee.server.door import ClosedError, Door, Visitor, refusal
 from repartee.server.headers import SecurityHeaders
+from repartee.server.pages import mount_pages
 from repartee.server.rooms import Rooms, Site
 from repartee.session.clips import FOLDER
 from repartee.settings import Settings
@@ -34,7 +34,6 @@ PATHS = (
     "/api/sandbox/connection-details",
     "/api/v2/sandbox/connection-details",
 )
-CALLS_PAGES = ("/calls", "/calls/{call_id}")
 _ERROR = {
     "type": "object",
     "required": ["error", "message"],
@@ -94,7 +93,12 @@ def create_app(
             allow_methods=("GET", "POST"),
             allow_headers=("authorization", "content-type"),
         )
-    app.add_middleware(SecurityHeaders, livekit_url=site.public_livekit_url, secure=door.proxies.secure)
+    app.add_middleware(
+        SecurityHeaders,
+        livekit_url=site.public_livekit_url,
+        secure=door.proxies.secure,
+        origins=door.origins,
+    )
 
     async def token(request: Request) -> JSONResponse:
         visitor = await door.caller(request)
@@ -128,7 +132,7 @@ def create_app(
     if store is not None:
         app.include_router(calls_router(store, settings.recordings_dir, door.operator))
     app.mount(CLIPS_PATH, StaticFiles(directory=FOLDER), name="clips")
-    _mount_pages(app)
+    mount_pages(app, site.agent_title)
     return app
 
 
@@ -141,19 +145,6 @@ async def _full(busy: Busy | None, admission: Admission | None) -> JSONResponse 
         log.warning("token.budget_spent", limit=full.limit)
         return refusal(503, full.error, full.message, full.retry_after_s)
     return None
-
-
-def _mount_pages(app: FastAPI) -> None:
-    static = Path(__file__).with_name("static")
-    if not (static / "index.html").is_file():
-        return
-
-    async def calls_page() -> FileResponse:
-        return FileResponse(static / "calls.html")
-
-    for path in CALLS_PAGES:
-        app.add_api_route(path, calls_page, include_in_schema=False)
-    app.mount("/", StaticFiles(directory=static, html=True), name="page")
 
 
 def _caller_id(asked: Asked, visitor: Visitor) -> str | None:

@@ -1,5 +1,6 @@
 import { DisconnectReason, RoomEvent, type Room } from 'livekit-client';
 import { useCallback, useEffect, useReducer, useRef } from 'react';
+import { readChosen } from '../devices/devices';
 import type { Invitation } from './api';
 import { joinCall, newRoom, returnToCall } from './join';
 import { nextPhase, type Phase } from './phase';
@@ -29,7 +30,7 @@ export function useCall(onRoom: (room: Room) => void): Call {
   const start = useCallback<Call['start']>(
     ({ withMicrophone = true } = {}) => {
       if (current.current) return;
-      const room = newRoom();
+      const room = newRoom(readChosen());
       const abort = new AbortController();
       current.current = { room, abort };
       onRoom(room);
@@ -60,7 +61,12 @@ export function useCall(onRoom: (room: Room) => void): Call {
           .finally(() => { returning = false; });
       });
       dispatch({ type: 'start', room });
-      joinCall(room, { withMicrophone, onStep: (step) => { dispatch({ type: 'step', room, step }); }, signal: abort.signal }).then(
+      joinCall(room, {
+        withMicrophone,
+        onStep: (step) => { dispatch({ type: 'step', room, step }); },
+        onMicrophone: (track) => { dispatch({ type: 'microphone', room, track }); },
+        signal: abort.signal,
+      }).then(
         (invitation) => {
           place = invitation;
           dispatch({ type: 'joined', room, atMs: Date.now(), withMicrophone });
