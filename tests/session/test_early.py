@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,6 +22,7 @@ from repartee.session.early import EarlySpeech, UndecodableError, decode
 from repartee.session.ears import FRAME_BYTES, Ears
 from repartee.session.inlet import Inlet
 from repartee.session.limits import MAX_EARLY_BYTES
+from repartee.session.room import RoomHooks, RoomTransport
 from repartee.session.voice import Change
 
 FEATURE = [AudioTrackFeature.TF_PRECONNECT_BUFFER]
@@ -127,6 +129,7 @@ class Reader:
 class Rig:
     def __init__(self) -> None:
         self.held, self.heard, self.marks = 0, list[bytes](), list[str]()
+        self.on_catch_up: Callable[[], None] = lambda: None
         self.inlet = Inlet(lambda who: who == "ann")
         self.early = EarlySpeech(
             self.inlet, self.hold, self.catch_up, lambda name, **_: self.marks.append(name)
@@ -137,13 +140,19 @@ class Rig:
 
     async def catch_up(self, pcm: bytes) -> None:
         self.heard.append(pcm)
+        self.on_catch_up()
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
 
 
 SAID = tone(16_000, 0.5).tobytes()
 
 
-async def test_what_was_said_before_comes_once_the_greeting_has_begun() -> None:
-    rig, reader = Rig(), Reader(SAID[:4000], SAID[4000:])
+async def test_what_was_said_before_comes_once_the_greeting_has_begun(rig: Rig) -> None:
+    reader = Reader(SAID[:4000], SAID[4000:])
     assert rig.early.expect(FEATURE)
     assert rig.held == 1
     waiting = asyncio.create_task(rig.early.wait())
@@ -158,16 +167,14 @@ async def test_what_was_said_before_comes_once_the_greeting_has_begun() -> None:
     assert not rig.early.expect(FEATURE), "another track is as any other"
 
 
-async def test_a_caller_who_said_nothing_before_waits_for_nothing() -> None:
-    rig = Rig()
+async def test_a_caller_who_said_nothing_before_waits_for_nothing(rig: Rig) -> None:
     assert not rig.early.expect([AudioTrackFeature.TF_ECHO_CANCELLATION])
     assert rig.held == 0
     assert not rig.early.may_read(Reader(SAID).it, "ann"), "it was not announced"
 
 
-async def test_what_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_does_not_come_is_not_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(early, "WAIT_S", 0.01)
-    rig = Rig()
     rig.early.expect(FEATURE)
     rig.early.greeted()
     await rig.early.wait()
@@ -183,8 +190,7 @@ async def test_what_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPa
         (Reader(SAID, size=MAX_EARLY_BYTES + 1), "ann", "audio.too_large"),
     ],
 )
-async def test_it_is_the_caller_s_and_small(reader: Reader, sender: str, why: str) -> None:
-    rig = Rig()
+async def test_it_is_the_caller_s_and_small(rig: Rig, reader: Reader, sender: str, why: str) -> None:
     assert not rig.early.may_read(reader.it, sender)
     assert reader.closed
     assert rig.inlet.summary() == {why: 1}
@@ -197,8 +203,9 @@ async def test_it_is_the_caller_s_and_small(reader: Reader, sender: str, why: st
         (Reader(b"\0" * 3), "audio.wrong"),
     ],
 )
-async def test_what_is_larger_than_it_says_or_no_sound_ends_the_waiting(reader: Reader, why: str) -> None:
-    rig = Rig()
+async def test_what_is_larger_than_it_says_or_no_sound_ends_the_waiting(
+    rig: Rig, reader: Reader, why: str
+) -> None:
     rig.early.expect(FEATURE)
     rig.early.greeted()
     assert rig.early.may_read(reader.it, "ann")
@@ -207,6 +214,48 @@ async def test_what_is_larger_than_it_says_or_no_sound_ends_the_waiting(reader: 
     assert reader.closed
     assert rig.inlet.summary() == {why: 1}
     assert not rig.early.may_read(Reader(SAID).it, "ann"), "once in a call"
+
+
+class Tasks:
+    """Stands in for Pipecat's task manager."""
+
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def create_task(self, work: Any, _: str) -> None:
+        self.tasks.append(asyncio.create_task(work))
+
+
+async def test_the_room_takes_it_of_the_caller_and_greets_first(rig: Rig) -> None:
+    order: list[str] = []
+    rig.on_catch_up = lambda: order.append("heard")
+    client = room(early=(rig.hold, rig.catch_up), ready=lambda _: order.append("greeted"))
+    for who in ("bob", "ann"):
+        client._on_early(Reader(SAID).it, who)
+    assert client._early is not None
+    assert client._early.expect(FEATURE)
+    waiting = asyncio.create_task(client._early.wait())
+    await asyncio.gather(*client._task_manager.tasks)
+    client._announce()
+    await waiting
+    assert order == ["greeted", "heard"]
+    assert rig.heard == [SAID]
+    assert client.inlet.summary() == {"audio.not_caller": 1}
+
+
+async def test_who_takes_a_call_over_takes_nothing_of_before() -> None:
+    client, reader = room(early=None, ready=lambda _: None), Reader(SAID)
+    client._on_early(reader.it, "ann")
+    assert reader.closed
+    assert client._task_manager.tasks == []
+
+
+def room(early: Any, ready: Any) -> Any:
+    nothing: Any = lambda *_: None  # noqa: E731
+    hooks = RoomHooks(ready, nothing, nothing, nothing, nothing, early=early)
+    client: Any = RoomTransport("ws://x", "t", "r", hooks=hooks, caller_identity=None).client
+    client._caller, client._task_manager = "ann", Tasks()
+    return client
 
 
 class Voice:

@@ -36,6 +36,9 @@ export function useCall(onRoom: (room: Room) => void): Call {
       onRoom(room);
       let place: Invitation | null = null;
       let returning = false;
+      let muted = false;
+      room.on(RoomEvent.TrackMuted, (_, { isLocal }) => { muted ||= isLocal; });
+      room.on(RoomEvent.TrackUnmuted, (_, { isLocal }) => { muted &&= !isLocal; });
       const over = (lost: Problem | undefined) => {
         if (current.current?.room !== room) return;
         current.current = null;
@@ -53,7 +56,8 @@ export function useCall(onRoom: (room: Room) => void): Call {
         }
         // The agent waits for who was cut off: their place is still there.
         returning = true;
-        returnToCall(room, place, { withMicrophone, signal: abort.signal })
+        // Who was muted comes back muted.
+        returnToCall(room, place, { withMicrophone: withMicrophone && !muted, signal: abort.signal })
           .then(
             (again) => { place = again; },
             (error: unknown) => { over(error instanceof CallError ? error.problem : problem('connection_lost')); },

@@ -17,12 +17,18 @@ describe('what is said of the line', () => {
     [Reconnecting, Poor, 'silent', 'reconnecting'],
     [Disconnected, Excellent, 'sounds', 'returning'],
   ])('%s, %s, microphone %s: %s', (connection, quality, microphone, notice) => {
-    expect(noticeOf(connection, quality, microphone, true)).toBe(notice);
+    expect(noticeOf(connection, quality, microphone, { online: true, stalled: false })).toBe(notice);
   });
 
   it('names the cause when there is no network at all', () => {
-    expect(noticeOf(Reconnecting, Lost, 'sounds', false)).toBe('offline');
-    expect(noticeOf(Connected, Excellent, 'sounds', false)).toBeUndefined(); // the call goes on: the browser errs
+    expect(noticeOf(Reconnecting, Lost, 'sounds', { online: false, stalled: false })).toBe('offline');
+    // The call goes on: the browser errs.
+    expect(noticeOf(Connected, Excellent, 'sounds', { online: false, stalled: false })).toBeUndefined();
+  });
+
+  it('does not wait for the media client to notice', () => {
+    expect(noticeOf(Connected, Excellent, 'sounds', { online: true, stalled: true })).toBe('reconnecting');
+    expect(noticeOf(Connected, Excellent, 'sounds', { online: false, stalled: true })).toBe('offline');
   });
 
   it('tells a broken line from a bad one', () => {

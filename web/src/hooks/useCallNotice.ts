@@ -5,9 +5,10 @@ import {
   useParticipantAttributes,
   useVoiceAssistant,
 } from '@livekit/components-react';
-import { ConnectionQuality, ConnectionState, type Participant } from 'livekit-client';
+import { ConnectionQuality, ConnectionState, type Participant, type RemoteAudioTrack } from 'livekit-client';
 import { useEffect, useState } from 'react';
 import { useOnline } from './useOnline';
+import { useStalled } from './useStalled';
 
 export type CallNotice = 'offline' | 'returning' | 'reconnecting' | 'unheard' | 'weak' | 'back';
 
@@ -19,9 +20,11 @@ export function useCallNotice(): CallNotice | undefined {
   const online = useOnline();
   const { localParticipant } = useLocalParticipant();
   const { quality } = useConnectionQualityIndicator({ participant: localParticipant });
-  const agent = useVoiceAssistant().agent as Participant | undefined;
+  const assistant = useVoiceAssistant();
+  const agent = assistant.agent as Participant | undefined;
+  const stalled = useStalled(assistant.audioTrack?.publication.track as RemoteAudioTrack | undefined);
   const attributes = useParticipantAttributes({ participant: agent ?? localParticipant }).attributes;
-  const notice = noticeOf(connection, quality, attributes?.['repartee.microphone'], online);
+  const notice = noticeOf(connection, quality, attributes?.['repartee.microphone'], { online, stalled });
   const back = useBack(isBroken(notice));
   return notice ?? (back ? 'back' : undefined);
 }
@@ -51,9 +54,9 @@ export function noticeOf(
   connection: ConnectionState,
   quality: ConnectionQuality,
   microphone: string | undefined,
-  online: boolean,
+  { online, stalled }: { online: boolean; stalled: boolean },
 ): CallNotice | undefined {
-  if (connection !== ConnectionState.Connected) {
+  if (connection !== ConnectionState.Connected || stalled) {
     if (!online) return 'offline';
     // The media client has given up, and the page asks for its place again.
     return connection === ConnectionState.Disconnected ? 'returning' : 'reconnecting';

@@ -1,0 +1,107 @@
+"""The widget on a page of another site, in headless Chromium; and words that are said before anybody is there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+import soundfile as sf
+from playwright.async_api import Page, Route, expect
+
+from repartee.cli.instance import instance
+from repartee.cli.say import RATE_HZ, say
+from tests.conftest import FRONT_DESK
+from tests.system.test_browser import FIRST_MS, TURN_MS, page_at, picture
+
+pytestmark = pytest.mark.browser
+SAID_S = 4.0
+"""Before the server gives out a place, so that all of the question is said by then."""
+HOST_PAGE = """<!doctype html><html lang="en"><title>A shop</title>
+<body><h1>A shop</h1><p>Of another site.</p>
+<script src="{server}/embed.js" async data-label="Ask the clinic" data-color="#5b21b6"></script></body></html>"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[int]:
+    """Another site: what is in a folder, under a port of its own."""
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as http:
+        thread = Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield http.server_port
+        finally:
+            http.shutdown()
+            thread.join()
+
+
+async def question(folder: Path) -> Path:
+    """A microphone into which somebody speaks at once."""
+    await say([("Are you open on Saturday?", folder / "question.wav")])
+    sound = sf.read(folder / "question.wav", dtype="int16")[0]
+    assert len(sound) < (SAID_S - 1) * RATE_HZ
+    whole = folder / "microphone.wav"
+    sf.write(whole, np.concatenate([sound, np.zeros(60 * RATE_HZ, np.int16)]), RATE_HZ)
+    return whole
+
+
+async def late(route: Route) -> None:
+    await asyncio.sleep(SAID_S)  # as on a slow network
+    await route.continue_()
+
+
+async def test_the_widget_on_another_site_and_words_before_anybody_is_there(tmp_path: Path) -> None:
+    flags = (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={await question(tmp_path)}%noloop",
+    )
+    with site(tmp_path / "site") as port:
+        allowed, other = f"http://127.0.0.1:{port}", f"http://localhost:{port}"
+        variables = {"REPARTEE_ALLOWED_ORIGINS": allowed}
+        async with instance(FRONT_DESK, tmp_path / "state", variables) as running:
+            (tmp_path / "site" / "index.html").write_text(HOST_PAGE.format(server=running.url))
+            async with page_at(other, *flags) as page:
+                assert await framed_text(page) == "", "a site that nobody allowed shows nothing"
+                await page.goto(allowed)
+                await page.route("**/api/token", late)
+                await page.get_by_role("button", name="Ask the clinic").click()
+                frame = page.frame_locator("iframe")
+                await frame.get_by_test_id("start").click()
+                caller, agent = frame.get_by_test_id("caption-caller"), frame.get_by_test_id("caption-agent")
+                await expect(frame.get_by_test_id("step")).to_contain_text("You can speak already")
+                await expect(caller.first).to_contain_text(
+                    "open on Saturday", timeout=FIRST_MS, ignore_case=True
+                )
+                await expect(agent.last).to_contain_text("At weekends we are closed", timeout=TURN_MS)
+                await picture(page, "embed")
+                await page.get_by_role("button", name="Minimise").click()
+                await expect(page.locator("div[data-state=live]")).to_be_attached()
+                await page.get_by_role("button", name="Ask the clinic").click()
+                await frame.get_by_test_id("end").click()
+                await expect(frame.get_by_test_id("duration")).to_be_visible()
+                await page.get_by_role("button", name="Minimise").click()
+                await expect(page.locator("iframe")).to_have_count(0)
+            (timeline,) = (running.state_dir / "calls").glob("*.jsonl")
+            marks = {mark["name"]: mark for mark in map(json.loads, timeline.read_text().splitlines())}
+    assert marks["early.heard"]["ms"] > 1000
+
+
+async def framed_text(page: Page) -> str:
+    """What the widget shows in its frame."""
+    await page.get_by_role("button", name="Ask the clinic").click()
+    frame = page.frame_locator("iframe").locator("#root")
+    await page.wait_for_load_state("networkidle")
+    return "".join(await frame.all_inner_texts())
