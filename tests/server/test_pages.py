@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -95,3 +96,21 @@ async def test_without_a_build_there_are_no_pages(tmp_path: Path) -> None:
     async with served(tmp_path) as client:
         assert (await client.get("/")).status_code == 404
         assert (await client.get("/embed")).status_code == 404
+
+
+async def test_the_build_is_sent_small_to_who_takes_it_so(static: Path) -> None:
+    whole = "// the whole build\n" * 100
+    (static / "assets" / "index-abc.js").write_text(whole)
+    (static / "assets" / "index-abc.js.gz").write_bytes(gzip.compress(whole.encode()))
+    async with served(static) as client:
+        small = await client.get("/assets/index-abc.js", headers={"Accept-Encoding": "gzip, br"})
+        plain = await client.get("/assets/index-abc.js", headers={"Accept-Encoding": "identity"})
+        missing = await client.get("/assets/other.js", headers={"Accept-Encoding": "gzip"})
+    assert small.headers["content-encoding"] == "gzip"
+    assert int(small.headers["content-length"]) < len(whole) / 10
+    for answer in (small, plain):
+        assert answer.text == whole
+        assert "javascript" in answer.headers["content-type"]
+        assert answer.headers["cache-control"] == NEVER_CHANGES
+    assert small.headers["vary"] == "Accept-Encoding"
+    assert missing.status_code == 404

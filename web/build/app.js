@@ -1,8 +1,10 @@
-/** What makes the page an app: icons, drawn from its mark, and a service worker that knows this build's files. */
+/** What makes the page an app: icons, drawn from its mark, a service worker that knows this build's files, and these small. */
 import { initWasm, Resvg } from '@resvg/resvg-wasm';
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { constants, gzipSync } from 'node:zlib';
 
 const PLAIN = { inset: 0, corner: 9 };
 /** To its edges: the system cuts it to its own shape, and shows the middle four fifths for certain. */
@@ -34,6 +36,13 @@ export function app() {
         fileName: 'sw.js',
         source: worker.replace('__VERSION__', version).replace("['__FILES__']", JSON.stringify(files)),
       });
+    },
+    // From what was written, so that it is the same to the byte; a server that compresses for each phone would be slower.
+    async writeBundle({ dir }, bundle) {
+      for (const file of Object.keys(bundle).filter((name) => /^assets\/.*\.(js|css)$/.test(name))) {
+        const whole = await readFile(join(dir, file));
+        await writeFile(join(dir, `${file}.gz`), gzipSync(whole, { level: constants.Z_BEST_COMPRESSION }));
+      }
     },
   };
 }

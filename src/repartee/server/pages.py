@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from repartee.server.headers import FRAME_PATH
@@ -22,7 +25,24 @@ SHORT_NAME = 12
 
 
 class Pages(StaticFiles):
-    """Files of the build; those that carry their content's hash in their name may be kept for good."""
+    """Files of the build; those that carry their content's hash in their name may be kept for good, and are there
+    compressed as well.
+    """
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Answer a request."""
+        if not scope["path"].startswith("/assets/") or "gzip" not in Headers(scope=scope).get(
+            "accept-encoding", ""
+        ):
+            return await super().get_response(path, scope)
+        try:
+            response = await super().get_response(f"{path}.gz", scope)
+        except HTTPException:
+            return await super().get_response(path, scope)
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Content-Type"] = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        response.headers["Vary"] = "Accept-Encoding"
+        return response
 
     def file_response(
         self,

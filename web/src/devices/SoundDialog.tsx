@@ -21,9 +21,7 @@ export function SoundDialog({ devices, track, problem, heard, onHeard, onChoose,
   const title = useId();
 
   useEffect(() => {
-    const element = dialog.current;
-    element?.showModal();
-    return () => { element?.close(); };
+    if (!dialog.current?.open) dialog.current?.showModal();
   }, []);
 
   return (
