@@ -139,7 +139,7 @@ async def test_the_page_before_a_call(tmp_path: Path) -> None:
         start, check = page.get_by_test_id("start"), page.get_by_test_id("sound-check")
         await expect(page.get_by_test_id("config")).to_contain_text("Whisper")
         for scheme in ("dark", "light"):
-            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.emulate_media(color_scheme=scheme)
             await assert_accessible(page)
             await picture(page, f"welcome-{scheme}")
         await page.keyboard.press("Tab")

@@ -17,11 +17,14 @@ import soundfile as sf
 from playwright.async_api import Page, Route, expect
 
 from repartee.cli.instance import instance
-from repartee.cli.say import RATE_HZ, say
-from tests.conftest import FRONT_DESK
+from repartee.simulator.audio import read_audio
+from repartee.simulator.caller import RATE_HZ
+from repartee.simulator.providers import Simulator, SimulatorConfig
+from tests.system.helpers import write_agent
 from tests.system.test_browser import FIRST_MS, TURN_MS, page_at, picture
 
 pytestmark = pytest.mark.browser
+QUESTION = "aiewf/turn_003.flac"
 SAID_S = 4.0
 """Before the server gives out a place, so that all of the question is said by then."""
 HOST_PAGE = """<!doctype html><html lang="en"><title>A shop</title>
@@ -47,11 +50,10 @@ def site(folder: Path) -> Iterator[int]:
             thread.join()
 
 
-async def question(folder: Path) -> Path:
+def question(speech: Path, folder: Path) -> Path:
     """A microphone into which somebody speaks at once."""
-    await say([("Are you open on Saturday?", folder / "question.wav")])
-    sound = sf.read(folder / "question.wav", dtype="int16")[0]
-    assert len(sound) < (SAID_S - 1) * RATE_HZ
+    sound = read_audio(speech / QUESTION, RATE_HZ)
+    assert len(sound) < (SAID_S - 0.5) * RATE_HZ
     whole = folder / "microphone.wav"
     sf.write(whole, np.concatenate([sound, np.zeros(60 * RATE_HZ, np.int16)]), RATE_HZ)
     return whole
@@ -62,16 +64,27 @@ async def late(route: Route) -> None:
     await route.continue_()
 
 
-async def test_the_widget_on_another_site_and_words_before_anybody_is_there(tmp_path: Path) -> None:
+async def test_the_widget_on_another_site_and_words_before_anybody_is_there(
+    speech: Path, tmp_path: Path
+) -> None:
     flags = (
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={await question(tmp_path)}%noloop",
+        f"--use-file-for-fake-audio-capture={question(speech, tmp_path)}%noloop",
     )
+    script = tmp_path / "script.yaml"
+    script.write_text("- when: mcp\n  say: Yes, there is.\n")
+    config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=script)
     with site(tmp_path / "site") as port:
         allowed, other = f"http://127.0.0.1:{port}", f"http://localhost:{port}"
-        variables = {"REPARTEE_ALLOWED_ORIGINS": allowed}
-        async with instance(FRONT_DESK, tmp_path / "state", variables) as running:
+        async with (
+            Simulator.start(config) as simulator,
+            instance(
+                write_agent(tmp_path),
+                tmp_path / "state",
+                {**simulator.environment, "REPARTEE_ALLOWED_ORIGINS": allowed},
+            ) as running,
+        ):
             (tmp_path / "site" / "index.html").write_text(HOST_PAGE.format(server=running.url))
             async with page_at(other, *flags) as page:
                 assert await framed_text(page) == "", "a site that nobody allowed shows nothing"
@@ -83,9 +96,9 @@ async def test_the_widget_on_another_site_and_words_before_anybody_is_there(tmp_
                 caller, agent = frame.get_by_test_id("caption-caller"), frame.get_by_test_id("caption-agent")
                 await expect(frame.get_by_test_id("step")).to_contain_text("You can speak already")
                 await expect(caller.first).to_contain_text(
-                    "open on Saturday", timeout=FIRST_MS, ignore_case=True
+                    "track about MCP", timeout=FIRST_MS, ignore_case=True
                 )
-                await expect(agent.last).to_contain_text("At weekends we are closed", timeout=TURN_MS)
+                await expect(agent.last).to_contain_text("Yes, there is", timeout=TURN_MS)
                 await picture(page, "embed")
                 await page.get_by_role("button", name="Minimise").click()
                 await expect(page.locator("div[data-state=live]")).to_be_attached()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import cast
 
 import av
 import numpy as np
@@ -158,21 +159,25 @@ def _unwrapped(data: bytes, container: str) -> tuple[npt.NDArray[np.int16], int]
     parts: list[npt.NDArray[np.int16]] = []
     limit = int(2 * MAX_S * RATE_HZ)  # a few kilobytes of Opus can be hours of silence
     try:
-        with av.open(io.BytesIO(data), format=container) as file:
-            stream = next((s for s in file.streams if s.type == "audio"), None)
+        with av.open(io.BytesIO(data), mode="r", format=container) as file:
+            stream = next(iter(file.streams.audio), None)
             if stream is None or stream.codec_context.name not in CODECS:
                 raise UndecodableError("no Opus or AAC in it")
-            for frame in file.decode(stream):
-                parts += [made.to_ndarray().reshape(-1) for made in resampler.resample(frame)]
+            for frame in cast("Iterator[av.AudioFrame]", file.decode(stream)):
+                parts += _samples(resampler.resample(frame))
                 if sum(map(len, parts)) > limit:
                     raise UndecodableError("longer than a client records")
     except av.FFmpegError as error:
         raise UndecodableError(type(error).__name__) from error
     with contextlib.suppress(av.FFmpegError):
-        parts += [made.to_ndarray().reshape(-1) for made in resampler.resample(None)]
+        parts += _samples(resampler.resample(None))
     if not parts:
         raise UndecodableError("no sound in it")
     return np.concatenate(parts), RATE_HZ
+
+
+def _samples(frames: Iterable[av.AudioFrame]) -> list[npt.NDArray[np.int16]]:
+    return [np.asarray(frame.to_ndarray(), dtype=np.int16).reshape(-1) for frame in frames]
 
 
 def _plain(data: bytes, attributes: Mapping[str, str]) -> tuple[npt.NDArray[np.int16], int]:

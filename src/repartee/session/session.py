@@ -306,6 +306,7 @@ class _Session:
         tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
         gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
+        microphone = self._microphone = self._network.microphone_of(lambda: transport.client.caller_muted)
         ears = self._ears = Ears(
             submit=bridge.submit,
             clock_ms=self._clock_ms,
@@ -314,7 +315,7 @@ class _Session:
             is_caller=transport.client.is_caller,
             on_stt_failed=bridge.transcription_failed,
             listeners=[
-                self._network.microphone_of(lambda: transport.client.caller_muted),
+                microphone,
                 *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
             ],
             scores=lambda: not self._degrading.plain(),
@@ -419,6 +420,8 @@ class _Session:
         self._ears.hold()
 
     async def _catch_up(self, pcm: bytes) -> None:
+        # Not for the recording: it stands on the call's clock, and this was said before it began.
+        self._microphone(pcm, self._clock_ms())
         await self._ears.catch_up(pcm)
 
     async def _hear(self, pcm: bytes, identity: str) -> None:
