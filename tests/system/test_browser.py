@@ -25,12 +25,14 @@ FIRST_MS, TURN_MS = 30_000, 30_000
 
 
 @asynccontextmanager
-async def page_at(url: str, *flags: str, dark: bool = False, phone: bool = False) -> AsyncIterator[Page]:
-    if CHROMIUM is None:
+async def page_at(
+    url: str, *flags: str, dark: bool = False, phone: bool = False, program: str | None = CHROMIUM
+) -> AsyncIterator[Page]:
+    if program is None:
         pytest.fail("Chromium is not installed; run `make test`, which installs it")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
+            executable_path=program,
             args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required", *flags],
         )
         context = await browser.new_context(
