@@ -90,7 +90,7 @@ def go_build(module: str, program: str, target: Path) -> None:
 def web_page() -> None:
     """The web page."""
     web, built = ROOT / "web", ROOT / "src" / "repartee" / "server" / "static" / "index.html"
-    sources = [*web.glob("*.*"), *(web / "src").rglob("*.*")]
+    sources = [*web.glob("*.*"), *(web / "src").rglob("*.*"), *(web / "build").glob("*.*")]
     if built.is_file() and built.stat().st_mtime > max(file.stat().st_mtime for file in sources):
         return
     npm("ci", "--no-audit", "--no-fund", "--silent")

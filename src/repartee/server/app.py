@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from repartee.agent import Agent
@@ -22,6 +21,7 @@ from repartee.server.calls import calls_router
 from repartee.server.door import ClosedError, Door, Visitor, refusal
 from repartee.server.headers import SecurityHeaders
 from repartee.server.metrics import LEVEL_CLOSED, ServerMetrics
+from repartee.server.pages import mount_pages
 from repartee.server.rooms import Rooms, Site
 from repartee.session.clips import FOLDER
 from repartee.settings import Settings
@@ -37,7 +37,6 @@ PATHS = (
     "/api/sandbox/connection-details",
     "/api/v2/sandbox/connection-details",
 )
-CALLS_PAGES = ("/calls", "/calls/{call_id}")
 _ERROR = {
     "type": "object",
     "required": ["error", "message"],
@@ -84,8 +83,8 @@ def create_app(
     door = Door(settings)
     places = rooms or Rooms(site, settings.agent_name, settings.calls_per_user, admission)
     metrics = ServerMetrics(admission.spent_ratio if admission is not None else lambda: 0.0, beside)
-
-    a2a = A2A(settings, agent, door, lambda: _full(busy, admission))
+    token = _Token(settings, door, places, admission, busy, metrics)
+    a2a = A2A(settings, agent, door, token.full)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -105,9 +104,13 @@ def create_app(
             allow_methods=("GET", "POST"),
             allow_headers=("authorization", "content-type"),
         )
-    app.add_middleware(SecurityHeaders, livekit_url=site.public_livekit_url, secure=door.proxies.secure)
+    app.add_middleware(
+        SecurityHeaders,
+        livekit_url=site.public_livekit_url,
+        secure=door.proxies.secure,
+        origins=door.origins,
+    )
 
-    token = _Token(settings, door, places, admission, busy, metrics)
     for path in PATHS:
         _document(app, path, token.answer)
 
@@ -135,7 +138,7 @@ def create_app(
         app.include_router(calls_router(store, settings.recordings_dir, door.operator))
     app.include_router(a2a.router())
     app.mount(CLIPS_PATH, StaticFiles(directory=FOLDER), name="clips")
-    _mount_pages(app)
+    mount_pages(app, site.agent_title)
     return app
 
 
@@ -173,13 +176,13 @@ class _Token:
         user = caller_id or visitor.user
         if visitor.may_name and caller_id is not None:
             self._door.per_user(caller_id)
-        if (full := await self._full()) is not None:
+        if (full := await self.full()) is not None:
             return full
         answer = await self._places.place(asked.name, user, caller_id)
         self._metrics.given()
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
-    async def _full(self) -> JSONResponse | None:
+    async def full(self) -> JSONResponse | None:
         """Refuse a call that cannot be taken now: first by what costs nothing to know."""
         if self._busy is not None and (no := self._busy.full()) is not None:
             log.warning("token.busy")
@@ -190,19 +193,6 @@ class _Token:
             self._metrics.refused(full.error)
             return refusal(503, full.error, full.message, full.retry_after_s)
         return None
-
-
-def _mount_pages(app: FastAPI) -> None:
-    static = Path(__file__).with_name("static")
-    if not (static / "index.html").is_file():
-        return
-
-    async def calls_page() -> FileResponse:
-        return FileResponse(static / "calls.html")
-
-    for path in CALLS_PAGES:
-        app.add_api_route(path, calls_page, include_in_schema=False)
-    app.mount("/", StaticFiles(directory=static, html=True), name="page")
 
 
 def _caller_id(asked: Asked, visitor: Visitor) -> str | None:
