@@ -60,7 +60,9 @@ async def measured() -> dict[str, Any]:
             cpu = _cpu_s(running.process.pid)
             asked = _requests(simulator)
             took = await _call(running.url, TURNS)
-            used = {name: seconds - cpu.get(name, 0.0) for name, seconds in _cpu_s(running.process.pid).items()}
+            used = {
+                name: seconds - cpu.get(name, 0.0) for name, seconds in _cpu_s(running.process.pid).items()
+            }
             requests = _requests(simulator) - asked
         rows = await asyncio.to_thread(_rows, folder / "state" / "repartee.db")
     minutes = took["call_s"] / 60
@@ -119,7 +121,10 @@ def _rows(file: Path) -> dict[str, tuple[int, int]]:
             if "call_id" not in columns:
                 continue
             rows = database.execute(f"SELECT * FROM {table} WHERE call_id = ?", (call,)).fetchall()  # noqa: S608 - names of our own
-            found[table] = len(rows), sum(len(str(value)) for row in rows for value in row if value is not None)
+            found[table] = (
+                len(rows),
+                sum(len(str(value)) for row in rows for value in row if value is not None),
+            )
     return found
 
 

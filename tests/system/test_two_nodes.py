@@ -90,5 +90,7 @@ async def test_a_call_over_two_nodes_outlives_their_redis(
                 process.send_signal(signal.SIGTERM)
             codes = await asyncio.gather(*(process.wait() for process in started))
     assert "is there a track about mcp" in away.reply.lower(), "media need no Redis"
-    assert "are there any workshops about gemini" in back.reply.lower(), "and a new call finds both nodes again"
+    assert "are there any workshops about gemini" in back.reply.lower(), (
+        "and a new call finds both nodes again"
+    )
     assert codes == [0, 0]

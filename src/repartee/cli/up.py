@@ -83,9 +83,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                     Seats(kept.store),
                 )
                 busy = Busy(settings.state_dir, agent.language, settings.level)
-                app = create_app(
-                    settings, site, admission, kept.store, busy=busy, beside=beside, agent=agent
-                )
+                app = create_app(settings, site, admission, kept.store, busy=busy, beside=beside, agent=agent)
                 serving = _serve_http(settings, app, stop)
                 jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder)
