@@ -274,7 +274,7 @@ class ProviderKit:
     def _voice(self, rung: Rung) -> Voice:
         own_format = rung.provider in VENDOR_VOICES
         client = self._voice_client(rung.provider) if own_format else self._client(rung.provider)
-        return voice_for(rung, self._agent, self._settings, client)
+        return voice_for(rung, self._agent.voice, self._settings, client)
 
     def _voice_client(self, provider: str) -> httpx2.AsyncClient:
         if provider not in self._voice_clients:

@@ -11,7 +11,7 @@ import httpx2
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
-from repartee.agent import Agent
+from repartee.agent import Voice as Names
 from repartee.providers.keys import CARTESIA_VERSION
 from repartee.providers.ladder import Rung
 from repartee.providers.voice_cache import VOICE_RATE_HZ
@@ -104,17 +104,16 @@ async def _raise_for_status(response: httpx2.Response) -> None:
 
 
 def voice_for(
-    rung: Rung, agent: Agent, settings: Settings, client: AsyncOpenAI | httpx2.AsyncClient
+    rung: Rung, names: Names, settings: Settings, client: AsyncOpenAI | httpx2.AsyncClient
 ) -> Voice:
-    """Return an agent's voice at a rung.
+    """Return a voice at a rung.
 
     Args:
         rung: Which provider and model.
-        agent: Whose voice.
+        names: What the voice is called there, and its speed.
         settings: Keys and addresses.
         client: A plain one for `VENDOR_VOICES`, else the SDK's.
     """
-    voice = agent.voice
     match rung.provider:
         case "elevenlabs":
             return ElevenLabsVoice(
@@ -122,8 +121,8 @@ def voice_for(
                 http_url(settings.elevenlabs_base_url),
                 secret(settings.elevenlabs_api_key),
                 rung.model,
-                voice.elevenlabs,
-                min(1.2, max(0.7, voice.speed)),
+                names.elevenlabs,
+                min(1.2, max(0.7, names.speed)),
             )
         case "cartesia":
             return CartesiaVoice(
@@ -131,11 +130,11 @@ def voice_for(
                 http_url(settings.cartesia_base_url),
                 secret(settings.cartesia_api_key),
                 rung.model,
-                voice.cartesia,
+                names.cartesia,
             )
         case provider:
-            name = voice.on_device if provider == "on-device" else voice.openai
-            return OpenAIVoice(cast("AsyncOpenAI", client), rung.model, name, voice.speed)
+            name = names.on_device if provider == "on-device" else names.openai
+            return OpenAIVoice(cast("AsyncOpenAI", client), rung.model, name, names.speed)
 
 
 def secret(key: SecretStr | None) -> str:
