@@ -10,6 +10,7 @@ import os
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,33 +147,34 @@ async def _candidates(
     stack: contextlib.AsyncExitStack,
 ) -> list[Candidate]:
     """Return what is compared; a vendor's address that turns out to be a simulator is marked as one."""
+    make = partial(_candidate, names, options.language, host, stack)
     wanted = options.voices or tuple(name for name in DEFAULTS if _there(name, settings))
     found = []
     for name in wanted:
         _check(name, settings)
         provider = name.split(":", 1)[0]
         simulated = provider != "on-device" and await _is_simulator(_address(provider, settings))
-        found.append(await _candidate(name, names, settings, host, stack, simulated=simulated))
+        found.append(await make(name, settings, simulated=simulated))
     if options.simulated:
         simulator = await stack.enter_async_context(Simulator.start(SimulatorConfig()))
         stand_ins = _at_simulator(settings, simulator)
-        for name in DEFAULTS:
-            if not name.startswith("on-device"):
-                found.append(await _candidate(name, names, stand_ins, host, stack, simulated=True))
+        vendors = [name for name in DEFAULTS if not name.startswith("on-device")]
+        found += [await make(name, stand_ins, simulated=True) for name in vendors]
     if not found:
         raise ConfigError(
-            "there is no voice to measure: no key is set and the on-device voice is not installed; run `make setup`, or "
-            "set OPENAI_API_KEY, ELEVENLABS_API_KEY or CARTESIA_API_KEY"
+            "there is no voice to measure: no key is set and the on-device voice is not installed; run `make setup`, "
+            "or set OPENAI_API_KEY, ELEVENLABS_API_KEY or CARTESIA_API_KEY"
         )
     return found
 
 
 async def _candidate(
-    name: str,
     names: Voice,
-    settings: Settings,
+    language: str,
     host: SpeechHost,
     stack: contextlib.AsyncExitStack,
+    name: str,
+    settings: Settings,
     *,
     simulated: bool,
 ) -> Candidate:
@@ -197,7 +199,7 @@ async def _candidate(
         "cartesia": names.cartesia,
         "on-device": names.on_device,
     }
-    voice = voice_for(Rung("tts", provider, model, ""), names, settings, client)
+    voice = voice_for(Rung("tts", provider, model, ""), names, language, settings, client)
     return Candidate(provider, model, called[provider], voice, simulated)
 
 

@@ -14,7 +14,8 @@ from repartee.simulator.voices.measure import Said
 from repartee.simulator.voices.sound import Pcm
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
+body { color: #222; background: #fff }
 table { border-collapse: collapse; margin: 1rem 0; width: 100% }
 td, th { padding: .4rem .6rem; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
 td:first-child, th:first-child { text-align: left } audio { width: 100%; min-width: 9rem; height: 2rem }
@@ -41,7 +42,9 @@ def page(report: dict[str, Any], said: Said) -> str:
     parts = ["<h1>Voices</h1>", f"<p>{html.escape(report['machine'])}, {html.escape(report['at'])}.</p>"]
     parts.append(_figures(report["voices"], ""))
     if report["simulated"]:
-        parts.append("<h2>Simulated</h2><p>Stand-ins: their sound is no voice, their times are a profile's.</p>")
+        parts.append(
+            "<h2>Simulated</h2><p>Stand-ins: their sound is no voice, their times are a profile's.</p>"
+        )
         parts.append(_figures(report["simulated"], "simulated"))
     parts.append("<h2>Listen</h2>")
     parts.append(_samples(report, said))

@@ -1,8 +1,8 @@
 """What is read off a voice's audio: how loud it is, and how long one waits before it sounds.
 
 Loudness is that of ITU-R BS.1770-4 for one channel: the K weighting, then the mean of 400 ms blocks that are neither
-silence nor 10 LU below the others. The weighting is applied to the spectrum, with the response of the recommendation's
-two filters at the audio's own rate; only powers are read, so it is the same as filtering sample by sample.
+silence nor 10 LU below the others. The weighting is applied to the spectrum, with the response of the
+recommendation's two filters at the audio's own rate, which is the same as filtering sample by sample.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def _lufs(power: Any) -> Any:
 
 
 def _weighted(samples: Floats, rate_hz: int) -> Floats:
-    size = 1 << int(np.ceil(np.log2(max(2, len(samples) + rate_hz // 4))))  # the filters ring on: no wrapping around
+    size = 1 << int(
+        np.ceil(np.log2(max(2, len(samples) + rate_hz // 4)))
+    )  # the filters ring on: no wrapping around
     z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
     spectrum = np.fft.rfft(samples, size) * _shelf(z, rate_hz) * _high_pass(z, rate_hz)
     return np.asarray(np.fft.irfft(spectrum, size)[: len(samples)])

@@ -61,7 +61,9 @@ TEXTS: dict[str, tuple[Sample, ...]] = {
             "Your appointment is booked. Please come a little early, bring your insurance card, and use the entrance "
             "on the left side of the building.",
         ),
-        Sample("confirm", "So that's a table for two by the window, under the name of Miller. Shall I book it?"),
+        Sample(
+            "confirm", "So that's a table for two by the window, under the name of Miller. Shall I book it?"
+        ),
         Sample("goodbye", "Thank you for calling, and have a wonderful afternoon. Goodbye!"),
     ),
     "de": (
@@ -69,13 +71,17 @@ TEXTS: dict[str, tuple[Sample, ...]] = {
         Sample("greeting", "Praxis am Fluss, guten Tag. Wie kann ich Ihnen helfen?"),
         Sample("question", "Wie heißen Sie, bitte?"),
         Sample("wait", "Einen Moment, ich sehe nach."),
-        Sample("time", "Am Dienstag um halb zehn ist noch etwas frei.", ("Am Dienstag um 9:30 Uhr ist noch etwas frei.",)),
+        Sample(
+            "time",
+            "Am Dienstag um halb zehn ist noch etwas frei.",
+            ("Am Dienstag um 9:30 Uhr ist noch etwas frei.",),
+        ),
         Sample("price", "Das kostet vierundzwanzig Euro.", ("Das kostet 24 Euro.", "Das kostet 24€.")),
         Sample("sorry", "Entschuldigung, das habe ich nicht verstanden. Können Sie das wiederholen?"),
         Sample(
             "explanation",
-            "Ihr Termin ist gebucht. Kommen Sie bitte etwas früher, bringen Sie Ihre Versichertenkarte mit, und nehmen Sie "
-            "den Eingang auf der linken Seite.",
+            "Ihr Termin ist gebucht. Kommen Sie bitte etwas früher, bringen Sie Ihre Versichertenkarte mit, "
+            "und nehmen Sie den Eingang auf der linken Seite.",
         ),
         Sample("goodbye", "Vielen Dank für Ihren Anruf und einen schönen Nachmittag. Auf Wiederhören!"),
     ),
@@ -93,7 +99,8 @@ TEXTS: dict[str, tuple[Sample, ...]] = {
         Sample("sorry", "Perdón, no le he entendido. ¿Puede repetirlo?"),
         Sample(
             "explanation",
-            "Su cita está reservada. Venga un poco antes, traiga su tarjeta sanitaria y use la entrada del lado izquierdo.",
+            "Su cita está reservada. Venga un poco antes, traiga su tarjeta sanitaria y use la entrada del lado "
+            "izquierdo.",
         ),
         Sample("goodbye", "Gracias por llamar, y que pase una buena tarde. ¡Adiós!"),
     ),
