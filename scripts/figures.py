@@ -376,8 +376,8 @@ def voices() -> str:
     run = load("voices")
     said = run["texts"] * run["repeats"]
     text = f"""
-{said} requests a voice, {run["machine"]}; `{run["command"]}`. Median / 95th percentile; prices of {run["prices"]}.
-{run["note"] + chr(10) if run.get("note") else ""}
+{said} requests a voice, {run["machine"]}, which had a load of {run["load"]} when it began; `{run["command"]}`. Median / 95th percentile; prices of {run["prices"]}.
+
 {_voices(run["voices"])}"""
     if run["simulated"]:
         text += f"\nSimulated, for the way they are asked only; nothing of it is about these vendors:\n\n{_voices(run['simulated'])}"

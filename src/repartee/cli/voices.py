@@ -20,7 +20,7 @@ from openai import AsyncOpenAI
 from openai import Timeout as OpenAITimeout
 from pydantic import SecretStr
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from repartee.agent import Voice, load_agent
 from repartee.agent.definition import nearest
@@ -95,6 +95,7 @@ async def run_voices(
         raise ConfigError(f"there are no texts in '{options.language}'; choose from: {', '.join(TEXTS)}")
     names = load_agent(options.agent).voice if options.agent is not None else Voice()
     samples = TEXTS[options.language]
+    load = round(os.getloadavg()[0], 1)
     async with contextlib.AsyncExitStack() as stack:
         host = await stack.enter_async_context(SpeechHost.start())
         candidates = await _candidates(options, settings, names, host, stack)
@@ -107,14 +108,14 @@ async def run_voices(
             )
         with out.status("listening"):
             client = await stack.enter_async_context(httpx.AsyncClient(base_url=host.url))
-            report = await _report(options, settings, said, client)
+            report = await _report(options, settings, said, client, load)
     await asyncio.to_thread(_write, report, said, write, html)
     _print(report, options, out)
     return report
 
 
 async def _report(
-    options: VoicesOptions, settings: Settings, said: Said, client: httpx.AsyncClient
+    options: VoicesOptions, settings: Settings, said: Said, client: httpx.AsyncClient, load: float
 ) -> dict[str, Any]:
     prices = load_prices(settings.prices)
     hear = listener(client, options.language) if options.language in HEARS else None
@@ -126,6 +127,7 @@ async def _report(
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": _command(options),
         "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
+        "load": load,
         "language": options.language,
         "texts": len(TEXTS[options.language]),
         "repeats": options.repeats,
@@ -276,15 +278,16 @@ def _command(options: VoicesOptions) -> str:
 
 
 def _write(report: dict[str, Any], said: Said, write: Path | None, html: Path | None) -> None:
-    for path, text in (
-        (write, lambda: json.dumps(report, indent=1, ensure_ascii=False) + "\n"),
-        (html, lambda: page(report, said)),
-    ):
+    texts = {
+        write: json.dumps(report, indent=1, ensure_ascii=False) + "\n",
+        html: page(report, said) if html is not None else "",
+    }
+    for path, text in texts.items():
         if path is None:
             continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(), encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error}") from error
 
@@ -303,7 +306,8 @@ def _print(report: dict[str, Any], options: VoicesOptions, out: Console) -> None
     for kind, title in (("voices", "voices"), ("simulated", "simulated: stand-ins, not these vendors")):
         if not report[kind]:
             continue
-        table = Table("voice", *(name for _, name in COLUMNS), "failed", title=title, title_justify="left")
+        names = (Column(name) for _, name in COLUMNS)
+        table = Table(Column("voice", no_wrap=True), *names, "failed", title=title, title_justify="left")
         for voice in report[kind]:
             values = (shown(voice.get(key)) for key, _ in COLUMNS)
             table.add_row(f"{voice['provider']}:{voice['model']}", *values, str(voice["failed"]))
