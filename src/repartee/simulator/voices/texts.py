@@ -54,7 +54,11 @@ TEXTS: dict[str, tuple[Sample, ...]] = {
             "That comes to twenty-four dollars and fifty cents.",
             ("That comes to $24.50.", "That comes to 24 dollars and 50 cents."),
         ),
-        Sample("name", "Is that Catherine with a C, or Katherine with a K?"),
+        Sample(
+            "name",
+            "Is that Catherine with a C, or Katherine with a K?",
+            ("Is that Catherine with a C, or Catherine with a K?",),
+        ),
         Sample("sorry", "I'm sorry, I didn't catch that. Could you say it again?"),
         Sample(
             "explanation",
@@ -62,7 +66,9 @@ TEXTS: dict[str, tuple[Sample, ...]] = {
             "on the left side of the building.",
         ),
         Sample(
-            "confirm", "So that's a table for two by the window, under the name of Miller. Shall I book it?"
+            "confirm",
+            "So that's a table for two by the window, under the name of Miller. Shall I book it?",
+            ("So that's a table for 2 by the window, under the name of Miller. Shall I book it?",),
         ),
         Sample("goodbye", "Thank you for calling, and have a wonderful afternoon. Goodbye!"),
     ),
