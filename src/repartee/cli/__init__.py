@@ -250,6 +250,36 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
     _measure(run_load(options, write, html, out, append=append))
 
 
+@bench_app.command()
+def voices(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    voice: Annotated[
+        list[str] | None,
+        typer.Option(help="provider:model; may be repeated. All there is a key for when left out."),
+    ] = None,
+    language: Annotated[str, typer.Option(help="Of the texts: en, de, es.")] = "en",
+    repeats: Annotated[int, typer.Option(min=1, max=50, help="How often each text is said.")] = 3,
+    agent: Annotated[Path | None, typer.Option(help="An agent file, for its voices' names.")] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Add the simulator's stand-ins, marked as such.")
+    ] = False,
+    first_sound_ms: Annotated[
+        float | None, typer.Option(help="Name the voices that are this quick (95th percentile).")
+    ] = None,
+    word_error: Annotated[
+        float | None, typer.Option(help="And of which no larger share of words is misheard, e.g. 0.05.")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to listen to.")] = None,
+) -> None:
+    """Compare voices: first sound, speed, how many words are understood, loudness, silence, price."""
+    from repartee.cli.voices import VoicesOptions, run_voices  # noqa: PLC0415
+
+    options = VoicesOptions(
+        tuple(voice or ()), language, repeats, agent, simulated, first_sound_ms, word_error
+    )
+    asyncio.run(run_voices(options, _settings(), write, html, out))
+
+
 @app.command()
 def chaos(
     case: Annotated[list[str] | None, typer.Option(help="Play only these; may be repeated.")] = None,
