@@ -306,8 +306,8 @@ def _print(report: dict[str, Any], options: VoicesOptions, out: Console) -> None
     for kind, title in (("voices", "voices"), ("simulated", "simulated: stand-ins, not these vendors")):
         if not report[kind]:
             continue
-        names = (Column(name) for _, name in COLUMNS)
-        table = Table(Column("voice", no_wrap=True), *names, "failed", title=title, title_justify="left")
+        columns = (Column(name) for _, name in COLUMNS)
+        table = Table(Column("voice", no_wrap=True), *columns, "failed", title=title, title_justify="left")
         for voice in report[kind]:
             values = (shown(voice.get(key)) for key, _ in COLUMNS)
             table.add_row(f"{voice['provider']}:{voice['model']}", *values, str(voice["failed"]))
