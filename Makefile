@@ -24,8 +24,8 @@ test-long: ## The calls of a minute and more that `make test` leaves out: chaos,
 	@.venv/bin/pytest -m long tests/system
 
 lint: ## Format, lint, types and layers, of Python and of the page
-	@.venv/bin/ruff format --check src tests agents scripts
-	@.venv/bin/ruff check src tests agents scripts
+	@.venv/bin/ruff format --check src tests agents scripts clients
+	@.venv/bin/ruff check src tests agents scripts clients
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) scripts/setup.py --check-web

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
     api_keys: str = Field(default="", validation_alias="repartee_api_keys")
     operator_keys: str = Field(default="", validation_alias="repartee_operator_keys")
+    #: Keys of devices, see `server/devices.py`; unset: a file in the state folder.
+    devices: Path | None = Field(default=None, validation_alias="repartee_devices")
     jwt_jwks: str | None = Field(default=None, validation_alias="repartee_jwt_jwks")
     jwt_secret: SecretStr | None = Field(default=None, validation_alias="repartee_jwt_secret")
     jwt_audience: str | None = Field(default=None, validation_alias="repartee_jwt_audience")
@@ -108,6 +110,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.state_dir.absolute() / 'repartee.db'}"
+
+    @property
+    def devices_file(self) -> Path:
+        """Where keys of devices are kept, as digests."""
+        return self.devices or self.state_dir.absolute() / "devices"
 
     @property
     def recordings_dir(self) -> Path:

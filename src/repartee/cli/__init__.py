@@ -17,6 +17,7 @@ from rich.console import Console
 
 from repartee.cli import calls as _calls
 from repartee.cli import costs as _costs
+from repartee.cli import devices as _devices
 from repartee.cli.environment import read_settings as _settings
 from repartee.cli.stopping import Stop
 from repartee.errors import ConfigError, ReparteeError
@@ -337,6 +338,17 @@ def key(name: Annotated[str, typer.Argument(help="Whose it will be, e.g. shop.")
 
 
 @app.command()
+def client(
+    platform: Annotated[str, typer.Argument(help="swift, android, flutter, react-native, esp32 or web.")],
+    url: Annotated[str | None, typer.Option(help="The server's address, as clients reach it.")] = None,
+) -> None:
+    """Print what to change in LiveKit's starter app for a platform, so that it calls this server."""
+    from repartee.cli.client import guide  # noqa: PLC0415
+
+    sys.stdout.write(guide(platform, _settings(), url))
+
+
+@app.command()
 def models() -> None:
     """Verify the on-device models by SHA-256."""
     from repartee.providers.ondevice.registry import verify  # noqa: PLC0415
@@ -352,6 +364,7 @@ def models() -> None:
 
 
 app.add_typer(_calls.app, name="calls")
+app.command("device-token")(_devices.device_token)
 app.command()(_calls.forget)
 app.command()(_calls.export)
 app.command()(_costs.costs)

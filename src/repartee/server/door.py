@@ -9,9 +9,10 @@ Use it as FastAPI dependencies::
     router = APIRouter(dependencies=[Depends(door.operator)])
     app.mount("/calls", ...)                        # what is mounted asks `await door.operator(request)` itself
 
-*Callers*: everybody, until a key or an issuer is set; then who has the API token, an API key, an operator's key, or a
-token of the issuer. *Operators*: who has an operator's key, or the API token where there are none of those. Where
-nothing at all is set, and the server listens on loopback only, the person at the machine is the operator.
+*Callers*: everybody, until a key or an issuer is set; then who has the API token, an API key, an operator's key, a
+device's key, or a token of the issuer. *Operators*: who has an operator's key, or the API token where there are none
+of those. Where nothing at all is set, and the server listens on loopback only, the person at the machine is the
+operator.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from repartee.server.addresses import Proxies, RateLimit, household, is_loopback
+from repartee.server.devices import PREFIX, DeviceKeys
 from repartee.server.issuer import Issuer, UntrustedError
 from repartee.server.keys import Keys
 from repartee.settings import Settings
@@ -47,7 +49,7 @@ class Visitor:
 
     Attributes:
         name: For the log: the key's name, "api-token", "issuer", "anybody", or "here" for who sits at the machine.
-        user: Who the issuer says it is; None where nobody says.
+        user: Who the issuer or a device's key says it is; None where nobody says.
         may_name: They may say on whose behalf they ask: a key is held by the operator's own programs.
         operator: They may see calls.
     """
@@ -106,6 +108,7 @@ class Door:
         self._token = settings.api_token.get_secret_value().encode() if settings.api_token else None
         self._api_keys = Keys("REPARTEE_API_KEYS", settings.api_keys)
         self._operator_keys = Keys("REPARTEE_OPERATOR_KEYS", settings.operator_keys)
+        self._devices = DeviceKeys(settings.devices_file)
         self._issuer = issuer or _issuer(settings)
         self._host = settings.host
         self._listens_here = is_loopback(settings.host)
@@ -207,6 +210,11 @@ class Door:
             return Visitor(name, may_name=True, operator=True)
         if (name := self._api_keys.name_of(given)) is not None:
             return Visitor(name, may_name=True)
+        if given.startswith(PREFIX):
+            if (name := self._devices.name_of(given)) is None:
+                # Also where everybody may call: a key that was revoked must not go on working by being ignored.
+                raise self._refused(request, who, "this device's key is not known here: revoked, or run out")
+            return Visitor(name, user=f"device:{name}")
         if self._token is not None and secrets.compare_digest(given.encode(), self._token):
             return Visitor("api-token", may_name=True, operator=not self._operator_keys)
         if self._issuer is not None and given.count(".") == 2:
