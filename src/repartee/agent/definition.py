@@ -16,6 +16,7 @@ from repartee.agent.mcp import McpServers
 from repartee.agent.memory import MemorySection
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
+from repartee.agent.telephony import Telephony
 from repartee.agent.waiting import Waiting
 
 __all__ = [
@@ -181,6 +182,7 @@ class AgentFile(_Strict):
     routing: Routing = Routing()
     budget: Budget = Budget()
     waiting: Waiting = Waiting()
+    telephony: Telephony = Telephony()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:

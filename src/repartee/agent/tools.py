@@ -36,6 +36,9 @@ class ToolContext:
     """The same for the same tool with the same arguments in the same call: hand it to services that take one."""
     caller_id: str | None = None
     """Who the operator's token says is calling: decide by this what somebody may see and do, never by an argument."""
+    phone: str | None = None
+    """The caller's number, where they call by telephone and the agent file says `telephony.keep_number`. Numbers can
+    be forged: it says nothing of who somebody is."""
 
 
 @dataclass(frozen=True, slots=True)

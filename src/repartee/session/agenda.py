@@ -89,6 +89,8 @@ class Agenda:
         self._mcp: McpSource | None = None
         self._history: History | None = None
         self._listeners: list[OnGoals] = []
+        self.withheld: Callable[[], frozenset[str]] = frozenset
+        """Tools that are of no use in this call, now."""
         self.toolbox.on_done = self._done
         self.toolbox.goals = lambda: self.goals
 
@@ -166,7 +168,7 @@ class Agenda:
 
     def tools(self) -> ToolsSchema | None:
         """What the model may call now."""
-        own = self._forms.own_tools
+        own = self._forms.own_tools | self.withheld()
         schema = schema_of(
             [
                 *(tool for name, tool in self._by_name.items() if name not in own),

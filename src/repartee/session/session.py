@@ -19,7 +19,15 @@ from pipecat.workers.runner import WorkerRunner
 from repartee.agent import Agent, ToolContext
 from repartee.conversation import Endpointing, Patience, Policies, Speculation, Waiting
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
+from repartee.events import (
+    BudgetSpent,
+    CallEnded,
+    CallerJoined,
+    EndReason,
+    HangUpWanted,
+    ReplyWorded,
+    TextTyped,
+)
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.connections import plain_tls, tls
 from repartee.providers.deadline import TurnBudget
@@ -56,6 +64,7 @@ from repartee.session.resuming import answering, goals_to_json, opening, remembe
 from repartee.session.room import IN_SAMPLE_RATE_HZ, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
+from repartee.session.telephone import Telephone
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
 from repartee.session.tools import ToolPermits
@@ -154,6 +163,14 @@ class _Session:
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
+        self._telephone = Telephone(
+            self._agent.telephony,
+            spec.room,
+            settings,
+            say=lambda text: self._bridge.submit(TextTyped(self._clock_ms(), text)),
+            hang_up=lambda: self._bridge.submit(HangUpWanted(self._clock_ms())),
+            mark=self._timeline.mark,
+        )
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
     def _clock_ms(self) -> float:
@@ -166,6 +183,7 @@ class _Session:
         finally:
             self._degrading.close()
             self._troubles.close()
+            self._telephone.close()
             await self._books.aclose(reason)
             if self._recorder is not None:
                 await asyncio.to_thread(self._recorder.close)
@@ -186,7 +204,9 @@ class _Session:
         agent, spec = self._agent, self._spec
         ladder = await choose_ladder(self._settings, agent)
         permits = ToolPermits()
-        context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
+        telephone = self._telephone
+        agent = telephone.bound(agent)
+        context = ToolContext(spec.call_id, telephone.shown(spec.caller_identity), spec.data_dir)
         has_model = ladder.llm.provider != "answers"
         self._agenda = Agenda(
             agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
@@ -228,6 +248,8 @@ class _Session:
             f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
         )
         self._network.connect(self._bridge.submit, wire)
+        telephone.line = transport.client
+        self._agenda.withheld, self._agenda.toolbox.phone = telephone.withheld, lambda: telephone.number
         if agent.opening != agent.greeting:
             # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
             self._timeline.mark("consent.line", words=agent.version)
@@ -408,6 +430,8 @@ class _Session:
             codec=line.codec,
             sensitivity=self._set_sensitivity,
             identified=self._identified,
+            telephone=self._telephone.rings,
+            key=self._telephone.press,
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
             mark=self._timeline.mark,
