@@ -10,8 +10,8 @@ help: ## Show this
 setup: ## Install everything the product needs
 	@$(PYTHON) scripts/setup.py
 
-run: setup ## Start the agent and its page
-	@exec .venv/bin/repartee up
+run: setup ## Start the agent and its page; HTTPS=1 for phones in the network
+	@exec .venv/bin/repartee up $(if $(HTTPS),--https)
 
 test: ## Set up everything, then run all checks and tests
 	@$(PYTHON) scripts/setup.py --tests

@@ -53,9 +53,15 @@ def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
 
 
 @app.command()
-def up(agent: AgentOption = None, port: PortOption = None) -> None:
+def up(
+    agent: AgentOption = None,
+    port: PortOption = None,
+    https: Annotated[
+        bool | None, typer.Option("--https", help="For phones in the network, over TLS; prints a QR code.")
+    ] = None,
+) -> None:
     """Start everything: LiveKit (unless LIVEKIT_URL is set), the worker, the page."""
-    _serve(_settings(agent=agent, port=port), http=True, worker=True)
+    _serve(_settings(agent=agent, port=port, https=https), http=True, worker=True)
 
 
 @app.command()

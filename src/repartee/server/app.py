@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ def create_app(
     *,
     rooms: Rooms | None = None,
     busy: Busy | None = None,
+    more: Sequence[Callable[[FastAPI], None]] = (),
 ) -> FastAPI:
     """Build the application.
 
@@ -70,6 +71,7 @@ def create_app(
         store: Has the calls to show; None shows none.
         rooms: Gives out places; by default those of the site.
         busy: May refuse calls before anything else does.
+        more: Add what else is answered.
 
     Raises:
         ConfigError: The settings do not go together.
@@ -128,7 +130,7 @@ def create_app(
     if store is not None:
         app.include_router(calls_router(store, settings.recordings_dir, door.operator))
     app.mount(CLIPS_PATH, StaticFiles(directory=FOLDER), name="clips")
-    _mount_pages(app)
+    _mount_pages(app, more)
     return app
 
 
@@ -143,7 +145,9 @@ async def _full(busy: Busy | None, admission: Admission | None) -> JSONResponse 
     return None
 
 
-def _mount_pages(app: FastAPI) -> None:
+def _mount_pages(app: FastAPI, more: Sequence[Callable[[FastAPI], None]]) -> None:
+    for install in more:
+        install(app)  # before what answers everything else
     static = Path(__file__).with_name("static")
     if not (static / "index.html").is_file():
         return

@@ -35,6 +35,7 @@ from repartee.server.addresses import Proxies, RateLimit, household, is_loopback
 from repartee.server.devices import PREFIX, DeviceKeys
 from repartee.server.issuer import Issuer, UntrustedError
 from repartee.server.keys import Keys
+from repartee.server.visits import VisitKey, visits
 from repartee.settings import Settings
 
 log = structlog.get_logger()
@@ -108,6 +109,7 @@ class Door:
         self._token = settings.api_token.get_secret_value().encode() if settings.api_token else None
         self._api_keys = Keys("REPARTEE_API_KEYS", settings.api_keys)
         self._operator_keys = Keys("REPARTEE_OPERATOR_KEYS", settings.operator_keys)
+        self._visit = settings.visit_key.get_secret_value() if settings.visit_key else None
         self._devices = DeviceKeys(settings.devices_file)
         self._issuer = issuer or _issuer(settings)
         self._host = settings.host
@@ -123,7 +125,8 @@ class Door:
     @property
     def open_to_callers(self) -> bool:
         """Whether everybody may call."""
-        return self._token is None and not self._api_keys and self._issuer is None
+        closed = self._token is not None or self._visit is not None
+        return not closed and not self._api_keys and self._issuer is None
 
     # --- the two doors ----------------------------------------------------------------------------------------
 
@@ -140,7 +143,12 @@ class Door:
         if visitor is None and self.open_to_callers:
             return Visitor("anybody")
         if visitor is None:
-            raise self._refused(request, who, "this server needs 'Authorization: Bearer' with its API token")
+            way = (
+                "the address with its key, as the QR code has it"
+                if self._visit
+                else "'Authorization: Bearer'"
+            )
+            raise self._refused(request, who, f"this server needs {way}")
         if visitor.user is not None:
             self.per_user(visitor.user)
         return visitor
@@ -184,7 +192,9 @@ class Door:
         self._within(self._users, user, "too many calls of this user")
 
     def install(self, app: FastAPI) -> None:
-        """Have an application answer refusals in JSON; say so where anybody may call."""
+        """Have an application answer refusals in JSON and take the key of an address; warn where anybody may call."""
+        if self._visit is not None:
+            app.add_middleware(VisitKey, key=self._visit)
         if not self._listens_here and self.open_to_callers:
             log.warning(
                 "door.open",
@@ -201,6 +211,8 @@ class Door:
     async def _known(self, request: Request, who: str) -> Visitor | None:
         """Return who it is by what they have brought; None where it says nothing to us, as a proxy's own password."""
         given = _credential(request)
+        if given is None and self._visit is not None and visits(request, self._visit):
+            return Visitor("visit")
         if given is None:
             return None
         # Before looking: who tries keys gets no more tries, right or wrong.
