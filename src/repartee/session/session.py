@@ -44,6 +44,7 @@ from repartee.session.books import Books
 from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
+from repartee.session.client_rpc import ClientRpc
 from repartee.session.clips import clips_for
 from repartee.session.degrading import Degrading, load_reporter
 from repartee.session.ears import Ears
@@ -204,7 +205,7 @@ class _Session:
         agent, spec = self._agent, self._spec
         ladder = await choose_ladder(self._settings, agent)
         permits = ToolPermits()
-        telephone = self._telephone
+        telephone, client = self._telephone, ClientRpc()
         agent = telephone.bound(agent)
         context = ToolContext(spec.call_id, telephone.shown(spec.caller_identity), spec.data_dir)
         has_model = ladder.llm.provider != "answers"
@@ -248,7 +249,8 @@ class _Session:
             f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
         )
         self._network.connect(self._bridge.submit, wire)
-        telephone.line = transport.client
+        telephone.line = client.line = transport.client
+        self._agenda.toolbox.ask_client = client.ask
         self._agenda.withheld, self._agenda.toolbox.phone = telephone.withheld, lambda: telephone.number
         if agent.opening != agent.greeting:
             # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.

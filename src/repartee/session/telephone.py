@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 import structlog
@@ -27,6 +27,7 @@ from repartee.agent.telephony import (
     is_telephone_tool,
 )
 from repartee.errors import ToolError
+from repartee.session.client_rpc import Line
 from repartee.settings import Settings
 from repartee.urls import http_url
 
@@ -39,20 +40,6 @@ BETWEEN_KEYS_S = 0.3
 RING_S = 30
 NUMBER = "sip.phoneNumber"
 _CODES = {**{str(digit): digit for digit in range(10)}, "*": 10, "#": 11}
-
-
-class Line(Protocol):
-    """What of the room's client a telephone needs."""
-
-    @property
-    def room(self) -> rtc.Room:
-        """The room."""
-        ...
-
-    @property
-    def caller(self) -> str | None:
-        """The caller's identity."""
-        ...
 
 
 class Keypad:

@@ -127,6 +127,7 @@ class Toolbox:
         self.goals: Callable[[], Goals] = Goals
         self.caller_id: Callable[[], str | None] = lambda: None
         self.phone: Callable[[], str | None] = lambda: None
+        self.ask_client: Callable[[str, str], Awaitable[str]] | None = None
         self.say: SayAside | None = None
         self.holds: Callable[[], Awaitable[bool]] | None = None
         """Says whether the call is still this agent's; asked before anything is changed."""
@@ -161,6 +162,8 @@ class Toolbox:
         key = _key(ctx.call_id, tool.name, canonical)
         who = {"caller_id": self.caller_id(), "phone": self.phone()}
         ctx = replace(ctx, goals=self.goals(), idempotency_key=key, **who)
+        if self.ask_client is not None:
+            ctx = replace(ctx, ask_client=self.ask_client)
         if reply_id is None:
             reply_id = (self._permits.live or NOBODY).reply_id
         if tool.side_effect:
