@@ -10,17 +10,18 @@ import fcntl
 import json
 import os
 import random
-import shlex
 import sys
-from asyncio.subprocess import PIPE, create_subprocess_exec
 from urllib import request
 
 import numpy as np
 from livekit import rtc
 
 RATE_HZ, FRAME = 48_000, 480  # frames of 10 ms, as the echo canceller wants them
-QUEUED, PRIMED, BACKOFF_S = 12, 3, (1.0, 60.0)  # of the loudspeaker: frames at most, and before it begins
+QUEUED, PRIMED, LEARNING = 12, 3, 200  # frames: to play at most, at first; of sound, to know the echo
+BACKOFF_S = (1.0, 60.0)
+start, PIPE = asyncio.create_subprocess_exec, asyncio.subprocess.PIPE
 RAW = ("--raw", "--format=s16le", f"--rate={RATE_HZ}", "--channels=1", "--latency-msec=20")
+PROCESSING = ("echo_cancellation", "noise_suppression", "high_pass_filter", "auto_gain_control")
 AGENT, REASON = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT, rtc.DisconnectReason
 OVER = (REASON.ROOM_DELETED, REASON.ROOM_CLOSED, REASON.PARTICIPANT_REMOVED, REASON.CLIENT_INITIATED)
 
@@ -29,13 +30,10 @@ class Sound:
     """Microphone and loudspeaker, with the echo of one taken out of the other."""
 
     def __init__(self, *, aec: bool = True, volume: int = 80) -> None:
-        self.source, self.volume = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=100), volume
+        self.source, self.volume, self._primed = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=100), volume, False
         self.heard: collections.deque[bytes] = collections.deque(maxlen=QUEUED)
-        self._primed, self._apm = False, None
-        if aec:
-            on = dict.fromkeys(("echo_cancellation", "noise_suppression", "auto_gain_control"), True)
-            self._apm = rtc.AudioProcessingModule(high_pass_filter=True, **on)
-            self._apm.set_stream_delay_ms(60)  # where it begins to look for the echo; it follows by itself
+        self._apm = rtc.AudioProcessingModule(**dict.fromkeys(PROCESSING, True)) if aec else None
+        self._learning = LEARNING if aec else 0
 
     def step(self, near: bytes) -> tuple[bytes, rtc.AudioFrame]:
         """Take 10 ms of the microphone; return 10 ms for the loudspeaker, and what is to be sent."""
@@ -46,15 +44,16 @@ class Sound:
         if self._apm is not None:
             self._apm.process_reverse_stream(rtc.AudioFrame(bytearray(far), RATE_HZ, 1, FRAME))
             self._apm.process_stream(frame)
+        if self._learning:  # until the echo is known, the agent would interrupt itself
+            self._learning -= int(np.abs(loud).max() > 300)
+            frame = frame if self._learning == LEARNING else rtc.AudioFrame.create(RATE_HZ, 1, FRAME)
         return far, frame
 
     async def run(self) -> None:
         """Carry sound both ways, in the microphone's time; raises when a device is gone."""
-        parec = await create_subprocess_exec("parec", *RAW, stdout=PIPE)
-        pacat = await create_subprocess_exec("pacat", *RAW, stdin=PIPE)
+        parec, pacat = [await start(name, *RAW, stdin=PIPE, stdout=PIPE) for name in ("parec", "pacat")]
         try:
-            # What waits in a pipe is heard late: 4 KiB of it (F_SETPIPE_SZ).
-            fcntl.fcntl(pacat.stdin.transport.get_extra_info("pipe").fileno(), 1031, 4096)
+            fcntl.fcntl(pacat.stdin.transport.get_extra_info("pipe").fileno(), 1031, 4096)  # F_SETPIPE_SZ
             while True:
                 far, frame = self.step(await parec.stdout.readexactly(2 * FRAME))
                 if not pacat.stdin.transport.get_write_buffer_size():
@@ -98,7 +97,7 @@ class Device:
             try:
                 if place is None and self.wake:
                     show("asleep")
-                    if await (await create_subprocess_exec(*self.wake)).wait():
+                    if await (await start(*self.wake)).wait():
                         raise OSError("the command of --wake failed")
                 show("connecting")
                 place = await asyncio.to_thread(self.ask, place)
@@ -162,7 +161,7 @@ async def main() -> None:
     """Read the command line and run until the call is over, or SIGINT."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", type=lambda url: url.rstrip("/"), help="of the server: https://voice.example")
-    parser.add_argument("--wake", type=shlex.split, help="a command that ends when a call is to begin")
+    parser.add_argument("--wake", type=str.split, help="a command that ends when a call is to begin")
     parser.add_argument("--volume", type=int, default=80, help="0 to 100; the agent may change it")
     parser.add_argument("--no-aec", action="store_true", help="for hardware that cancels its own echo")
     options, key = parser.parse_args(), os.environ.get("REPARTEE_DEVICE_KEY", "")
@@ -172,4 +171,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())

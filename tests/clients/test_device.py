@@ -154,6 +154,7 @@ def speech(seconds: float, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 def residue(client: Any, *, aec: bool) -> float:
     """Return how loud the loudspeaker is in what is sent, against what the microphone heard; after 3 s, in dB."""
     sound = client.Sound(aec=aec, volume=100)
+    sound._learning = 0
     far, delay = speech(8, 1), 70 * SPEECH_HZ // 1000
     air = np.zeros(len(far) + delay + client.FRAME)
     came, sent = [], []
@@ -172,6 +173,18 @@ def residue(client: Any, *, aec: bool) -> float:
 async def test_the_loudspeaker_s_echo_is_taken_out(client: Any) -> None:
     assert residue(client, aec=False) == pytest.approx(0, abs=0.1)
     assert residue(client, aec=True) < -20
+
+
+async def test_nothing_is_sent_while_the_echo_is_learned(client: Any) -> None:
+    sound, loud = client.Sound(aec=True), b"\x01\x10" * 480
+    room = np.random.default_rng(1).normal(0, 3000, (client.LEARNING + 20, client.FRAME)).astype(np.int16)
+    silent = [not any(sound.step(near.tobytes())[1].data) for near in room[:10]]
+    for near in room[10:]:
+        sound.heard.append(loud)
+        silent.append(not any(sound.step(near.tobytes())[1].data))
+    assert not any(silent[:10]), "before the agent's first word, who speaks is heard"
+    assert sum(silent) == client.LEARNING
+    assert not any(silent[-5:]), "2 s of sound, once"
 
 
 async def test_the_loudspeaker_waits_for_a_few_frames_and_never_falls_behind(client: Any) -> None:
