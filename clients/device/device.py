@@ -29,7 +29,7 @@ OVER = (REASON.ROOM_DELETED, REASON.ROOM_CLOSED, REASON.PARTICIPANT_REMOVED, REA
 class Sound:
     """Microphone and loudspeaker, with the echo of one taken out of the other."""
 
-    def __init__(self, *, aec: bool = True, volume: int = 80) -> None:
+    def __init__(self, aec: bool = True, volume: int = 80) -> None:
         self.source, self.volume, self._primed = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=100), volume, False
         self.heard: collections.deque[bytes] = collections.deque(maxlen=QUEUED)
         self._apm = rtc.AudioProcessingModule(**dict.fromkeys(PROCESSING, True)) if aec else None
@@ -50,22 +50,24 @@ class Sound:
         return far, frame
 
     async def run(self) -> None:
-        """Carry sound both ways, in the microphone's time; raises when a device is gone."""
-        parec, pacat = [await start(name, *RAW, stdin=PIPE, stdout=PIPE) for name in ("parec", "pacat")]
-        try:
-            fcntl.fcntl(pacat.stdin.transport.get_extra_info("pipe").fileno(), 1031, 4096)  # F_SETPIPE_SZ
-            while True:
-                far, frame = self.step(await parec.stdout.readexactly(2 * FRAME))
-                if not pacat.stdin.transport.get_write_buffer_size():
-                    pacat.stdin.write(far)
-                await self.source.capture_frame(frame)
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise OSError("the microphone or the loudspeaker is gone") from error
-        finally:
-            for process in (parec, pacat):
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+        """Carry sound both ways, in the microphone's time; where a device is gone, until it is there again."""
+        while True:
+            parec, pacat = [await start(name, *RAW, stdin=PIPE, stdout=PIPE) for name in ("parec", "pacat")]
+            try:
+                fcntl.fcntl(pacat.stdin.transport.get_extra_info("pipe").fileno(), 1031, 4096)  # F_SETPIPE_SZ
+                while True:
+                    far, frame = self.step(await parec.stdout.readexactly(2 * FRAME))
+                    if not pacat.stdin.transport.get_write_buffer_size():
+                        pacat.stdin.write(far)
+                    await self.source.capture_frame(frame)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                print("microphone or loudspeaker is gone; again in 1 s", file=sys.stderr, flush=True)
+                await asyncio.sleep(1)
+            finally:
+                for process in (parec, pacat):
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
+                    await process.wait()
 
     async def listen(self, track: rtc.Track) -> None:
         """Queue what the agent says."""
@@ -79,9 +81,8 @@ class Device:
     """Wakes, calls, comes back when the connection breaks, and sleeps again."""
 
     def __init__(self, options: argparse.Namespace, key: str = "") -> None:
-        self.url, self.wake = options.url, options.wake
+        self.url, self.wake, self.sound = options.url, options.wake, Sound(not options.no_aec, options.volume)
         self.headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-        self.sound = Sound(aec=not options.no_aec, volume=options.volume)
 
     def ask(self, place: dict[str, str] | None) -> dict[str, str]:
         """Ask for a place in a call, or for the lost one again; blocks. Raises OSError, of which HTTPError is one."""
@@ -118,13 +119,12 @@ class Device:
     async def call(self, place: dict[str, str]) -> bool:
         """Hold a call; return whether it is over, or only its connection."""
         room, gone = rtc.Room(), asyncio.get_running_loop().create_future()
-        tasks: dict[str, asyncio.Future[None]] = {}
+        tasks: list[asyncio.Future[None]] = []
 
         def heard(track: rtc.Track, _: object, person: rtc.RemoteParticipant) -> None:
             if person.kind == AGENT and track.kind == rtc.TrackKind.KIND_AUDIO:
-                if "listening" in tasks:  # to an agent that another takes over from
-                    tasks["listening"].cancel()
-                tasks["listening"] = asyncio.ensure_future(self.sound.listen(track))
+                tasks.append(asyncio.ensure_future(self.sound.listen(track)))
+                show(person.attributes.get("lk.agent.state", ""))
 
         async def set_volume(asked: rtc.RpcInvocationData) -> str:
             if room.remote_participants[asked.caller_identity].kind != AGENT or not asked.payload.isdecimal():
@@ -141,13 +141,13 @@ class Device:
             track = rtc.LocalAudioTrack.create_audio_track("microphone", self.sound.source)
             microphone = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
             await room.local_participant.publish_track(track, microphone)
-            tasks["sound"] = carrying = asyncio.ensure_future(self.sound.run())
+            tasks.append(carrying := asyncio.ensure_future(self.sound.run()))
             await asyncio.wait({carrying, gone}, return_when=asyncio.FIRST_COMPLETED)
             return gone.result() in OVER if gone.done() else bool(carrying.result())
         finally:
-            for task in tasks.values():
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await room.disconnect()
 
 
