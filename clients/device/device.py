@@ -17,9 +17,13 @@ import numpy as np
 from livekit import rtc
 
 RATE_HZ, FRAME = 48_000, 480  # frames of 10 ms, as the echo canceller wants them
-QUEUED, PRIMED, LEARNING = 12, 3, 200  # frames: to play at most, at first; of sound, to know the echo
-BACKOFF_S = (1.0, 60.0)
-start, PIPE = asyncio.create_subprocess_exec, asyncio.subprocess.PIPE
+QUEUED, PRIMED, LEARNING, TAIL = (
+    12,
+    3,
+    200,
+    30,
+)  # frames: played at most, at first; to know the echo; it lasts
+start, PIPE, BACKOFF_S = asyncio.create_subprocess_exec, asyncio.subprocess.PIPE, (1.0, 60.0)
 RAW = ("--raw", "--format=s16le", f"--rate={RATE_HZ}", "--channels=1", "--latency-msec=20")
 PROCESSING = ("echo_cancellation", "noise_suppression", "high_pass_filter", "auto_gain_control")
 AGENT, REASON = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT, rtc.DisconnectReason
@@ -33,7 +37,7 @@ class Sound:
         self.source, self.volume, self._primed = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=100), volume, False
         self.heard: collections.deque[bytes] = collections.deque(maxlen=QUEUED)
         self._apm = rtc.AudioProcessingModule(**dict.fromkeys(PROCESSING, True)) if aec else None
-        self._learning = LEARNING if aec else 0
+        self._learning, self._quiet = LEARNING if aec else 0, TAIL
 
     def step(self, near: bytes) -> tuple[bytes, rtc.AudioFrame]:
         """Take 10 ms of the microphone; return 10 ms for the loudspeaker, and what is to be sent."""
@@ -44,9 +48,10 @@ class Sound:
         if self._apm is not None:
             self._apm.process_reverse_stream(rtc.AudioFrame(bytearray(far), RATE_HZ, 1, FRAME))
             self._apm.process_stream(frame)
-        if self._learning:  # until the echo is known, the agent would interrupt itself
-            self._learning -= int(np.abs(loud).max() > 300)
-            frame = frame if self._learning == LEARNING else rtc.AudioFrame.create(RATE_HZ, 1, FRAME)
+        self._quiet = 0 if np.abs(loud).max() > 300 else self._quiet + 1
+        if self._learning and self._quiet < TAIL:  # until the echo is known, the agent would interrupt itself
+            self._learning -= self._quiet == 0
+            frame = rtc.AudioFrame.create(RATE_HZ, 1, FRAME)
         return far, frame
 
     async def run(self) -> None:

@@ -187,6 +187,14 @@ async def test_nothing_is_sent_while_the_echo_is_learned(client: Any) -> None:
     assert not any(silent[-5:]), "2 s of sound, once"
 
 
+async def test_who_speaks_after_a_short_greeting_is_heard(client: Any) -> None:
+    sound, near = client.Sound(aec=True), np.full(client.FRAME, 3000, np.int16).tobytes()
+    sound.heard.extend([b"\x01\x10" * 480] * 10)
+    silent = [not any(bytes(sound.step(near)[1].data)) for _ in range(60)]
+    assert silent[:39] == [True] * 39, "the greeting, and its echo"
+    assert not all(silent[39:]), "though the echo is not known yet"
+
+
 async def test_the_loudspeaker_waits_for_a_few_frames_and_never_falls_behind(client: Any) -> None:
     sound, quiet, loud = client.Sound(aec=False, volume=100), bytes(960), b"\x01\x10" * 480
     sound.heard.append(loud)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,17 @@ class Room:
         printed, _ = await process.communicate()
         assert process.returncode == 0, f"pactl {arguments}"
         return printed.decode()
+
+    def recorded(self) -> bool:
+        """Say whether somebody records from the microphone; blocks."""
+        listed = subprocess.run(
+            ["pactl", "list", "source-outputs"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return "parec" in listed.stdout
 
     async def say(self, recording: Path) -> None:
         """Play a recording into the air, as somebody who speaks in the room."""

@@ -155,7 +155,8 @@ async def test_it_outlives_its_sound_card_and_lets_the_agent_set_its_volume(tmp_
         for program in psutil.Process(board.process.pid).children():
             program.kill()  # parec and pacat, as when a sound card is pulled out
             program.wait(10)
-        await eventually(lambda: len(psutil.Process(board.process.pid).children()) == 2)
+        await eventually(lambda: not room.recorded())
+        await eventually(room.recorded)
         await room.say(said["louder"])
         await board.until("speaking")
         await board.until("listening")

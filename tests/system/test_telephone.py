@@ -31,7 +31,7 @@ telephony:
   hang_up: true
 models: {stt: 'openai:gpt-4o-mini-transcribe', llm: 'openai:gpt-4.1-mini', tts: 'openai:gpt-4o-mini-tts'}
 """
-SCRIPT = "- {when: gemini, call: hang_up}\n- {when: want to book, say: For which day?}\n"
+SCRIPT = "- {when: gemini, call: hang_up}\n- {when: want to book, say: 'For which day?'}\n"
 
 pytestmark = pytest.mark.livekit
 
