@@ -17,12 +17,7 @@ import numpy as np
 from livekit import rtc
 
 RATE_HZ, FRAME = 48_000, 480  # frames of 10 ms, as the echo canceller wants them
-QUEUED, PRIMED, LEARNING, TAIL = (
-    12,
-    3,
-    200,
-    30,
-)  # frames: played at most, at first; to know the echo; it lasts
+QUEUED, PRIMED, LEARNING, TAIL = 12, 3, 200, 30  # frames; the last two: of sound to know the echo, and of it
 start, PIPE, BACKOFF_S = asyncio.create_subprocess_exec, asyncio.subprocess.PIPE, (1.0, 60.0)
 RAW = ("--raw", "--format=s16le", f"--rate={RATE_HZ}", "--channels=1", "--latency-msec=20")
 PROCESSING = ("echo_cancellation", "noise_suppression", "high_pass_filter", "auto_gain_control")
