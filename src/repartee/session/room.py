@@ -101,6 +101,8 @@ class RoomHooks:
 class RoomClient(LiveKitTransportClient):
     """Pipecat's LiveKit client with its defects for a call corrected."""
 
+    _by_telephone = False
+
     def __init__(
         self,
         *args: Any,
@@ -236,7 +238,8 @@ class RoomClient(LiveKitTransportClient):
     def _on_joined(self, participant: rtc.RemoteParticipant) -> None:
         if self._caller is None and self._may_be_caller(participant):
             self._caller = participant.identity
-            if participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP:
+            self._by_telephone = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+            if self._by_telephone:
                 self._hooks.telephone(participant.attributes)
             may_change = participant.permissions.can_update_metadata
             if caller_id := vouched_id(participant.attributes, may_change=may_change):
@@ -273,8 +276,7 @@ class RoomClient(LiveKitTransportClient):
         if participant.identity != self._caller:
             return
         # A telephone that has hung up does not come back into the room.
-        by_telephone = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
-        if by_telephone or participant.disconnect_reason in _FOR_GOOD:
+        if self._by_telephone or participant.disconnect_reason in _FOR_GOOD:
             self._hooks.call_over("caller_left")
         else:
             self._cut("left")
