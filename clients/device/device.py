@@ -32,7 +32,7 @@ class Sound:
         self.source, self.volume, self._primed = rtc.AudioSource(RATE_HZ, 1, queue_size_ms=100), volume, False
         self.heard: collections.deque[bytes] = collections.deque(maxlen=QUEUED)
         self._apm = rtc.AudioProcessingModule(**dict.fromkeys(PROCESSING, True)) if aec else None
-        self._learning, self._quiet = LEARNING if aec else 0, TAIL
+        self._learning, self._quiet = 0, TAIL
 
     def step(self, near: bytes) -> tuple[bytes, rtc.AudioFrame]:
         """Take 10 ms of the microphone; return 10 ms for the loudspeaker, and what is to be sent."""
@@ -53,6 +53,7 @@ class Sound:
         """Carry sound both ways, in the microphone's time; where a device is gone, until it is there again."""
         while True:
             parec, pacat = [await start(name, *RAW, stdin=PIPE, stdout=PIPE) for name in ("parec", "pacat")]
+            self._learning = LEARNING if self._apm else 0  # another way through the room, perhaps
             try:
                 fcntl.fcntl(pacat.stdin.transport.get_extra_info("pipe").fileno(), 1031, 4096)  # F_SETPIPE_SZ
                 while True:
@@ -145,8 +146,7 @@ class Device:
             await asyncio.wait({carrying, gone}, return_when=asyncio.FIRST_COMPLETED)
             return gone.result() in OVER if gone.done() else bool(carrying.result())
         finally:
-            for task in tasks:
-                task.cancel()
+            _ = [task.cancel() for task in tasks]
             await asyncio.gather(*tasks, return_exceptions=True)
             await room.disconnect()
 

@@ -154,7 +154,6 @@ def speech(seconds: float, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 def residue(client: Any, *, aec: bool) -> float:
     """Return how loud the loudspeaker is in what is sent, against what the microphone heard; after 3 s, in dB."""
     sound = client.Sound(aec=aec, volume=100)
-    sound._learning = 0
     far, delay = speech(8, 1), 70 * SPEECH_HZ // 1000
     air = np.zeros(len(far) + delay + client.FRAME)
     came, sent = [], []
@@ -177,6 +176,7 @@ async def test_the_loudspeaker_s_echo_is_taken_out(client: Any) -> None:
 
 async def test_nothing_is_sent_while_the_echo_is_learned(client: Any) -> None:
     sound, loud = client.Sound(aec=True), b"\x01\x10" * 480
+    sound._learning = client.LEARNING
     room = np.random.default_rng(1).normal(0, 3000, (client.LEARNING + 20, client.FRAME)).astype(np.int16)
     silent = [not any(sound.step(near.tobytes())[1].data) for near in room[:10]]
     for near in room[10:]:
@@ -189,6 +189,7 @@ async def test_nothing_is_sent_while_the_echo_is_learned(client: Any) -> None:
 
 async def test_who_speaks_after_a_short_greeting_is_heard(client: Any) -> None:
     sound, near = client.Sound(aec=True), np.full(client.FRAME, 3000, np.int16).tobytes()
+    sound._learning = client.LEARNING
     sound.heard.extend([b"\x01\x10" * 480] * 10)
     silent = [not any(bytes(sound.step(near)[1].data)) for _ in range(60)]
     assert silent[:39] == [True] * 39, "the greeting, and its echo"
