@@ -19,13 +19,16 @@ Problem = tuple[Location, str]
 def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[Problem]:
     """Yield what is wrong between the sections."""
     by_name = {tool.name: tool for tool in tools}
-    names = [tool.name for tool in tools]
-    for tool in telephone_tools(definition.telephony):
-        if names.count(tool.name) > 1:
-            yield ("telephony",), f"the tools file has a '{tool.name}' of its own; leave out one of the two"
+    yield from _telephone(definition, [tool.name for tool in tools])
     yield from _unique("intents", [intent.name for intent in definition.intents])
     yield from _unique("forms", [form.name for form in definition.forms])
     yield from _unique("mcp", [server.name for server in definition.mcp])
+    for index, remote in enumerate(definition.team.ask):
+        if (name := f"ask_{remote.name}") in by_name:
+            yield (
+                ("team", "ask", index, "name"),
+                f"'{name}' is a tool of the agent already; choose another name",
+            )
     for index, intent in enumerate(definition.intents):
         if intent.tool is None or (intent.tool not in by_name and definition.mcp):
             continue  # a server may bring it; that is only known in the call
@@ -49,6 +52,12 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
                         ("answers", index, "do"),
                         f"tool '{tool.name}' confirms with {{{name}}}, which is no slot of this answer",
                     )
+
+
+def _telephone(definition: AgentFile, names: list[str]) -> Iterator[Problem]:
+    for tool in telephone_tools(definition.telephony):
+        if names.count(tool.name) > 1:
+            yield ("telephony",), f"the tools file has a '{tool.name}' of its own; leave out one of the two"
 
 
 def confirmed_answers(answers: tuple[Answer, ...], tools: tuple[Tool, ...]) -> tuple[Answer, ...]:

@@ -27,7 +27,7 @@ from pydantic import SecretStr
 from starlette.responses import FileResponse
 
 from repartee.errors import ConfigError
-from repartee.server.addresses import is_loopback
+from repartee.machine import is_loopback
 from repartee.server.door import Door
 from repartee.server.signalling import SignalProxy
 from repartee.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urljoin
 
@@ -67,14 +67,14 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
             # Somebody at a terminal wants to know now; parts that are started on their own wait for each other.
             await check_access(given, must_answer=worker)
         access = await stack.enter_async_context(own_livekit(settings)) if given is None else given
+        beside: Callable[[], bytes] = bytes
         try:
             if warming is not None:
-                speech_url = await stack.enter_async_context(_speech(ladder))
+                speech_url = await stack.enter_async_context(_speech(settings, ladder))
                 warm = await warming
                 if not http:
-                    await stack.enter_async_context(
-                        worker_health(warm, settings.host, settings.worker_health_port)
-                    )
+                    await stack.enter_async_context(worker_health(warm, settings))
+                beside = warm.metrics.text
                 jobs.append(await _register(warm, access, speech_url, stop))
                 bill = await stack.enter_async_context(bill_of_no_call(kept, agent.name))
                 texts = prepared_texts(agent, ladder)
@@ -88,7 +88,9 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                 )
                 busy = Busy(settings.state_dir, agent.language, settings.level)
                 more = tls.more(access.url if given is None else None) if tls is not None else ()
-                app = create_app(settings, site, admission, kept.store, busy=busy, more=more)
+                app = create_app(
+                    settings, site, admission, kept.store, busy=busy, beside=beside, agent=agent, more=more
+                )
                 serving = _serve_http(settings, app, stop, tls)
                 jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder, tls)
@@ -137,11 +139,17 @@ async def _register(
 
 
 @contextlib.asynccontextmanager
-async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
+async def _speech(settings: Settings, ladder: Ladder) -> AsyncIterator[str | None]:
     if not ladder.uses_speech_host and not ladder.meaning:
         yield None
         return
-    async with SpeechHost.start(speech=ladder.uses_speech_host) as host:
+    starting = SpeechHost.start(
+        speech=ladder.uses_speech_host,
+        whisper=ladder.whisper,
+        voice=ladder.own_voice,
+        models=settings.models_dir,
+    )
+    async with starting as host:
         yield host.url
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -149,7 +150,7 @@ class Telephone:
         """Return the agent with its telephone's tools bound to this call."""
         own: dict[str, Callable[..., Awaitable[Any]]] = {
             HANG_UP: self._end,
-            TRANSFER: self._transfer,
+            TRANSFER: partial(self._transfer, agent.telephony),
             SEND_KEYS: self._send_keys,
         }
 
@@ -180,11 +181,11 @@ class Telephone:
         self._mark("keys.sent", count=len(keys))
         return "pressed"
 
-    async def _transfer(self, to: str) -> str:
-        whom = self._section.transfer.get(to)
+    async def _transfer(self, section: Telephony, to: str) -> str:
+        whom = section.transfer.get(to)
         caller = self.line.caller if self.line is not None else None
         if whom is None:
-            raise ToolError(f"callers can be put through to {', '.join(self._section.transfer)} only")
+            raise ToolError(f"callers can be put through to {', '.join(section.transfer)} only")
         if caller is None or self._attributes is None:
             raise ToolError(
                 "this caller has no telephone, so they cannot be put through; offer the number instead"
