@@ -283,7 +283,7 @@ class TestRoom:
         object.__setattr__(hooks, "key", note("key"))
         client._hooks = hooks
         client._caller_identity, client._caller, client._lobby = None, None, None
-        client._announced, client._mending = False, {}
+        client._announced, client._mending, client._early = False, {}, None
         client._room = SimpleNamespace(remote_participants={})  # type: ignore[assignment]
         client.inlet = Inlet(client.is_caller)
         return client
