@@ -276,8 +276,11 @@ class TestRoom:
     @pytest.fixture
     def client(self) -> RoomClient:
         client = RoomClient.__new__(RoomClient)
-        self.told = list[tuple[str, Any]]()
-        note = lambda name: lambda *values: self.told.append((name, *values))  # noqa: E731
+        self.told = list[tuple[Any, ...]]()
+
+        def note(name: str) -> Any:
+            return lambda *values: self.told.append((name, *values))
+
         hooks = RoomHooks(note("ready"), note("over"), note("chat"), note("network"), note("sensitivity"))
         object.__setattr__(hooks, "telephone", note("telephone"))
         object.__setattr__(hooks, "key", note("key"))

@@ -160,10 +160,14 @@ class Toolbox:
         values = tool.check(dict(arguments))
         canonical = tool.canonical(values)
         key = _key(ctx.call_id, tool.name, canonical)
-        who = {"caller_id": self.caller_id(), "phone": self.phone()}
-        ctx = replace(ctx, goals=self.goals(), idempotency_key=key, **who)
-        if self.ask_client is not None:
-            ctx = replace(ctx, ask_client=self.ask_client)
+        ctx = replace(
+            ctx,
+            goals=self.goals(),
+            idempotency_key=key,
+            caller_id=self.caller_id(),
+            phone=self.phone(),
+            ask_client=self.ask_client or ctx.ask_client,
+        )
         if reply_id is None:
             reply_id = (self._permits.live or NOBODY).reply_id
         if tool.side_effect:
