@@ -10,8 +10,8 @@ help: ## Show this
 setup: ## Install everything the product needs
 	@$(PYTHON) scripts/setup.py
 
-run: setup ## Start the agent and its page
-	@exec .venv/bin/repartee up
+run: setup ## Start the agent and its page; HTTPS=1 for phones in the network
+	@exec .venv/bin/repartee up $(if $(HTTPS),--https)
 
 test: ## Set up everything, then run all checks and tests
 	@$(PYTHON) scripts/setup.py --tests
@@ -24,8 +24,8 @@ test-long: ## The calls of a minute and more that `make test` leaves out: chaos,
 	@.venv/bin/pytest -m long tests/system tests/session
 
 lint: ## Format, lint, types and layers, of Python and of the page
-	@.venv/bin/ruff format --check src tests agents scripts
-	@.venv/bin/ruff check src tests agents scripts
+	@.venv/bin/ruff format --check src tests agents scripts clients
+	@.venv/bin/ruff check src tests agents scripts clients
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) scripts/setup.py --check-web

@@ -30,7 +30,7 @@ def main() -> int:
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     steps = [python_packages, livekit_server, web_page, models]
     if "--tests" in sys.argv[1:]:
-        steps += [browser, postgresql, redis, firewall, helm, promtool]
+        steps += [browser, postgresql, redis, firewall, sound_server, helm, promtool]
     if "--check-web" in sys.argv[1:]:
         steps = [web_checks]
     for number, step in enumerate(steps, 1):
@@ -132,6 +132,13 @@ def firewall() -> None:
     """iptables, for the tests of bad networks; they break networks of their own."""
     if sys.platform == "linux" and not (shutil.which("iptables") or Path("/usr/sbin/iptables").exists()):
         apt("iptables", "the tests of bad networks need iptables")
+
+
+def sound_server() -> None:
+    """PulseAudio, for the device client's tests; they run a server of their own."""
+    if sys.platform == "linux" and not (shutil.which("pulseaudio") and shutil.which("pactl")):
+        apt("pulseaudio", "the device client's tests need PulseAudio")
+        apt("pulseaudio-utils", "the device client's tests need PulseAudio's utilities")
 
 
 def redis() -> None:

@@ -91,7 +91,7 @@ def test_commands_are_taken(snippet: Snippet) -> None:
         assert program in OTHERS, f"what is {program}?"
         if program == "make":
             targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-            assert set(words) <= set(targets)
+            assert {word for word in words if "=" not in word} <= set(targets)
         if program == "python":
             assert (ROOT / words[0]).is_file()
     unknown = {

@@ -202,6 +202,13 @@ class HelpLost:
 
 
 @dataclass(frozen=True, slots=True)
+class HangUpWanted:
+    """The agent wants to end the call when what it says has been heard, unless the caller speaks again before."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallerLost:
     """The connection to the caller broke; they may come back.
 
@@ -254,6 +261,7 @@ Event: TypeAlias = (
     | DeadlinePassed
     | BudgetSpent
     | HelpLost
+    | HangUpWanted
     | CallerLost
     | CallerReturned
     | CallerUnheard

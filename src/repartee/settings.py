@@ -64,6 +64,14 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=1, le=65535, validation_alias="repartee_port")
     livekit_port: int = Field(default=7880, ge=1, le=65535, validation_alias="repartee_livekit_port")
     livekit_udp_port: int = Field(default=7882, ge=1, le=65535, validation_alias="repartee_livekit_udp_port")
+    #: The page over TLS for phones in the network, see `cli/https.py`.
+    https: bool = Field(default=False, validation_alias="repartee_https")
+    tls_cert: Path | None = Field(default=None, validation_alias="repartee_tls_cert")
+    tls_key: Path | None = Field(default=None, validation_alias="repartee_tls_key")
+    #: With it the page's address lets in whoever opens it; unset: nobody needs one.
+    visit_key: SecretStr | None = Field(default=None, validation_alias="repartee_visit_key", min_length=16)
+    #: Where clients reach the media of a LiveKit server of our own; unset: on this machine only.
+    media_address: str | None = Field(default=None, validation_alias="repartee_media_address")
     worker_health_port: int = Field(default=8081, ge=0, le=65535, validation_alias="repartee_worker_port")
     max_calls: int = Field(default=8, ge=1, le=1000, validation_alias="repartee_max_calls")
     #: Session processes; 0: one for each core.
@@ -90,6 +98,8 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
     api_keys: str = Field(default="", validation_alias="repartee_api_keys")
     operator_keys: str = Field(default="", validation_alias="repartee_operator_keys")
+    #: Keys of devices, see `server/devices.py`; unset: a file in the state folder.
+    devices: Path | None = Field(default=None, validation_alias="repartee_devices")
     #: Asked of who reads `/metrics`; unset: this machine may.
     metrics_token: SecretStr | None = Field(
         default=None, min_length=16, validation_alias="repartee_metrics_token"
@@ -118,6 +128,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.state_dir.absolute() / 'repartee.db'}"
+
+    @property
+    def devices_file(self) -> Path:
+        """Where keys of devices are kept, as digests."""
+        return self.devices or self.state_dir.absolute() / "devices"
 
     @property
     def recordings_dir(self) -> Path:

@@ -23,7 +23,7 @@ from repartee.conversation import (
     Yielding,
     advance,
 )
-from repartee.conversation.state import Farewell
+from repartee.conversation.state import Farewell, Leaving
 from repartee.events import (
     AsideSaid,
     BudgetSpent,
@@ -35,6 +35,7 @@ from repartee.events import (
     DeadlineName,
     DeadlinePassed,
     Event,
+    HangUpWanted,
     HelpLost,
     ReplyAudible,
     ReplyFailed,
@@ -117,6 +118,7 @@ EVENTS: tuple[Event, ...] = (
     *(DeadlinePassed(1000, name) for name in get_args(DeadlineName)),
     BudgetSpent(1000),
     HelpLost(1000),
+    HangUpWanted(1000),
     CallerLost(1000, 900),
     CallerLost(1000, 100, revived_id=5),
     CallerReturned(1000),
@@ -127,9 +129,9 @@ EVENTS: tuple[Event, ...] = (
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(STATES, EVENTS)))
 @pytest.mark.parametrize("farewell", get_args(Farewell))
-@pytest.mark.parametrize("troubles", [0, 2])
+@pytest.mark.parametrize("leaving", get_args(Leaving))
 def test_every_state_takes_every_event(
-    state: object, event: Event, farewell: Farewell, troubles: int
+    state: object, event: Event, farewell: Farewell, leaving: Leaving
 ) -> None:
     before = Conversation(
         state,  # type: ignore[arg-type]
@@ -137,8 +139,8 @@ def test_every_state_takes_every_event(
         last_reply_id=5,
         joined=True,
         farewell=farewell,
-        leaving="trouble" if troubles else "budget",
-        troubles=troubles,
+        leaving=leaving,
+        troubles=2 if leaving == "trouble" else 0,
     )
     after, commands = advance(before, event, POLICIES)
     again = advance(before, event, POLICIES)
@@ -151,7 +153,13 @@ TEXTS = ("", "yes", "mm-hm okay", "please book me in", "no and", "five five")
 
 
 def _random_event(
-    rng: random.Random, now: float, conversation: Conversation, armed: dict[str, float], index: int = 0
+    rng: random.Random,
+    now: float,
+    conversation: Conversation,
+    armed: dict[str, float],
+    index: int = 0,
+    *,
+    hangs_up: bool = False,
 ) -> Event:
     reply_id = max(0, conversation.last_reply_id - rng.choice((0, 0, 0, 0, 1, 2)))
     segment = rng.randint(1, 6)
@@ -172,6 +180,7 @@ def _random_event(
         CallerUnheard(now),
         CallerReturned(now),
         CallerReturned(now),
+        *([HangUpWanted(now)] if hangs_up else []),
         CallerLost(
             now, now - rng.choice((100, 2500)), rng.choice((None, conversation.last_reply_id or None))
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from repartee.errors import ConfigError
 from repartee.server import Site, create_app
 from repartee.server.addresses import Proxies, household
+from repartee.server.devices import PREFIX, DeviceKeys, add_key, revoke_key
 from repartee.server.door import ClosedError, Door
 from repartee.server.issuer import Issuer, UntrustedError, _public_keys
 from repartee.server.keys import Keys
@@ -26,6 +28,7 @@ from tests.fuzz.made import as_json, changed, filled, lines, text, values, words
 from tests.fuzz.target import LOOP, Target
 
 SECRET = "s" * 40
+TODAY = date(2026, 11, 27)
 ASKED = {
     "room_name": "x",
     "participant_name": "Ann",
@@ -155,6 +158,20 @@ def keys(listed: str) -> None:
         Keys("X", listed)
 
 
+def device_keys(case: tuple[str, str]) -> None:
+    written, given = case
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "devices"
+        key, _ = add_key(file, "kitchen", 1, TODAY)
+        known = DeviceKeys(file, lambda: TODAY)
+        assert known.name_of(key) == "kitchen"
+        file.write_bytes(written.encode(errors="surrogatepass"))
+        assert known.name_of(key) is None, "its digest is not in what was made up"
+        assert known.name_of(f"{PREFIX}{given}") is None
+        with contextlib.suppress(ConfigError):
+            revoke_key(file, given)
+
+
 NAMES = (
     "Origin",
     "Host",
@@ -240,4 +257,10 @@ TARGETS = [
         40,
     ),
     Target("entries of keys", st.one_of(text, changed([f"shop={'0' * 64},x={'a' * 64}"])), keys, 40),
+    Target(
+        "keys of devices",
+        st.tuples(st.one_of(text, changed([f"kitchen {'0' * 64} 2030-01-01\n"])), text),
+        device_keys,
+        40,
+    ),
 ]

@@ -17,6 +17,7 @@ from repartee.agent.memory import MemorySection
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
 from repartee.agent.team import TeamSection
+from repartee.agent.telephony import Telephony
 from repartee.agent.waiting import Waiting
 
 __all__ = [
@@ -183,6 +184,7 @@ class AgentFile(_Strict):
     routing: Routing = Routing()
     budget: Budget = Budget()
     waiting: Waiting = Waiting()
+    telephony: Telephony = Telephony()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:

@@ -26,6 +26,7 @@ from repartee.agent.mcp import McpServer
 from repartee.agent.memory import MemorySection
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.team import MAX_TEAM, TeamSection, pass_name
+from repartee.agent.telephony import Telephony, telephone_tools
 from repartee.agent.tools import Tool
 from repartee.agent.waiting import Waiting
 from repartee.agent.yaml_text import compose
@@ -65,6 +66,7 @@ class Agent(BaseModel):
     routing: Routing = Routing()
     budget: Budget
     waiting: Waiting = Waiting()
+    telephony: Telephony = Telephony()
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path
@@ -148,7 +150,8 @@ def _load_alone(path: Path) -> tuple[Agent, dict[Location, int]]:
     except ValidationError as error:
         problems = [_explain(item, lines) for item in error.errors()]
         raise _config_error(path, problems) from error
-    tools, tools_bytes = _load_tools(path, definition, lines)
+    own, tools_bytes = _load_tools(path, definition, lines)
+    tools = (*own, *telephone_tools(definition.telephony))
     problems = list(_check_tools(definition, tools, lines))
     problems += [_Problem(_line_of(at, lines), text) for at, text in check_sections(definition, tools)]
     if problems:

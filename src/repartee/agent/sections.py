@@ -8,6 +8,7 @@ from typing import Any
 
 from repartee.agent.definition import AgentFile, Answer
 from repartee.agent.slots import nearest
+from repartee.agent.telephony import telephone_tools
 from repartee.agent.tools import Tool
 
 Location = tuple[str | int, ...]
@@ -18,6 +19,7 @@ Problem = tuple[Location, str]
 def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[Problem]:
     """Yield what is wrong between the sections."""
     by_name = {tool.name: tool for tool in tools}
+    yield from _telephone(definition, [tool.name for tool in tools])
     yield from _unique("intents", [intent.name for intent in definition.intents])
     yield from _unique("forms", [form.name for form in definition.forms])
     yield from _unique("mcp", [server.name for server in definition.mcp])
@@ -50,6 +52,12 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
                         ("answers", index, "do"),
                         f"tool '{tool.name}' confirms with {{{name}}}, which is no slot of this answer",
                     )
+
+
+def _telephone(definition: AgentFile, names: list[str]) -> Iterator[Problem]:
+    for tool in telephone_tools(definition.telephony):
+        if names.count(tool.name) > 1:
+            yield ("telephony",), f"the tools file has a '{tool.name}' of its own; leave out one of the two"
 
 
 def confirmed_answers(answers: tuple[Answer, ...], tools: tuple[Tool, ...]) -> tuple[Answer, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
@@ -23,6 +23,10 @@ OnInterrupt = Literal["finish", "cancel"]
 """What happens to a running tool when the user interrupts the reply it was called for."""
 
 
+async def _no_client(_method: str, _payload: str = "") -> str:
+    raise ToolError("nobody is on the line")
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool may know about the call; annotate a parameter with it to receive it."""
@@ -36,6 +40,12 @@ class ToolContext:
     """The same for the same tool with the same arguments in the same call: hand it to services that take one."""
     caller_id: str | None = None
     """Who the operator's token says is calling: decide by this what somebody may see and do, never by an argument."""
+    ask_client: Callable[[str, str], Awaitable[str]] = field(default=_no_client, compare=False, repr=False)
+    """Asks the caller's client by RPC: method and payload, returns its answer. What comes back is the word of whoever
+    sits there. Raises `ToolError` where it does not answer."""
+    phone: str | None = None
+    """The caller's number, where they call by telephone and the agent file says `telephony.keep_number`. Numbers can
+    be forged: it says nothing of who somebody is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from repartee.cli import calls as _calls
 from repartee.cli import costs as _costs
+from repartee.cli import devices as _devices
 from repartee.cli import models as _models
 from repartee.cli.environment import read_settings as _settings
 from repartee.cli.stopping import Stop
@@ -63,9 +64,15 @@ def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
 
 
 @app.command()
-def up(agent: AgentOption = None, port: PortOption = None) -> None:
+def up(
+    agent: AgentOption = None,
+    port: PortOption = None,
+    https: Annotated[
+        bool | None, typer.Option("--https", help="For phones in the network, over TLS; prints a QR code.")
+    ] = None,
+) -> None:
     """Start everything: LiveKit (unless LIVEKIT_URL is set), the worker, the page."""
-    _serve(_settings(agent=agent, port=port), http=True, worker=True)
+    _serve(_settings(agent=agent, port=port, https=https), http=True, worker=True)
 
 
 @app.command()
@@ -408,8 +415,20 @@ def key(name: Annotated[str, typer.Argument(help="Whose it will be, e.g. shop.")
     out.print(f"key    {made}\nentry  {entry_of(name, made)}", markup=False, soft_wrap=True)
 
 
+@app.command()
+def client(
+    platform: Annotated[str, typer.Argument(help="swift, android, flutter, react-native, esp32 or web.")],
+    url: Annotated[str | None, typer.Option(help="The server's address, as clients reach it.")] = None,
+) -> None:
+    """Print what to change in LiveKit's starter app for a platform, so that it calls this server."""
+    from repartee.cli.client import guide  # noqa: PLC0415
+
+    sys.stdout.write(guide(platform, _settings(), url))
+
+
 app.add_typer(_models.app, name="models")
 app.add_typer(_calls.app, name="calls")
+app.command("device-token")(_devices.device_token)
 app.command()(_calls.forget)
 app.command()(_calls.export)
 app.command()(_costs.costs)

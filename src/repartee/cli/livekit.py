@@ -120,6 +120,10 @@ def _write_config(settings: Settings, key: str, secret: str, redis_address: str 
             "ips": {"includes": ["127.0.0.0/8"]},
         },
     }
+    if (address := settings.media_address) is not None:
+        # Signalling stays on loopback, and is passed on there; sound comes from the network itself.
+        del config["rtc"]["interfaces"]
+        config["rtc"] |= {"node_ip": address, "ips": {"includes": ["127.0.0.0/8", f"{address}/32"]}}
     if redis_address is not None:
         config["redis"] = {"address": redis_address}
     file = settings.state_dir / "livekit.json"

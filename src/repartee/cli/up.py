@@ -7,12 +7,14 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import urljoin
 
 import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
 from repartee.agent import Agent, load_agent
+from repartee.cli.https import AUTHORITY_PATH, Tls, address_of, over_https, qr_code
 from repartee.cli.kept_calls import bill_of_no_call, kept_calls
 from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
@@ -24,6 +26,7 @@ from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
 from repartee.server.busy import Busy
 from repartee.server.door import Door
+from repartee.server.signalling import MAX_BYTES
 from repartee.session.budget import today_reader
 from repartee.session.fixed_texts import prepared_texts
 from repartee.session.prompt_budget import check_budget
@@ -44,6 +47,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
     """
     agent = load_agent(settings.agent)
     _check_state_dir(settings)
+    settings, tls = over_https(settings) if http and settings.https else (settings, None)
     if http:
         Door(settings)  # says what is wrong with the keys now, not when everything else has started
         check_port(settings.host, settings.port, "the page", "REPARTEE_PORT")
@@ -83,10 +87,13 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                     Seats(kept.store),
                 )
                 busy = Busy(settings.state_dir, agent.language, settings.level)
-                app = create_app(settings, site, admission, kept.store, busy=busy, beside=beside, agent=agent)
-                serving = _serve_http(settings, app, stop)
+                more = tls.more(access.url if given is None else None) if tls is not None else ()
+                app = create_app(
+                    settings, site, admission, kept.store, busy=busy, beside=beside, agent=agent, more=more
+                )
+                serving = _serve_http(settings, app, stop, tls)
                 jobs.append(asyncio.create_task(serving, name="http"))
-                _banner(settings, agent, ladder)
+                _banner(settings, agent, ladder, tls)
             await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             # The jobs end before what they stand on does.
@@ -154,7 +161,7 @@ class _Http(uvicorn.Server):
         yield
 
 
-async def _serve_http(settings: Settings, app: FastAPI, stop: asyncio.Event) -> None:
+async def _serve_http(settings: Settings, app: FastAPI, stop: asyncio.Event, tls: Tls | None = None) -> None:
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -166,6 +173,9 @@ async def _serve_http(settings: Settings, app: FastAPI, stop: asyncio.Event) -> 
         proxy_headers=False,
         server_header=False,
         limit_concurrency=HTTP_CONNECTIONS,
+        ws_max_size=MAX_BYTES,
+        ssl_certfile=tls.certificate if tls is not None else None,
+        ssl_keyfile=tls.key if tls is not None else None,
         timeout_graceful_shutdown=3,
     )
     server = _Http(config)
@@ -207,11 +217,20 @@ def _site(access: LiveKitAccess, public_url: str | None, agent: Agent, ladder: L
     return Site(access.url, url, access.key, access.secret, agent.name, labels, reconnect_s)
 
 
-def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:
-    address = f"http://{settings.host}:{settings.port}"
+def _banner(settings: Settings, agent: Agent, ladder: Ladder, tls: Tls | None) -> None:
+    address = f"http://{settings.host}:{settings.port}" if tls is None else address_of(settings)
     out.print(
         f"\n[bold]{agent.name}[/bold] is on the line: [bold cyan]{address}[/bold cyan]\n", soft_wrap=True
     )
+    if tls is not None:
+        out.print(qr_code(address), markup=False)
+        out.print(
+            f"  phones     in this network; a browser warns of the certificate until it is told to believe "
+            f"{urljoin(address, AUTHORITY_PATH)}\n"
+            if tls.authority is not None
+            else "",
+            soft_wrap=True,
+        )
     stages: tuple[tuple[str, Stage], ...] = (("hearing", "stt"), ("thinking", "llm"), ("speaking", "tts"))
     for name, stage in stages:
         rung, *then = ladder.rungs(stage)

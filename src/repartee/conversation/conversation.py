@@ -37,6 +37,7 @@ from repartee.events import (
     Command,
     DeadlinePassed,
     Event,
+    HangUpWanted,
     HelpLost,
     LowerVoice,
     OpenTurn,
@@ -106,6 +107,8 @@ class _Step(Attention):
                 self.leave("budget")
             case HelpLost():
                 self.leave("trouble")
+            case HangUpWanted():
+                self.leave("hung_up")
             case CallerLost():
                 self.caller_lost(event)
             case CallerReturned():

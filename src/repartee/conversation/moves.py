@@ -159,6 +159,7 @@ class Moves:
     def commit(self, turn: Turn, at_ms: float) -> None:
         """The turn is over: answer it, to be heard as soon as it can be."""
         self.close(turn)
+        self.stay()
         if self.farewell != "none":
             self.remember(turn)
             self.state = Idle()  # and leave is taken instead of an answer
@@ -333,15 +334,24 @@ class Moves:
         self.state = Idle()
 
     def leave(self, why: Leaving) -> None:
-        """The call is to end as soon as nobody speaks."""
-        if self.farewell == "none":
+        """The call is to end as soon as nobody speaks; what it must end for is more than what it may end for."""
+        if self.farewell == "none" or (self.leaving == "hung_up" and why != "hung_up"):
             self.farewell, self.leaving = "due", why
+
+    def stay(self) -> None:
+        """The caller has something to say: the agent does not hang up on them."""
+        if self.farewell == "due" and self.leaving == "hung_up":
+            self.farewell, self.leaving = "none", "budget"
 
     def take_leave(self, at_ms: float) -> None:
         """When the call is to end, say so when nobody speaks; with that said, end."""
+        if isinstance(self.state, UserTurn | Speculating):
+            self.stay()
         if not isinstance(self.state, Idle) or not self.joined:
             return
-        if self.farewell == "due":
+        if self.farewell == "due" and self.leaving == "hung_up":
+            self.end("hung_up")  # the goodbye was the reply in which it was wanted
+        elif self.farewell == "due":
             self.farewell = "said"
             self.say_line("budget" if self.leaving == "budget" else "hang_up", at_ms)
         elif self.farewell == "said":

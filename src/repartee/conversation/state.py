@@ -148,7 +148,7 @@ class Ended:
 Farewell = Literal["none", "due", "said"]
 """Whether the call is to end: the goodbye comes when nobody speaks, the end after it."""
 
-Leaving = Literal["budget", "trouble"]
+Leaving = Literal["budget", "trouble", "hung_up"]
 """Why it is to end: its money is spent, or no answer can be made."""
 
 Away = Literal["here", "away", "cut"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -54,7 +54,7 @@ _ANSWER = {
 }
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - one for each part that may be there
     settings: Settings,
     site: Site,
     admission: Admission | None = None,
@@ -64,6 +64,7 @@ def create_app(
     busy: Busy | None = None,
     beside: Callable[[], bytes] = lambda: b"",
     agent: Agent | None = None,
+    more: Sequence[Callable[[FastAPI], None]] = (),
 ) -> FastAPI:
     """Build the application.
 
@@ -76,6 +77,7 @@ def create_app(
         busy: May refuse calls before anything else does.
         beside: Returns the metrics of a worker in the same process.
         agent: Who other agents reach over A2A, where that is switched on.
+        more: Add what else is answered.
 
     Raises:
         ConfigError: The settings do not go together.
@@ -138,6 +140,8 @@ def create_app(
         app.include_router(calls_router(store, settings.recordings_dir, door.operator))
     app.include_router(a2a.router())
     app.mount(CLIPS_PATH, StaticFiles(directory=FOLDER), name="clips")
+    for install in more:
+        install(app)  # before the pages, which answer everything else
     mount_pages(app, site.agent_title)
     return app
 

@@ -9,9 +9,10 @@ Use it as FastAPI dependencies::
     router = APIRouter(dependencies=[Depends(door.operator)])
     app.mount("/calls", ...)                        # what is mounted asks `await door.operator(request)` itself
 
-*Callers*: everybody, until a key or an issuer is set; then who has the API token, an API key, an operator's key, or a
-token of the issuer. *Operators*: who has an operator's key, or the API token where there are none of those. Where
-nothing at all is set, and the server listens on loopback only, the person at the machine is the operator.
+*Callers*: everybody, until a key or an issuer is set; then who has the API token, an API key, an operator's key, a
+device's key, or a token of the issuer. *Operators*: who has an operator's key, or the API token where there are none
+of those. Where nothing at all is set, and the server listens on loopback only, the person at the machine is the
+operator.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from starlette.requests import Request
 
 from repartee.machine import asked_from_here, is_loopback
 from repartee.server.addresses import Proxies, RateLimit, household
+from repartee.server.devices import PREFIX, DeviceKeys
 from repartee.server.issuer import Issuer, UntrustedError
 from repartee.server.keys import Keys
+from repartee.server.visits import VisitKey, visits
 from repartee.settings import Settings
 
 log = structlog.get_logger()
@@ -47,7 +50,7 @@ class Visitor:
 
     Attributes:
         name: For the log: the key's name, "api-token", "issuer", "anybody", or "here" for who sits at the machine.
-        user: Who the issuer says it is; None where nobody says.
+        user: Who the issuer or a device's key says it is; None where nobody says.
         may_name: They may say on whose behalf they ask: a key is held by the operator's own programs.
         operator: They may see calls.
     """
@@ -107,6 +110,8 @@ class Door:
         self._token = settings.api_token.get_secret_value().encode() if settings.api_token else None
         self._api_keys = Keys("REPARTEE_API_KEYS", settings.api_keys)
         self._operator_keys = Keys("REPARTEE_OPERATOR_KEYS", settings.operator_keys)
+        self._visit = settings.visit_key.get_secret_value() if settings.visit_key else None
+        self._devices = DeviceKeys(settings.devices_file)
         self._issuer = issuer or _issuer(settings)
         self._host = settings.host
         self._listens_here = is_loopback(settings.host)
@@ -121,7 +126,8 @@ class Door:
     @property
     def open_to_callers(self) -> bool:
         """Whether everybody may call."""
-        return self._token is None and not self._api_keys and self._issuer is None
+        closed = self._token is not None or self._visit is not None
+        return not closed and not self._api_keys and self._issuer is None
 
     # --- the two doors ----------------------------------------------------------------------------------------
 
@@ -138,7 +144,12 @@ class Door:
         if visitor is None and self.open_to_callers:
             return Visitor("anybody")
         if visitor is None:
-            raise self._refused(request, who, "this server needs 'Authorization: Bearer' with its API token")
+            way = (
+                "the address with its key, as the QR code has it"
+                if self._visit
+                else "'Authorization: Bearer'"
+            )
+            raise self._refused(request, who, f"this server needs {way}")
         if visitor.user is not None:
             self.per_user(visitor.user)
         return visitor
@@ -200,7 +211,9 @@ class Door:
         self._within(self._users, user, "too many calls of this user")
 
     def install(self, app: FastAPI) -> None:
-        """Have an application answer refusals in JSON; say so where anybody may call."""
+        """Have an application answer refusals in JSON and take the key of an address; warn where anybody may call."""
+        if self._visit is not None:
+            app.add_middleware(VisitKey, key=self._visit)
         if not self._listens_here and self.open_to_callers:
             log.warning(
                 "door.open",
@@ -217,6 +230,8 @@ class Door:
     async def _known(self, request: Request, who: str) -> Visitor | None:
         """Return who it is by what they have brought; None where it says nothing to us, as a proxy's own password."""
         given = _credential(request)
+        if given is None and self._visit is not None and visits(request, self._visit):
+            return Visitor("visit")
         if given is None:
             return None
         # Before looking: who tries keys gets no more tries, right or wrong.
@@ -226,6 +241,11 @@ class Door:
             return Visitor(name, may_name=True, operator=True)
         if (name := self._api_keys.name_of(given)) is not None:
             return Visitor(name, may_name=True)
+        if given.startswith(PREFIX):
+            if (name := self._devices.name_of(given)) is None:
+                # Also where everybody may call: a key that was revoked must not go on working by being ignored.
+                raise self._refused(request, who, "this device's key is not known here: revoked, or run out")
+            return Visitor(name, user=f"device:{name}")
         if self._token is not None and secrets.compare_digest(given.encode(), self._token):
             return Visitor("api-token", may_name=True, operator=not self._operator_keys)
         if self._issuer is not None and given.count(".") == 2:

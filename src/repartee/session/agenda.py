@@ -98,6 +98,8 @@ class Agenda:
         """Says a word while an answer takes long; there once connected."""
         self._history: History | None = None
         self._listeners: list[OnGoals] = []
+        self.withheld: Callable[[], frozenset[str]] = frozenset
+        """Tools that are of no use in this call, now."""
         self.on_passed: Callable[[HandOver], None] | None = None
         """Called when another agent has the call, before anything is said by them. Must not wait."""
         self.toolbox.on_done = self._done
@@ -172,7 +174,8 @@ class Agenda:
 
     def tools(self) -> ToolsSchema | None:
         """What the model may call now."""
-        schema = schema_of(self._desk.on_offer())
+        withheld = self.withheld()
+        schema = schema_of(tool for tool in self._desk.on_offer() if tool.name not in withheld)
         if self._history is not None:
             present = self._desk.agent.model_copy(update={"memory": self._agent.memory})
             reserve(self._history, present, schema, self.toolbox.acts)

@@ -18,6 +18,7 @@ from repartee.session.record import CallRecord, words_kept
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
 from repartee.store import CallRow, OnTrouble, Trouble
+from repartee.telemetry.redaction import without_number
 from repartee.telemetry.timeline import Timeline
 from repartee.telemetry.tracing import call_trace
 
@@ -56,7 +57,8 @@ class Books:
         self._mark, self._on_trouble = timeline.mark, on_trouble
         self._writer = kept.store.writer(spec.call_id, self._trouble)
         began = spec.resume.started_at if spec.resume is not None else None
-        call = CallRow(spec.call_id, agent.name, agent.version, spec.room, began or _now())
+        room = spec.room if agent.telephony.keep_number else without_number(spec.room)
+        call = CallRow(spec.call_id, agent.name, agent.version, room, began or _now())
         first_turn_id = spec.resume.next_turn_id if spec.resume is not None else 0
         self.record = CallRecord(self._writer, call, _now, words_kept(agent.keep), first_turn_id)
         self.budget = BudgetWatch(
@@ -74,7 +76,7 @@ class Books:
             on_spent=self.budget.spent,
         )
         timeline.listeners.append(self.record.mark)
-        self._trace = call_trace(settings.otel_endpoint, spec.call_id, agent.name, spec.room, clock_ms)
+        self._trace = call_trace(settings.otel_endpoint, spec.call_id, agent.name, room, clock_ms)
         if self._trace is not None:
             timeline.listeners.append(self._trace.mark)
 

@@ -90,6 +90,10 @@ class RoomHooks:
     """The operator's token says who the caller is."""
     rpc: Mapping[str, Callable[[str], Awaitable[str]]] = field(default_factory=dict)
     """What the caller, and nobody else, may ask the agent, by method."""
+    telephone: Callable[[Mapping[str, str]], None] = lambda _: None
+    """The caller is a telephone, with these attributes."""
+    key: Callable[[str], None] = lambda _: None
+    """The caller pressed a key of their telephone."""
     messages: Mapping[str, tuple[type[Body], Take]] = field(default_factory=dict)
     """Data messages that are taken of the caller, by type; all others are dropped."""
     mark: Callable[..., None] = lambda *_, **__: None
@@ -100,6 +104,8 @@ class RoomHooks:
 
 class RoomClient(LiveKitTransportClient):
     """Pipecat's LiveKit client with its defects for a call corrected."""
+
+    _by_telephone = False
 
     def __init__(
         self,
@@ -148,6 +154,7 @@ class RoomClient(LiveKitTransportClient):
         room.on("connection_quality_changed")(self._on_quality)
         room.on("track_subscription_failed")(self._on_no_track)
         room.on("track_unsubscribed")(self._on_track_gone)
+        room.on("participant_attributes_changed")(self._on_attributes)
         room.register_text_stream_handler("lk.chat", self._on_chat)
         room.register_byte_stream_handler(EARLY_TOPIC, self._on_early)
 
@@ -237,6 +244,9 @@ class RoomClient(LiveKitTransportClient):
     def _on_joined(self, participant: rtc.RemoteParticipant) -> None:
         if self._caller is None and self._may_be_caller(participant):
             self._caller = participant.identity
+            self._by_telephone = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+            if self._by_telephone:
+                self._hooks.telephone(participant.attributes)
             may_change = participant.permissions.can_update_metadata
             if caller_id := vouched_id(participant.attributes, may_change=may_change):
                 self._hooks.identified(caller_id)
@@ -255,16 +265,26 @@ class RoomClient(LiveKitTransportClient):
         self._announce()
 
     def _announce(self) -> None:
-        if self._caller is not None and not self._announced:
+        if self._caller is not None and not self._announced and not self._rings():
             self._announced = True
             self._hooks.caller_ready(self._caller)
             if self._early is not None:
                 self._early.greeted()
 
+    def _rings(self) -> bool:
+        """Whether the caller is a telephone that nobody has taken up yet: it hears nothing of a greeting."""
+        caller = self.room.remote_participants.get(self._caller or "")
+        return caller is not None and caller.attributes.get("sip.callStatus") in ("dialing", "ringing")
+
+    def _on_attributes(self, changed: Mapping[str, str], participant: rtc.Participant) -> None:
+        if participant.identity == self._caller and changed.get("sip.callStatus") == "active":
+            self._announce()
+
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity != self._caller:
             return
-        if participant.disconnect_reason in _FOR_GOOD:
+        # A telephone that has hung up does not come back into the room.
+        if self._by_telephone or participant.disconnect_reason in _FOR_GOOD:
             self._hooks.call_over("caller_left")
         else:
             self._cut("left")
@@ -427,7 +447,7 @@ class RoomClient(LiveKitTransportClient):
     def _on_sip_dtmf_received_wrapper(self, dtmf: rtc.SipDTMF) -> None:
         sender = dtmf.participant.identity if dtmf.participant else None
         if self.inlet.admit("dtmf", sender, len(dtmf.digit)):
-            super()._on_sip_dtmf_received_wrapper(dtmf)
+            self._hooks.key(dtmf.digit)
 
 
 def _bound_streams(room: rtc.Room) -> None:

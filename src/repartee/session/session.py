@@ -21,7 +21,15 @@ from repartee.agent import Agent, ToolContext, team_of
 from repartee.agent.keep import strictest
 from repartee.conversation import Policies
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
+from repartee.events import (
+    BudgetSpent,
+    CallEnded,
+    CallerJoined,
+    EndReason,
+    HangUpWanted,
+    ReplyWorded,
+    TextTyped,
+)
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.connections import plain_tls, tls
 from repartee.providers.deadline import TurnBudget
@@ -39,6 +47,7 @@ from repartee.session.books import Books
 from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
+from repartee.session.client_rpc import ClientRpc
 from repartee.session.clips import clips_for
 from repartee.session.degrading import Degrading, load_reporter
 from repartee.session.ears import Ears
@@ -61,6 +70,7 @@ from repartee.session.resuming import answering, goals_to_json, opening, remembe
 from repartee.session.room import IN_SAMPLE_RATE_HZ, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
+from repartee.session.telephone import Telephone
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
 from repartee.session.tools import ReplyWatcher, ToolPermits
@@ -167,6 +177,14 @@ class Session:
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
+        self._telephone = Telephone(
+            self._agent.telephony,
+            spec.room,
+            settings,
+            say=lambda text: self._bridge.submit(TextTyped(self._clock_ms(), text)),
+            hang_up=lambda: self._bridge.submit(HangUpWanted(self._clock_ms())),
+            mark=self._timeline.mark,
+        )
         self.watchers: tuple[ReplyWatcher, ...] = ()
         """Told of the life of replies before anybody else."""
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
@@ -187,6 +205,7 @@ class Session:
         finally:
             self._degrading.close()
             self._troubles.close()
+            self._telephone.close()
             await self._books.aclose(reason)
             if self._recorder is not None:
                 await asyncio.to_thread(self._recorder.close)
@@ -208,7 +227,9 @@ class Session:
         ladder = await self._ladder()
         permits = ToolPermits()
         permits.watch(*self.watchers)
-        context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
+        telephone, client = self._telephone, ClientRpc()
+        agent, others = telephone.bound(agent), tuple(telephone.bound(one) for one in self._others)
+        context = ToolContext(spec.call_id, telephone.shown(spec.caller_identity), spec.data_dir)
         has_model = ladder.llm.provider != "answers"
         self._agenda = Agenda(
             agent,
@@ -217,7 +238,7 @@ class Session:
             self._timeline.mark,
             self._clock_ms,
             has_model=has_model,
-            others=self._others,
+            others=others,
             hops=spec.hops,
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
@@ -248,6 +269,9 @@ class Session:
             f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
         )
         self._network.connect(self._bridge.submit, wire)
+        telephone.line = client.line = transport.client
+        self._agenda.toolbox.ask_client = client.ask
+        self._agenda.withheld, self._agenda.toolbox.phone = telephone.withheld, lambda: telephone.number
         if agent.opening != agent.greeting:
             # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
             self._timeline.mark("consent.line", words=agent.version)
@@ -474,6 +498,8 @@ class Session:
             codec=line.codec,
             sensitivity=self._set_sensitivity,
             identified=self._identified,
+            telephone=self._telephone.rings,
+            key=self._telephone.press,
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
             mark=self._timeline.mark,

@@ -126,6 +126,8 @@ class Toolbox:
         """Names of the tools that change something."""
         self.goals: Callable[[], Goals] = Goals
         self.caller_id: Callable[[], str | None] = lambda: None
+        self.phone: Callable[[], str | None] = lambda: None
+        self.ask_client: Callable[[str, str], Awaitable[str]] | None = None
         self.say: SayAside | None = None
         self.holds: Callable[[], Awaitable[bool]] | None = None
         """Says whether the call is still this agent's; asked before anything is changed."""
@@ -158,7 +160,14 @@ class Toolbox:
         values = tool.check(dict(arguments))
         canonical = tool.canonical(values)
         key = _key(ctx.call_id, tool.name, canonical)
-        ctx = replace(ctx, goals=self.goals(), idempotency_key=key, caller_id=self.caller_id())
+        ctx = replace(
+            ctx,
+            goals=self.goals(),
+            idempotency_key=key,
+            caller_id=self.caller_id(),
+            phone=self.phone(),
+            ask_client=self.ask_client or ctx.ask_client,
+        )
         if reply_id is None:
             reply_id = (self._permits.live or NOBODY).reply_id
         if tool.side_effect:

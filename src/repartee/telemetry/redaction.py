@@ -22,6 +22,7 @@ MAX_TEXT = 4000
 OURS = "repartee"
 PLAIN = ("livekit", "uvicorn")
 """Libraries whose messages are about connections."""
+_NUMBERS = re.compile(r"(?<![0-9A-Za-z])\+?\d{7,15}(?![0-9A-Za-z])")
 _NAMES = (
     r"(?:x[-_]api[-_]key|xi[-_]api[-_]key|api[-_]?key|access[-_]?token|refresh[-_]?token|client[-_]?secret|secret"
     r"|passwd|password|authorization|token)"
@@ -29,7 +30,7 @@ _NAMES = (
 _LOOKS = (
     # The first group stays.
     (re.compile(r"()\beyJ[\w-]{6,}\.[\w-]{4,}\.[\w-]*"), GONE),
-    (re.compile(r"()\b(?:sk|pk|rk|rpt|xox[abps]|ghp|gho|glpat)[-_][\w-]{12,}"), GONE),
+    (re.compile(r"()\b(?:sk|pk|rk|rptd?|xox[abps]|ghp|gho|glpat)[-_][\w-]{12,}"), GONE),
     (re.compile(r"((?i:\b(?:bearer|basic))\s+)[\w.~+/=-]{6,}"), GONE),
     (re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{0,64}:)[^\s/@]{1,256}(?=@)"), GONE),
     (
@@ -151,3 +152,8 @@ def _exception(given: Any) -> BaseException | None:
     if isinstance(given, tuple):
         return given[1] if len(given) > 1 and isinstance(given[1], BaseException) else None
     return sys.exc_info()[1] if given is True else None
+
+
+def without_number(room: str) -> str:
+    """Return a room's name without a telephone number in it: LiveKit SIP names rooms after their callers."""
+    return _NUMBERS.sub("[number]", room)

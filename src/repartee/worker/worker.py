@@ -26,6 +26,7 @@ from repartee.session.resuming import resume_of
 from repartee.settings import Settings
 from repartee.store import Held, Seats
 from repartee.telemetry.load import LoadBoard
+from repartee.telemetry.redaction import without_number
 from repartee.version import VERSION
 from repartee.worker import rooms
 from repartee.worker.capacity import Capacity
@@ -292,7 +293,7 @@ class Worker:
         finally:
             self._accepted.discard(job.id)
         self.metrics.started()
-        log.info("call.started", call_id=spec.call_id, room=spec.room)
+        log.info("call.started", call_id=spec.call_id, room=without_number(spec.room))
         await self._job_status(job.id, proto.JS_RUNNING)
 
     def new_spec(self, call_id: str, room: str) -> SessionSpec:
