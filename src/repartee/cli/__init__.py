@@ -32,7 +32,7 @@ AgentOption = Annotated[Path | None, typer.Option(help="The agent file.")]
 PortOption = Annotated[int | None, typer.Option(help="Port of the page.")]
 
 
-def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def _run(work: Callable[[Stop], Coroutine[Any, Any, None]]) -> None:
     """Run until the work is done; Ctrl+C and SIGTERM set the event it is given (`stopping.Stop`)."""
 
     async def main() -> None:
@@ -278,6 +278,52 @@ def chaos(
 
     _run(work)
     if not rows or any(row["verdict"] == "broken" and row["system"] == OURS for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command(name="eval")
+def evaluate(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="Scenario files and folders; `tests` beside the agent file when left out.",
+        ),
+    ] = None,
+    agent: AgentOption = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only scenarios with this in their name; may be repeated.")
+    ] = None,
+    script: Annotated[
+        Path | None, typer.Option(help="Answer with this script of a simulated model, as YAML.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that an answer may take where a scenario says nothing.")
+    ] = 15.0,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file, for CI.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to show to this file.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the results to this file, as JSON.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Compare with what --write wrote; only what got worse fails.")
+    ] = None,
+) -> None:
+    """Hold conversations from scenario files with the agent, by typing, and judge them; 1 when one fails."""
+    from repartee.cli.evals import EvalFiles, EvalOptions, run_eval  # noqa: PLC0415
+    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
+
+    settings = _settings(agent=agent)
+    set_up_logs("error", settings.secrets, in_call=True)
+    quiet_pipecat()
+    options = EvalOptions(tuple(files or ()), tuple(only or ()), script, timeout)
+    written = EvalFiles(junit, html, write, baseline)
+    good = False
+
+    async def work(stop: Stop) -> None:
+        nonlocal good
+        good = await run_eval(settings, options, written, stop, out)
+
+    _run(work)
+    if not good:
         raise typer.Exit(1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,6 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from repartee.agent import Agent, ToolContext
-from repartee.conversation import Endpointing, Patience, Policies, Speculation, Waiting
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
 from repartee.providers import Ladder, choose_ladder
@@ -42,13 +40,14 @@ from repartee.session.ears import Ears
 from repartee.session.fence import Fence
 from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
-from repartee.session.gate import ReplyGate
+from repartee.session.gate import AudioSink, ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_of
 from repartee.session.listening import voice_model
 from repartee.session.network import Network
 from repartee.session.parts import Parts, Script
+from repartee.session.policies import policies_of
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.recording import RecordedSink, Recorder
 from repartee.session.remembering import Remembering
@@ -58,9 +57,11 @@ from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
+from repartee.session.toolbox import ToolRun
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.troubles import Troubles
+from repartee.session.typed import TypedLine, TypedRoom
 from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
 from repartee.session.wire import Wire
 from repartee.settings import Settings
@@ -91,6 +92,7 @@ async def run_session(
     stop: asyncio.Event,
     on_event: OnEvent,
     fence: Fence | None = None,
+    typed: TypedLine | None = None,
 ) -> EndReason:
     """Take one call from joining the room to leaving it.
 
@@ -109,7 +111,7 @@ async def run_session(
     """
     # Open already where the process was warmed up.
     kept = await asyncio.to_thread(keeping, settings)
-    return await _Session(spec, settings, kept, stop, on_event, fence or Fence()).run()
+    return await _Session(spec, settings, kept, stop, on_event, fence or Fence(), typed).run()
 
 
 class _Session:
@@ -121,14 +123,17 @@ class _Session:
         stop: asyncio.Event,
         on_event: OnEvent,
         fence: Fence | None = None,
+        typed: TypedLine | None = None,
     ) -> None:
         self._spec = spec
         self._fence = fence or Fence()
+        self._typed = typed
         self._resume = spec.resume
         self._settings = settings
         self._stop = stop
         self._on_event = on_event
-        self._agent: Agent = agent_of(spec.agent_path)
+        agent = agent_of(spec.agent_path)
+        self._agent: Agent = agent if typed is None else typed.without_speech(agent)
         self._started_s = time.monotonic() - (self._resume.elapsed_ms / 1000 if self._resume else 0.0)
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
         self._network = Network(self._timeline.mark, self._clock_ms)
@@ -149,6 +154,8 @@ class _Session:
         reporter = load_reporter(spec.data_dir, settings.level)
         self._degrading = Degrading(reporter, self._timeline.mark, self._clock_ms)
         self._timeline.listeners.append(self._degrading.marked)
+        if typed is not None:
+            self._timeline.listeners.append(typed.mark)
         recording = settings.recordings_dir / f"{spec.call_id}.flac"
         self._recorder = Recorder(recording, self._clock_ms) if self._agent.record else None
         self._callers = CallerMemory(
@@ -184,7 +191,7 @@ class _Session:
 
     async def _take(self) -> EndReason:
         agent, spec = self._agent, self._spec
-        ladder = await choose_ladder(self._settings, agent)
+        ladder = await self._ladder()
         permits = ToolPermits()
         context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
         has_model = ladder.llm.provider != "answers"
@@ -193,7 +200,8 @@ class _Session:
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
         self._voices = kept_voice(spec.data_dir, agent, ladder)
-        kit = ProviderKit(
+        typed = self._typed
+        kit = (ProviderKit if typed is None else typed.kit)(
             self._settings,
             guarded,
             ladder,
@@ -206,27 +214,14 @@ class _Session:
         )
         self._troubles.about(kit.models)
         self._bridge = Bridge(
-            policies=_policies(agent),
+            policies=policies_of(agent),
             script=self._script(),
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
         self._degrading.start(self._bridge)
-        transport = RoomTransport(
-            spec.url,
-            spec.token,
-            spec.room,
-            hooks=self._hooks(),
-            caller_identity=spec.caller_identity,
-            clock_ms=self._clock_ms,
-            grace_s=float(agent.limits.reconnect_s),
-        )
-        wire = Wire(
-            lambda: transport.client.room.local_participant,
-            lambda: transport.client.caller,
-            # Captions of an agent that takes over are not those of the first, though they are numbered alike.
-            f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
-        )
+        transport = self._transport()
+        wire = self._wire(transport)
         self._network.connect(self._bridge.submit, wire)
         if agent.opening != agent.greeting:
             # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
@@ -258,10 +253,49 @@ class _Session:
                 await self._callers.keep()
             await kit.aclose()
 
+    async def _ladder(self) -> Ladder:
+        ladder = await choose_ladder(self._settings, self._agent)
+        return ladder if self._typed is None else self._typed.ladder(ladder)
+
+    def _transport(self) -> RoomTransport | TypedRoom:
+        spec = self._spec
+        if self._typed is not None:
+            return self._typed.room(self._hooks(), spec.caller_identity)
+        return RoomTransport(
+            spec.url,
+            spec.token,
+            spec.room,
+            hooks=self._hooks(),
+            caller_identity=spec.caller_identity,
+            clock_ms=self._clock_ms,
+            grace_s=float(self._agent.limits.reconnect_s),
+        )
+
+    def _wire(self, transport: RoomTransport | TypedRoom) -> Wire:
+        spec = self._spec
+        if self._typed is not None:
+            return self._typed.wire(spec.call_id)
+        return Wire(
+            lambda: transport.client.room.local_participant,
+            lambda: transport.client.caller,
+            # Captions of an agent that takes over are not those of the first, though they are numbered alike.
+            f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
+        )
+
+    def _sink(self, transport: RoomTransport | TypedRoom) -> AudioSink:
+        if self._typed is not None:
+            return self._typed.sink
+        return RoomSink(transport.client, lambda: not self._fence.lost.is_set())
+
+    def _ran(self, run: ToolRun) -> None:
+        self._books.record.tool(run)
+        if self._typed is not None:
+            self._typed.ran(run)
+
     def _assemble(
         self,
         kit: ProviderKit,
-        transport: RoomTransport,
+        transport: RoomTransport | TypedRoom,
         wire: Wire,
         permits: ToolPermits,
         context: ToolContext,
@@ -287,7 +321,7 @@ class _Session:
             self._agenda.toolbox.acts,
             history.fit,
         )
-        sink, recorder = RoomSink(transport.client, lambda: not self._fence.lost.is_set()), self._recorder
+        sink, recorder = self._sink(transport), self._recorder
 
         def heard(reply_id: int, text: str, final: bool) -> None:
             wire.agent_text(reply_id, text, final=final)
@@ -343,7 +377,7 @@ class _Session:
             self._voices.get if self._voices is not None else lambda _: None,
             self._failsafe.budget,
         )
-        self._agenda.toolbox.on_ran = books.record.tool
+        self._agenda.toolbox.on_ran = self._ran
         bridge.connect(parts, self._agenda)
         speaking = voice_parts(kit, voice)
         middle = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
@@ -470,33 +504,3 @@ class _Session:
     def _end(self, reason: EndReason) -> None:
         if not self._ended.done():
             self._ended.set_result(reason)
-
-
-def _policies(agent: Agent) -> Policies:
-    taking, limits, waiting = agent.turn_taking, agent.limits, agent.waiting
-    numbers = {
-        name: value
-        for name, value in (
-            ("take_floor_ms", taking.take_floor_ms),
-            ("backchannel_max_words", taking.backchannel_max_words),
-        )
-        if value is not None
-    }
-    return Policies(
-        endpointing=Endpointing(
-            float(taking.min_silence_ms),
-            float(taking.max_silence_ms),
-            digits_ms=float(taking.digits_silence_ms),
-        ),
-        interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
-        speculation=Speculation(taking.speculate),
-        patience=Patience(
-            call_ms=limits.max_call_s * 1000.0,
-            absent_ms=limits.reconnect_s * 1000.0,
-            silence_ms=limits.silence_s * 1000.0 or math.inf,
-            silence_asks=limits.silence_asks,
-        ),
-        waiting=Waiting(
-            waiting.fillers, filler_ms=float(waiting.after_ms), apology_ms=float(waiting.apology_after_ms)
-        ),
-    )
