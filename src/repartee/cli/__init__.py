@@ -308,12 +308,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one option for each thing that may be 
     ] = None,
 ) -> None:
     """Hold conversations from scenario files with the agent, by typing, and judge them; 1 when one fails."""
-    from repartee.cli.evals import EvalFiles, EvalOptions, run_eval  # noqa: PLC0415
-    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
+    from repartee.cli.evals import EvalFiles, EvalOptions, run_eval, show_trouble  # noqa: PLC0415
+    from repartee.worker.logs import set_up_logs  # noqa: PLC0415
 
     settings = _settings(agent=agent)
     set_up_logs("error", settings.secrets, in_call=True)
-    quiet_pipecat()
+    show_trouble()
     options = EvalOptions(tuple(files or ()), tuple(only or ()), script, timeout)
     written = EvalFiles(junit, html, write, baseline)
     good = False

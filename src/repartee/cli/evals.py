@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loguru import logger
 from pydantic import SecretStr
 from rich.console import Console
 from rich.live import Live
@@ -65,6 +67,19 @@ class EvalFiles:
     html: Path | None = None
     write: Path | None = None
     baseline: Path | None = None
+
+
+def show_trouble() -> None:
+    """Have Pipecat's judge say what is wrong with its model, and the rest of it be quiet."""
+    told: set[str] = set()
+
+    def tell(said: str) -> None:
+        if said not in told:
+            told.add(said)
+            sys.stderr.write(said)
+
+    logger.remove()
+    logger.add(tell, level="ERROR", format="repartee: {message}", filter="pipecat.evals")
 
 
 async def run_eval(

@@ -1,4 +1,4 @@
-"""A call as Pipecat's evaluations see a bot: RTVI messages over a WebSocket on loopback, an agent's call behind it."""
+"""A call as Pipecat's evaluations see a bot: RTVI over a WebSocket on loopback, an agent's call behind it."""
 
 from __future__ import annotations
 

@@ -244,6 +244,10 @@ def _simulated(loaded: Loaded, result: EvalSimulationResult) -> Outcome:
     if result.error is not None:
         return _outcome(loaded, "error", result.error, criteria=tuple(criteria))
     status: Status = "passed" if result.passed else "failed"
+    if result.succeeded and all(
+        score.passed or score.failure_kind == "judge_no_verdict" for score in result.metrics
+    ):
+        status = "passed" if result.passed else "error"
     return _outcome(loaded, status, result.failure or "", criteria=tuple(criteria))
 
 
