@@ -77,22 +77,15 @@ def call(
     record: Annotated[Path | None, typer.Option(help="Write both sides to this stereo file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Call the agent with recordings, over real WebRTC, and print what was heard."""
-    from repartee.simulator import caller  # noqa: PLC0415
+    """Call the agent with recordings, over real WebRTC: levels, captions, and how long each answer took."""
+    from repartee.cli.console import hold_call, report_json  # noqa: PLC0415
 
     files = [*(audio or []), *(more or [])]
     if not files:
         raise ConfigError("nothing to say: give at least one recording, as in `repartee call --audio a.flac`")
-    report = asyncio.run(caller.call(url, files, record))
+    report = asyncio.run(hold_call(url, files, record, None if as_json else out))
     if as_json:
-        sys.stdout.write(caller.as_json(report) + "\n")
-        return
-    out.print(f"[bold]agent[/bold]   {report.greeting}", soft_wrap=True)
-    for exchange in report.exchanges:
-        out.print(f"[dim]{exchange.audio}[/dim]")
-        out.print(f"[bold]heard[/bold]   {exchange.heard}", soft_wrap=True)
-        latency = f"{exchange.latency_ms:.0f} ms" if exchange.latency_ms is not None else "no answer"
-        out.print(f"[bold]agent[/bold]   {exchange.reply}  [dim]({latency})[/dim]", soft_wrap=True)
+        sys.stdout.write(report_json(report) + "\n")
 
 
 @app.command()
