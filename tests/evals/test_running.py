@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from repartee.agent import load_agent
 from repartee.evals.files import load_files
-from repartee.evals.models import models_of
+from repartee.evals.models import Models, models_of
 from repartee.evals.results import Outcome
-from repartee.evals.running import Runner
+from repartee.evals.running import Runner, TypedWay
 from repartee.providers import choose_ladder
 from repartee.server.call_view import call_view, read_call
 from repartee.server.exports import scenario
@@ -74,7 +74,7 @@ async def runner(tmp_path: Path) -> AsyncIterator[Runner]:
         wish = load_agent(agent)
         typed = wish.model_copy(update={"models": wish.models.model_copy(update={"tts": None})})
         models = models_of(settings, await choose_ladder(settings, typed))
-        yield Runner(agent, settings, None, models, timeout_ms=2000)
+        yield Runner(TypedWay(agent, settings, None), models, timeout_ms=2000)
 
 
 async def play(runner: Runner, tmp_path: Path, turns: str) -> Outcome:
@@ -194,7 +194,7 @@ async def test_what_cannot_be_typed_is_skipped_and_says_why(
 
 
 async def test_without_a_model_nobody_judges(runner: Runner, tmp_path: Path) -> None:
-    lacking = Runner(runner.agent_path, runner.settings, None, type(runner.models)(None))
+    lacking = Runner(runner.way, Models(None))
     outcome = await play(
         lacking, tmp_path, "turns: [{user: hi, expect: [{event: response, eval: it greets}]}]"
     )
@@ -202,7 +202,8 @@ async def test_without_a_model_nobody_judges(runner: Runner, tmp_path: Path) -> 
 
 
 async def test_an_agent_that_cannot_talk_is_an_error(runner: Runner, tmp_path: Path) -> None:
-    runner.agent_path.write_text(AGENT.replace("openai:gpt-4.1-mini", "answers"), encoding="utf-8")
+    assert isinstance(runner.way, TypedWay)
+    runner.way.agent_path.write_text(AGENT.replace("openai:gpt-4.1-mini", "answers"), encoding="utf-8")
     outcome = await play(runner, tmp_path, "turns: [{user: hi, expect: [{event: response}]}]")
     assert outcome.status == "error"
     assert "no speech host" in outcome.reason
@@ -221,7 +222,8 @@ turns:
 """,
     )
     assert held.status == "passed"
-    store = keeping(runner.settings).store
+    assert isinstance(runner.way, TypedWay)
+    store = keeping(runner.way.settings).store
     data = read_call(store, store.calls()[0].call.call_id)
     assert data is not None
     text = scenario(call_view(data))

@@ -290,6 +290,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one option for each thing that may be 
     script: Annotated[
         Path | None, typer.Option(help="Answer with this script of a simulated model, as YAML.")
     ] = None,
+    call: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Speak instead of typing: call the server that runs there, over WebRTC."
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds that an answer may take where a scenario says nothing.")
     ] = 15.0,
@@ -307,7 +313,11 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one option for each thing that may be 
     settings = _settings(agent=agent)
     set_up_logs("error", settings.secrets, in_call=True)
     show_trouble()
-    options = EvalOptions(tuple(files or ()), tuple(only or ()), script, timeout)
+    if call is not None and script is not None:
+        raise ConfigError(
+            "--call calls a server that has a model of its own; start that with the script instead"
+        )
+    options = EvalOptions(tuple(files or ()), tuple(only or ()), script, timeout, call)
     written = EvalFiles(junit, html, write, baseline)
     good = False
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 from loguru import logger
 from pydantic import SecretStr
 from rich.console import Console
@@ -23,19 +24,22 @@ from repartee.agent.definition import nearest
 from repartee.cli.asking import count
 from repartee.cli.stopping import Stop
 from repartee.errors import ConfigError
+from repartee.evals.bot import Way
 from repartee.evals.comparing import Change, compare
 from repartee.evals.files import Loaded, load_files
 from repartee.evals.junit import junit
 from repartee.evals.models import models_of
 from repartee.evals.page import page
 from repartee.evals.results import Outcome, Results, from_json
-from repartee.evals.running import Runner
+from repartee.evals.running import Runner, TypedWay
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.ondevice import SpeechHost
 from repartee.session.typed import TypedLine
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.spoken import SpokenWay
 
+VOICE_S = 60.0
 TESTS = "tests"
 """The folder beside an agent file where its scenarios are looked for."""
 _COLOURS = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow"}
@@ -51,12 +55,14 @@ class EvalOptions:
         only: Words that a scenario's name must have one of; all are played when there are none.
         script: What a simulated model answers; None asks the agent's own.
         timeout_s: For an expectation without a time of its own.
+        call: A server that is called, with spoken words; None types, in this process.
     """
 
     files: tuple[Path, ...]
     only: tuple[str, ...] = ()
     script: Path | None = None
     timeout_s: float = 15.0
+    call: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +158,17 @@ async def _runner(
                 settings = settings.model_copy(update=vendor)
             unheard = TypedLine(lambda _: None).without_speech(agent)
             ladder = await choose_ladder(settings, unheard)
-            url: str | None = None
-            if _by_meaning(ladder, agent):
-                url = (await stack.enter_async_context(SpeechHost.start(speech=False))).url
-            models = models_of(settings, ladder)
+            host: SpeechHost | None = None
+            if options.call is not None or _by_meaning(ladder, agent):
+                speech = options.call is not None
+                host = await stack.enter_async_context(SpeechHost.start(speech=speech))
+            way: Way = TypedWay(settings.agent, settings, host.url if host is not None else None)
+            if options.call is not None and host is not None:
+                client = await stack.enter_async_context(httpx.AsyncClient(timeout=VOICE_S))
+                way = SpokenWay(options.call.rstrip("/"), host.url, client)
             timeout_ms = round(options.timeout_s * 1000)
-            yield (
-                Runner(settings.agent, settings, url, models, timeout_ms, stop.listen),
-                ladder.llm.label if options.script is None else f"the script {options.script.name}",
-            )
+            label = ladder.llm.label if options.script is None else f"the script {options.script.name}"
+            yield Runner(way, models_of(settings, ladder), timeout_ms, stop.listen), label
 
 
 def _by_meaning(ladder: Ladder, agent: Agent) -> bool:

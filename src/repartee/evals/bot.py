@@ -7,24 +7,67 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 from pipecat.processors.frameworks.rtvi import models as rtvi
 
 from repartee.evals.results import Line
-from repartee.session.typed import Happened, TypedLine
+from repartee.session.typed import Happened
 
-TakeCall = Callable[[TypedLine, asyncio.Event], Awaitable[object]]
+Tell = Callable[[Happened], None]
+TakeCall = Callable[[asyncio.Event], Awaitable[object]]
 HANG_UP_S = 10.0
 CANCEL = "eval-cancel"
+
+
+class CallLine(Protocol):
+    """The caller's end of a call.
+
+    Attributes:
+        open: Set when the call can take words.
+        greeted: Set when what the agent says first is over.
+    """
+
+    open: asyncio.Event
+    greeted: asyncio.Event
+
+    def join(self) -> None:
+        """Come into the call."""
+
+    def say(self, text: str) -> None:
+        """Say something."""
+
+    def hang_up(self) -> None:
+        """Leave."""
+
+
+class Way(Protocol):
+    """How calls are held: by typing, or spoken over WebRTC.
+
+    Attributes:
+        spoken: Words take their time to be said.
+    """
+
+    spoken: bool
+
+    def begin(self, tell: Tell, *, paced: bool) -> tuple[CallLine, TakeCall]:
+        """Begin a call.
+
+        Args:
+            tell: Called with what happens, in order.
+            paced: Somebody will speak before the other has finished.
+
+        Returns:
+            The caller's end, and what takes the call until it ends or its event is set.
+        """
 
 
 class EvalBot:
     """One call of a scenario.
 
     Args:
-        take: Takes the call until it ends, or until the event is set.
+        way: How it is held.
         greets_first: The scenario's caller waits for the agent's first words to be over; a simulated one hears them.
         paced: Words take as long to be heard as they would when spoken.
         on_connected: Called when the harness has connected: it has taken this process's signals by then.
@@ -32,16 +75,15 @@ class EvalBot:
 
     def __init__(
         self,
-        take: TakeCall,
+        way: Way,
         *,
         greets_first: bool,
         paced: bool,
         on_connected: Callable[[], None] = lambda: None,
     ) -> None:
-        self._take = take
         self._greets_first = greets_first
         self._on_connected = on_connected
-        self._line = TypedLine(self._tell, paced=paced)
+        self._line, self._take = way.begin(self._tell, paced=paced)
         self._out: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._began_s = time.monotonic()
         self._taken = False
@@ -92,7 +134,7 @@ class EvalBot:
         """Hold the call; the harness sees it end when the connection closes."""
         self._began_s = time.monotonic()
         try:
-            await self._take(self._line, stop)
+            await self._take(stop)
         finally:
             if not stop.is_set():
                 await self._out.join()

@@ -22,37 +22,63 @@ from pipecat.evals.session import EvalSession, EvalSessionParams
 from pipecat.evals.simulation import EvalSimulationMetric, EvalSimulationScenario
 from pipecat.evals.simulation_session import EvalSimulationSession
 
-from repartee.evals.bot import EvalBot, TakeCall
+from repartee.evals.bot import CallLine, EvalBot, TakeCall, Tell, Way
 from repartee.evals.files import Loaded
 from repartee.evals.models import Models
 from repartee.evals.results import Criterion, Outcome, Status
 from repartee.session.session import run_session
 from repartee.session.spec import SessionSpec
+from repartee.session.typed import TypedLine
 from repartee.settings import Settings
 
 DEFAULT_TIMEOUT_MS = 15_000
 _SOUND = frozenset({"vad_user_started_speaking", "vad_user_stopped_speaking", "user_backchannel"})
 _NEVER = frozenset({"image", "llm_marker", "bot_backchannel"})
 _TIMED = frozenset({"bot_interrupted"})
+MS_PER_LETTER, SAYING_MS = 75.0, 1500
+"""How long spoken words are on their way: made, said, and known to be over."""
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Runner:
-    """Runs scenarios with one agent.
+class TypedWay:
+    """Calls by typing, in this process.
 
     Attributes:
         agent_path: The agent file.
         settings: Keys; its database and its folder are the evaluation's own, nothing of the installation's.
         speech_url: The host of the sentence model, where the agent needs one.
-        models: What plays callers and judges.
-        timeout_ms: For an expectation without a time of its own.
-        on_connected: Called when a harness has begun: it has taken this process's signals by then.
     """
 
     agent_path: Path
     settings: Settings
     speech_url: str | None
+    spoken: bool = False
+
+    def begin(self, tell: Tell, *, paced: bool) -> tuple[CallLine, TakeCall]:
+        """Begin a call."""
+        call_id = f"eval-{uuid.uuid4().hex[:12]}"
+        folder = self.settings.state_dir / call_id
+        folder.mkdir(parents=True)
+        spec = SessionSpec(
+            call_id, "eval", "", "", "agent", self.agent_path, "caller", folder, self.speech_url
+        )
+        line = TypedLine(tell, paced=paced)
+        return line, lambda stop: run_session(spec, self.settings, stop, lambda *_: None, typed=line)
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs scenarios.
+
+    Attributes:
+        way: How their calls are held.
+        models: What plays callers and judges.
+        timeout_ms: For an expectation without a time of its own.
+        on_connected: Called when a harness has begun: it has taken this process's signals by then.
+    """
+
+    way: Way
     models: Models
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     on_connected: Callable[[], None] = lambda: None
@@ -78,9 +104,9 @@ class Runner:
         return replace(outcome, seconds=round(seconds, 3))
 
     async def _once(self, loaded: Loaded, progress: Progress) -> Outcome:
-        scenario = _typed(loaded.scenario)
+        scenario = _readable(loaded.scenario, spoken=self.way.spoken)
         bot = EvalBot(
-            self._call(),
+            self.way,
             greets_first=isinstance(scenario, EvalScriptScenario),
             paced=isinstance(scenario, EvalScriptScenario) and _paced(scenario),
             on_connected=self.on_connected,
@@ -106,15 +132,6 @@ class Runner:
             if told.status == "failed" and said is not None:
                 told = replace(told, reason=f"{told.reason}; the agent said last: {said}")
         return replace(told, seconds=seconds, lines=tuple(bot.lines))
-
-    def _call(self) -> TakeCall:
-        call_id = f"eval-{uuid.uuid4().hex[:12]}"
-        folder = self.settings.state_dir / call_id
-        folder.mkdir(parents=True)
-        spec = SessionSpec(
-            call_id, "eval", "", "", "agent", self.agent_path, "caller", folder, self.speech_url
-        )
-        return lambda line, stop: run_session(spec, self.settings, stop, lambda *_: None, typed=line)
 
     def _session(
         self, loaded: Loaded, scenario: EvalScriptScenario | EvalSimulationScenario, url: str
@@ -152,19 +169,22 @@ def cannot(loaded: Loaded) -> str | None:
     return None
 
 
-def _typed(
-    scenario: EvalScriptScenario | EvalSimulationScenario,
+def _readable(
+    scenario: EvalScriptScenario | EvalSimulationScenario, *, spoken: bool
 ) -> EvalScriptScenario | EvalSimulationScenario:
-    """Return a scenario with typed words and read answers, whatever it says of sound."""
+    """Return a scenario of which words go in and words come out, whatever it says of sound."""
     scenario = deepcopy(scenario)
     scenario.user_audio, scenario.user_speech = False, None
     scenario.bot_audio, scenario.transcriber = False, None
     if isinstance(scenario, EvalScriptScenario):
         for turn in scenario.turns:
             turn.audio, turn.parts = None, None
+            saying_ms = SAYING_MS + round(len(turn.user or "") * MS_PER_LETTER) if spoken else 0
             for expected in turn.expect:
                 if expected.event in ("response", "tts_response"):
                     expected.event = "llm_response"
+                if expected.within_ms is not None:
+                    expected.within_ms += saying_ms  # the harness counts from when it has sent them
     return scenario
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -118,6 +118,10 @@ class Caller:
         self._order: dict[tuple[Side, str], None] = {}
         """The captions of both sides as they first came."""
         self._levels: dict[Side, tuple[float, float]] = {}
+        self.on_caption: Callable[[Side, str, str, bool], None] | None = None
+        """Called with a side, a segment, its text so far, and whether that is all of it."""
+        self.on_state: Callable[[str], None] | None = None
+        """Called with what the agent says it is doing."""
         self._sending: asyncio.Task[None] | None = None
         self._leaving = False
         self.room_name = ""
@@ -138,6 +142,7 @@ class Caller:
         self._room.on("track_subscribed", self._subscribed)
         self._room.on("participant_disconnected", lambda *_: self.gone.set())
         self._room.on("participant_connected", lambda *_: self.gone.clear())
+        self._room.on("participant_attributes_changed", self._attributes_changed)
         self._room.on("disconnected", lambda *_: self.gone.set())
         self._room.on("disconnected", lambda *_: self.closed.set())
         for sign in ("reconnecting", "reconnected", "disconnected"):
@@ -394,6 +399,18 @@ class Caller:
                 text += part
                 self._captions[side][segment] = text
                 self._order.setdefault((side, segment))
+                self._told(side, segment, text, final=False)
+        # A turn's words come as a stream for each update; a reply's as one, which ends with it.
+        final = side == "agent" or (reader.info.attributes or {}).get("lk.transcription_final") == "true"
+        self._told(side, segment, text, final=final)
+
+    def _told(self, side: Side, segment: str, text: str, *, final: bool) -> None:
+        if self.on_caption is not None:
+            self.on_caption(side, segment, text, final)
+
+    def _attributes_changed(self, changed: dict[str, str], _: rtc.Participant) -> None:
+        if self.on_state is not None and (state := changed.get("lk.agent.state")):
+            self.on_state(state)
 
     def _text(self, side: str, skip: int = 0) -> str:
         return " ".join(list(self._captions[side].values())[skip:]).strip()
