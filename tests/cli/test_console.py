@@ -105,7 +105,7 @@ def test_without_a_terminal_there_is_a_line_for_each_thing_said() -> None:
     plain.answered(Exchange("eight.wav"))
     file = out.file
     assert isinstance(file, io.StringIO)
-    assert file.getvalue().splitlines() == [
+    assert [line.rstrip() for line in file.getvalue().splitlines()] == [
         "agent   Hello [red]you[/red].",
         "book.wav",
         "heard   A table.",

@@ -23,7 +23,7 @@ from repartee.simulator.providers import Simulator, SimulatorConfig
 AGENT = """
 name: Bakery
 persona: You sell bread.
-greeting: Hello, how can I help?
+greeting: Hello, this is the bakery.
 models: {llm: "openai:gpt-4.1-mini", tts: "elevenlabs:eleven_flash_v2_5"}
 tools: tools.py
 answers:
@@ -43,15 +43,14 @@ def price(ctx: ToolContext, what: str) -> str:
     return f"{what} is four euros"
 '''
 SCRIPT = r"""
-- when: '"latest_bot_reply"|Reply with one JSON object'
+- when: Reply with one JSON object
   say: '{{"answer": {{"probability": 0.95}}, "verdict": {{"choice": "yes", "probabilities": {{"yes": 1.0}}}},
     "kind": {{"choice": "yes", "probabilities": {{"yes": 1.0}}}}}}'
-- {when: how can I help, say: What is the price of the rye bread?}
-- {when: "four euros", call: end_call, with: {success: true, reason: I know the price}}
-- {when: "price of the (?P<what>\w+)", call: price, with: {what: "{what}"}}
+- {when: this is the bakery, say: "What is the price of the rye bread?"}
+- {when: four euros, call: end_call, with: {success: true, reason: I know the price}}
+- {when: 'price of the (?P<what>\w+)', call: price, with: {what: "{what}"}}
 - {when: tell me all, say: "There is rye, there is wheat, there is spelt, and there is much more to be told of it."}
 - {when: stop, say: All right.}
-- {when: nothing, say: " "}
 """
 
 
@@ -92,7 +91,7 @@ async def test_greeting_known_answer_and_tool_without_the_voice_s_key(runner: Ru
         tmp_path,
         """
 turns:
-  - expect: [{event: response, text_contains: how can I help}]
+  - expect: [{event: response, text_contains: this is the bakery}]
   - user: Is there parking?
     expect: [{event: response, text_contains: behind the house}]
   - user: What is the price of the rye bread?

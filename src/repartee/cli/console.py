@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
@@ -83,7 +83,7 @@ class CallConsole:
         for at, (side, text) in enumerate(said[first:], first):
             style = "bold cyan" if side == "user" else "bold"
             captions.add_row(Text(NAMES[side], style=style), Text(text), self._wait(at))
-        parts = [captions, Text(), self._status()]
+        parts: list[RenderableType] = [captions, Text(), self._status()]
         return Group(*parts) if self._over else Group(self._meters(), Text(), *parts)
 
     def _meters(self) -> Table:

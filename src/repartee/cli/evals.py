@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from repartee.evals.comparing import Change, compare
 from repartee.evals.files import Loaded, load_files
 from repartee.evals.junit import junit
 from repartee.evals.models import models_of
-from repartee.evals.page import page
+from repartee.evals.page import STATUSES, page
 from repartee.evals.results import Outcome, Results, from_json
 from repartee.evals.running import Runner, TypedWay
 from repartee.providers import Ladder, choose_ladder
@@ -248,7 +248,7 @@ def _show(results: Results, changes: Sequence[Change], out: Console, *, compared
         colour = {"worse": "red", "better": "green", "gone": "yellow", "new": "dim"}[change.kind]
         named = " ".join(filter(None, (change.kind, change.scenario, change.criterion)))
         out.print(Text(f"{named}: {change.said}", style=colour), soft_wrap=True)
-    numbers = ((results.number(status), status) for status in ("passed", "failed", "error", "skipped"))  # type: ignore[arg-type]
+    numbers = ((results.number(status), status) for status in STATUSES)
     told = ", ".join(f"{number} {status}" for number, status in numbers if number)
     out.print(f"\n{count(len(results.outcomes), 'scenario')}: {told}", soft_wrap=True)
     if compared:
@@ -259,7 +259,7 @@ def _show(results: Results, changes: Sequence[Change], out: Console, *, compared
 
 
 def _write(files: EvalFiles, results: Results, changes: Sequence[Change], out: Console) -> None:
-    texts = (
+    texts: tuple[tuple[Path | None, Callable[[], str]], ...] = (
         (files.junit, lambda: junit(results)),
         (files.html, lambda: page(results, changes)),
         (files.write, results.to_json),

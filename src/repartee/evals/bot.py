@@ -43,13 +43,11 @@ class CallLine(Protocol):
 
 
 class Way(Protocol):
-    """How calls are held: by typing, or spoken over WebRTC.
+    """How calls are held: by typing, or spoken over WebRTC."""
 
-    Attributes:
-        spoken: Words take their time to be said.
-    """
-
-    spoken: bool
+    @property
+    def spoken(self) -> bool:
+        """Whether words take their time to be said."""
 
     def begin(self, tell: Tell, *, paced: bool) -> tuple[CallLine, TakeCall]:
         """Begin a call.
@@ -97,7 +95,7 @@ class EvalBot:
         """Listen on a free port; gives the address."""
         app = web.Application()
         app.router.add_get("/ws", self._connected)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=HANG_UP_S)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=HANG_UP_S)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

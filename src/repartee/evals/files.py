@@ -60,7 +60,7 @@ def load_files(paths: Sequence[Path]) -> tuple[Loaded, ...]:
     Raises:
         ConfigError: A file is missing or wrong; says where and what would be right.
     """
-    files = [file for path in paths for file in _files(path)]
+    files = [_near(file) for path in paths for file in _files(path)]
     loaded = tuple(scenario for file in files for scenario in _load(file))
     seen: dict[str, Path] = {}
     for one in loaded:
@@ -71,6 +71,12 @@ def load_files(paths: Sequence[Path]) -> tuple[Loaded, ...]:
             )
         seen[one.name] = one.path
     return loaded
+
+
+def _near(path: Path) -> Path:
+    """Return a path as seen from here, where it is below: reports are read on other machines."""
+    here = Path.cwd()
+    return path.resolve().relative_to(here) if path.resolve().is_relative_to(here) else path
 
 
 def _files(path: Path) -> list[Path]:

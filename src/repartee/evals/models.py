@@ -8,6 +8,7 @@ from typing import Any
 from pipecat.classifiers.llm.classifier import LLMClassifier
 from pipecat.evals.judge import EvalJudge
 from pipecat.evals.simulation import EvalSimulationScenario
+from pipecat.services.llm_service import LLMService
 from pipecat.services.openai.llm import OpenAILLMService
 
 from repartee.evals.files import Loaded
@@ -37,7 +38,7 @@ class Models:
         service = self._service(temperature=0.0)
         return EvalJudge(LLMClassifier(llm=service), explainer=service)
 
-    def caller(self, loaded: Loaded) -> OpenAILLMService | None:
+    def caller(self, loaded: Loaded) -> LLMService[Any] | None:
         """Return what plays the caller; None where the scenario names its own, or writes the caller's words."""
         scenario = loaded.scenario
         if not isinstance(scenario, EvalSimulationScenario) or scenario.simulator:
@@ -56,12 +57,13 @@ class Models:
         what = "plays the caller" if needs_caller else "judges its 'eval:'"
         return f"a model {what}, and there is none: set OPENAI_API_KEY or LLM_BASE_URL"
 
-    def _service(self, **settings: Any) -> OpenAILLMService:
-        return OpenAILLMService(
+    def _service(self, **settings: Any) -> LLMService[Any]:
+        service: Any = OpenAILLMService(
             api_key=self.key,
             base_url=self.base_url,
             settings=OpenAILLMService.Settings(model=self.model, **settings),
         )
+        return service
 
 
 def models_of(settings: Settings, ladder: Ladder) -> Models:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from pipecat.evals.results import (
     EvalProgress,
@@ -25,7 +26,7 @@ from pipecat.evals.simulation_session import EvalSimulationSession
 from repartee.evals.bot import CallLine, EvalBot, TakeCall, Tell, Way
 from repartee.evals.files import Loaded
 from repartee.evals.models import Models
-from repartee.evals.results import Criterion, Outcome, Status
+from repartee.evals.results import Criterion, Line, Outcome, Status
 from repartee.session.session import run_session
 from repartee.session.spec import SessionSpec
 from repartee.session.typed import TypedLine
@@ -96,8 +97,7 @@ class Runner:
         runs = scenario.runs if isinstance(scenario, EvalSimulationScenario) else 1
         seconds = 0.0
         for number in range(1, runs + 1):
-            run = f"run {number} of {runs}: " if runs > 1 else ""
-            outcome = await self._once(loaded, lambda said, run=run: progress(run + said))
+            outcome = await self._once(loaded, _numbered(progress, number, runs))
             seconds += outcome.seconds
             if outcome.status != "passed":
                 break
@@ -196,6 +196,10 @@ def _paced(scenario: EvalScriptScenario) -> bool:
     )
 
 
+def _numbered(progress: Progress, number: int, runs: int) -> Progress:
+    return progress if runs == 1 else lambda said: progress(f"run {number} of {runs}: {said}")
+
+
 # --- what came of it --------------------------------------------------------------------------------------------
 
 
@@ -282,17 +286,17 @@ def _outcome(
     *,
     criteria: tuple[Criterion, ...] = (),
     seconds: float = 0.0,
-    lines: tuple[object, ...] = (),
+    lines: tuple[Line, ...] = (),
 ) -> Outcome:
-    kind = "simulation" if loaded.simulated else "script"
+    kind: Literal["script", "simulation"] = "simulation" if loaded.simulated else "script"
     return Outcome(
         loaded.name,
         str(loaded.path),
-        kind,  # type: ignore[arg-type]
+        kind,
         status,
         reason,
         seconds,
         criteria,
-        lines,  # type: ignore[arg-type]
+        lines,
         loaded.tags,
     )

@@ -287,7 +287,8 @@ class _NoEars(STTService):
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Hear nothing."""
         del audio
-        for frame in ():
+        nothing: tuple[Frame, ...] = ()
+        for frame in nothing:
             yield frame
 
 
