@@ -115,6 +115,8 @@ async def run_eval(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     results = Results(agent.name, agent.version, model, now, tuple(outcomes))
     changes = compare(before, results) if before is not None else ()
+    if options.only:  # what was not asked for is not gone
+        changes = tuple(change for change in changes if change.kind != "gone")
     _show(results, changes, out, compared=before is not None)
     _write(files, results, changes, out)
     return not any(change.kind == "worse" for change in changes) if before is not None else results.good
