@@ -34,7 +34,7 @@ from repartee.evals.results import Outcome, Results, from_json
 from repartee.evals.running import Runner, TypedWay
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.ondevice import SpeechHost
-from repartee.session.typed import TypedLine
+from repartee.session.typed import speechless
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.spoken import SpokenWay
@@ -158,8 +158,7 @@ async def _runner(
                     "openai_base_url": f"{simulator.url}/v1",
                 }
                 settings = settings.model_copy(update=vendor)
-            unheard = TypedLine(lambda _: None).without_speech(agent)
-            ladder = await choose_ladder(settings, unheard)
+            ladder = await choose_ladder(settings, speechless(agent))
             host: SpeechHost | None = None
             if options.call is not None or _by_meaning(ladder, agent):
                 speech = options.call is not None

@@ -27,9 +27,8 @@ from repartee.evals.bot import CallLine, EvalBot, TakeCall, Tell, Way
 from repartee.evals.files import Loaded
 from repartee.evals.models import Models
 from repartee.evals.results import Criterion, Line, Outcome, Status
-from repartee.session.session import run_session
 from repartee.session.spec import SessionSpec
-from repartee.session.typed import TypedLine
+from repartee.session.typed import TypedLine, run_typed
 from repartee.settings import Settings
 
 DEFAULT_TIMEOUT_MS = 15_000
@@ -65,7 +64,7 @@ class TypedWay:
             call_id, "eval", "", "", "agent", self.agent_path, "caller", folder, self.speech_url
         )
         line = TypedLine(tell, paced=paced)
-        return line, lambda stop: run_session(spec, self.settings, stop, lambda *_: None, typed=line)
+        return line, lambda stop: run_typed(spec, self.settings, stop, line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an agent file says about taking turns, as the policies of the conversation core."""
+"""What the conversation core may be told about taste, by the agent file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from repartee.conversation.policies import SENSITIVITY
 
 
 def policies_of(agent: Agent) -> Policies:
-    """Return what the core may ask, as an agent file sets it."""
+    """Return what the core may ask in a call of an agent."""
     taking, limits, waiting = agent.turn_taking, agent.limits, agent.waiting
     numbers = {
         name: value

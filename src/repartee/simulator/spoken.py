@@ -56,7 +56,7 @@ class SpokenLine:
         self._left = asyncio.Event()
         self._words: asyncio.Queue[str] = asyncio.Queue()
         self._captions: asyncio.Queue[tuple[Side, str, str, bool]] = asyncio.Queue()
-        self._replies: dict[str, int] = {}
+        self._replies: set[str] = set()
         self._begun = False
         """A reply is known to be made that nothing was heard of yet."""
         self._saying = False
@@ -110,36 +110,35 @@ class SpokenLine:
             side, segment, text, final = await self._captions.get()
             if side == "user":
                 if final and text:
-                    self._tell(Happened("user", text=text))
+                    self._tell(Happened("user", text))
                 continue
             await self._heard(segment, text, final=final)
 
     async def _heard(self, segment: str, text: str, *, final: bool) -> None:
         if segment not in self._replies:
-            self._replies[segment] = len(self._replies) + 1
+            self._replies.add(segment)
             if not self._begun:
-                self._tell(Happened("started", self._replies[segment]))
-            self._tell(Happened("speaking", self._replies[segment]))
+                self._tell(Happened("started"))
+            self._tell(Happened("speaking"))
             self._begun = False
         if final:
             # Whoever speaks into an answer that ends has ended it, as far as captions tell.
             cut = self._saying
             await self._tell_tools()
-            reply_id = self._replies[segment]
-            self._tell(Happened("interrupted" if cut else "finished", reply_id, text))
+            self._tell(Happened("interrupted" if cut else "finished", text))
             self.greeted.set()
 
     async def _tell_tools(self) -> None:
         call_id = self._caller.agent_attributes().get("repartee.call", "")
         runs = await self._tools(call_id) if call_id else []
         for run in runs[self._ran :]:
-            self._tell(Happened("tool", run.reply_id, tool=run))
+            self._tell(Happened("tool", tool=run))
         self._ran = max(self._ran, len(runs))
 
     def _state(self, state: str) -> None:
         if state == "thinking" and not self._begun:
             self._begun = True
-            self._tell(Happened("started", len(self._replies) + 1))
+            self._tell(Happened("started"))
 
 
 @dataclass(slots=True)
