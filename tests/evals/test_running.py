@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def price(ctx: ToolContext, what: str) -> str:
 SCRIPT = r"""
 - when: Reply with one JSON object
   say: '{{"answer": {{"probability": 0.95}}, "verdict": {{"choice": "yes", "probabilities": {{"yes": 1.0}}}},
-    "kind": {{"choice": "yes", "probabilities": {{"yes": 1.0}}}}}}'
+    "kind": {{"choice": "meets", "probabilities": {{"meets": 1.0}}}}}}'
 - {when: this is the bakery, say: "What is the price of the rye bread?"}
 - {when: four euros, call: end_call, with: {success: true, reason: I know the price}}
 - {when: 'price of the (?P<what>\w+)', call: price, with: {what: "{what}"}}
@@ -202,10 +203,11 @@ async def test_without_a_model_nobody_judges(runner: Runner, tmp_path: Path) -> 
 
 async def test_an_agent_that_cannot_talk_is_an_error(runner: Runner, tmp_path: Path) -> None:
     assert isinstance(runner.way, TypedWay)
-    runner.way.agent_path.write_text(AGENT.replace("openai:gpt-4.1-mini", "answers"), encoding="utf-8")
-    outcome = await play(runner, tmp_path, "turns: [{user: hi, expect: [{event: response}]}]")
+    keyless = runner.way.settings.model_copy(update={"openai_api_key": None})
+    broken = replace(runner, way=replace(runner.way, settings=keyless))
+    outcome = await play(broken, tmp_path, "turns: [{user: hi, expect: [{event: response}]}]")
     assert outcome.status == "error"
-    assert "no speech host" in outcome.reason
+    assert "OPENAI_API_KEY" in outcome.reason
 
 
 async def test_the_test_that_is_made_of_a_call_passes(runner: Runner, tmp_path: Path) -> None:
