@@ -10,6 +10,7 @@ import pytest
 
 from repartee.agent import load_agent
 from repartee.cli.init import init
+from repartee.cli.instance import clean_environment
 from repartee.errors import ConfigError
 
 
@@ -26,6 +27,48 @@ def test_its_own_tests_pass(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
+
+
+@pytest.mark.models
+def test_its_conversations_go_well_without_a_key_until_it_says_something_else(tmp_path: Path) -> None:
+    folder = tmp_path / "roof-repair"
+    init(folder, None)
+
+    def evaluate(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "repartee.cli",
+                "eval",
+                "--agent",
+                "agent.yaml",
+                "--timeout",
+                "1",
+                *arguments,
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=clean_environment() | {"LLM_BASE_URL": "http://127.0.0.1:9/v1"},
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = evaluate("--junit", "eval.xml", "--html", "out/eval.html", "--write", "eval.json")
+    assert (code, "2 scenarios: 2 passed" in said) == (0, True), said
+    assert 'name="tests/conversations.yaml"' in (folder / "eval.xml").read_text(encoding="utf-8")
+    assert (folder / "out" / "eval.html").is_file()
+    agent = folder / "agent.yaml"
+    agent.write_text(
+        agent.read_text(encoding="utf-8").replace("nine to five", "ten to four"), encoding="utf-8"
+    )
+    code, said = evaluate("--baseline", "eval.json", "--only", "hours")
+    assert code == 1
+    assert "worse desk/opening hours turn 2: response with 'nine to five'" in said
+    assert "against the baseline: 1 worse" in said
+    assert "gone" not in said, "the other one was not asked for"
 
 
 @pytest.mark.parametrize("name", ["Roof Repair", 'Ann\'s "Roofs": cheap & {good}', "Dächer # 1"])

@@ -12,11 +12,11 @@ import httpx
 import jiwer
 import pytest
 
+from repartee.cli.console import hold_call
 from repartee.cli.say import say
 from repartee.errors import ProviderError
 from repartee.providers.ondevice import SpeechHost
 from repartee.providers.ondevice.registry import PIPER, VOICES, WHISPER, WHISPERS
-from repartee.simulator.caller import call
 from tests.conftest import FRONT_DESK
 from tests.system.helpers import eventually, server
 
@@ -32,9 +32,8 @@ async def test_three_recordings_make_a_booking(tmp_path: Path, speech: Path) -> 
         ]
     )
     async with server(FRONT_DESK, tmp_path) as running:
-        report = await call(
-            running.url, [book, speech / "aiewf" / "turn_010.flac", yes], tmp_path / "call.wav"
-        )
+        said = [book, speech / "aiewf" / "turn_010.flac", yes]
+        report = await hold_call(running.url, said, tmp_path / "call.wav", None)
         calls = list((running.state_dir / "calls").glob("*.jsonl"))
         with sqlite3.connect(running.state_dir / "calendar.db") as db:
             rows = db.execute("SELECT starts_at, name, booked_in_call FROM appointments").fetchall()

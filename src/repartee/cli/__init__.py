@@ -35,7 +35,7 @@ AgentOption = Annotated[Path | None, typer.Option(help="The agent file.")]
 PortOption = Annotated[int | None, typer.Option(help="Port of the page.")]
 
 
-def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def _run(work: Callable[[Stop], Coroutine[Any, Any, None]]) -> None:
     """Run until the work is done; Ctrl+C and SIGTERM set the event it is given (`stopping.Stop`)."""
 
     async def main() -> None:
@@ -95,22 +95,15 @@ def call(
     record: Annotated[Path | None, typer.Option(help="Write both sides to this stereo file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Call the agent with recordings, over real WebRTC, and print what was heard."""
-    from repartee.simulator import caller  # noqa: PLC0415
+    """Call the agent with recordings, over real WebRTC: levels, captions, and how long each answer took."""
+    from repartee.cli.console import hold_call, report_json  # noqa: PLC0415
 
     files = [*(audio or []), *(more or [])]
     if not files:
         raise ConfigError("nothing to say: give at least one recording, as in `repartee call --audio a.flac`")
-    report = asyncio.run(caller.call(url, files, record))
+    report = asyncio.run(hold_call(url, files, record, None if as_json else out))
     if as_json:
-        sys.stdout.write(caller.as_json(report) + "\n")
-        return
-    out.print(f"[bold]agent[/bold]   {report.greeting}", soft_wrap=True)
-    for exchange in report.exchanges:
-        out.print(f"[dim]{exchange.audio}[/dim]")
-        out.print(f"[bold]heard[/bold]   {exchange.heard}", soft_wrap=True)
-        latency = f"{exchange.latency_ms:.0f} ms" if exchange.latency_ms is not None else "no answer"
-        out.print(f"[bold]agent[/bold]   {exchange.reply}  [dim]({latency})[/dim]", soft_wrap=True)
+        sys.stdout.write(report_json(report) + "\n")
 
 
 @app.command()
@@ -324,6 +317,62 @@ def chaos(
 
     _run(work)
     if not rows or any(row["verdict"] == "broken" and row["system"] == OURS for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command(name="eval")
+def evaluate(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="Scenario files and folders; `tests` beside the agent file when left out.",
+        ),
+    ] = None,
+    agent: AgentOption = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only scenarios with this in their name; may be repeated.")
+    ] = None,
+    script: Annotated[
+        Path | None, typer.Option(help="Answer with this script of a simulated model, as YAML.")
+    ] = None,
+    call: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Speak instead of typing: call the server that runs there, over WebRTC."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that an answer may take where a scenario says nothing.")
+    ] = 15.0,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file, for CI.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to show to this file.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the results to this file, as JSON.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Compare with what --write wrote; only what got worse fails.")
+    ] = None,
+) -> None:
+    """Hold conversations from scenario files with the agent, by typing, and judge them; 1 when one fails."""
+    from repartee.cli.evals import EvalFiles, EvalOptions, run_eval, show_trouble  # noqa: PLC0415
+    from repartee.worker.logs import set_up_logs  # noqa: PLC0415
+
+    settings = _settings(agent=agent)
+    set_up_logs("error", settings.secrets, in_call=True)
+    show_trouble()
+    if call is not None and script is not None:
+        raise ConfigError(
+            "--call calls a server that has a model of its own; start that with the script instead"
+        )
+    options = EvalOptions(tuple(files or ()), tuple(only or ()), script, timeout, call)
+    written = EvalFiles(junit, html, write, baseline)
+    good = False
+
+    async def work(stop: Stop) -> None:
+        nonlocal good
+        good = await run_eval(settings, options, written, stop, out)
+
+    _run(work)
+    if not good:
         raise typer.Exit(1)
 
 

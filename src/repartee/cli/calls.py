@@ -99,6 +99,28 @@ def show(
         )
 
 
+@app.command(name="test")
+def make_test(
+    call_id: Annotated[str, typer.Argument(metavar="ID", help="The call, or how its id begins.")],
+    file: Annotated[Path | None, typer.Option("--out", help="Write it to this file.")] = None,
+) -> None:
+    """Make a test of a call: a scenario that `repartee eval` holds with the agent again."""
+    from repartee.server.call_view import call_view, read_call  # noqa: PLC0415 - it loads the audio libraries
+    from repartee.server.exports import has_test, scenario  # noqa: PLC0415
+
+    with opened_store() as store:
+        found = _find(store, call_id).call.call_id
+        data = read_call(store, found)
+    if data is None or not has_test(view := call_view(data)):
+        raise ConfigError(
+            f"no words of the caller are kept of call {found}, so there is nothing to test with"
+        )
+    if file is None:
+        sys.stdout.write(scenario(view))
+        return
+    _written(file, scenario(view))
+
+
 @app.command()
 def purge(
     keep_days: Annotated[
@@ -143,8 +165,13 @@ def export(
     if file is None:
         _json(kept)
         return
+    _written(file, json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+
+
+def _written(file: Path, text: str) -> None:
     try:
-        file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
     out.print(f"wrote {file}", markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ STARTER = {
     "agent.yaml": "agent.yaml",
     "tools.py": "tools.py",
     "test_agent.py": "test_agent.py",
+    "conversations.yaml": "tests/conversations.yaml",
     "env.example": ".env.example",
     "gitignore": ".gitignore",
 }
@@ -41,6 +42,7 @@ def init(folder: Path, name: str | None) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         for source, target in STARTER.items():
             text = files("repartee.cli").joinpath("starter", source).read_text(encoding="utf-8")
+            (folder / target).parent.mkdir(exist_ok=True)
             (folder / target).write_text(text.replace("__NAME__", json.dumps(shown)), encoding="utf-8")
         schema = json.dumps(agent_json_schema(), indent=2) + "\n"
         (folder / "agent.schema.json").write_text(schema, encoding="utf-8")
@@ -53,6 +55,7 @@ def init(folder: Path, name: str | None) -> list[str]:
         f"{agent.name} is in [bold]{folder}[/bold]: agent.yaml, tools.py and their tests",
         "",
         f"  repartee up --agent {folder / 'agent.yaml'}   [dim]talk to it[/dim]",
-        f"  pytest {folder}   [dim]test it[/dim]",
+        f"  repartee eval --agent {folder / 'agent.yaml'}   [dim]hold the conversations in {folder / 'tests'}[/dim]",
+        f"  pytest {folder}   [dim]test its tools[/dim]",
         f"  repartee check {folder / 'agent.yaml'}   [dim]after each change[/dim]",
     ]

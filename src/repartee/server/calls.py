@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Res
 
 from repartee.errors import StoreError
 from repartee.server.call_view import call_view, head, plain, read_call
-from repartee.server.exports import peaks, scenario, subtitles, wav, wav_length
+from repartee.server.exports import has_test, peaks, scenario, subtitles, wav, wav_length
 from repartee.store import CallQuery, DayStats, FoundCall, Store
 
 log = structlog.get_logger()
@@ -185,7 +185,7 @@ class _Calls:
     async def test(self, call_id: str) -> Response:
         """The call as a scenario to run again."""
         view = await self._view(call_id)
-        if view["call"]["erased"] or not any(turn["user_text"] for turn in view["turns"]):
+        if not has_test(view):
             raise HTTPException(
                 409, "no words of the caller are kept of this call, so there is nothing to test with"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,8 +17,10 @@ from repartee.session.recording import PEAK_SAMPLES, PEAKS, RATE_HZ
 BLOCK_FRAMES = 65_536
 WAV_LIMIT_BYTES = 2**32 - 64
 SHORTEST_CUE_MS = 400.0
-LATE_MS = 2000
+LATE_MS = 5000
 """What a test gives an answer more than it took in the call."""
+PLACEHOLDER = re.compile(r"\[[A-Za-z -]{2,20}\]")
+"""What stands in words that are kept redacted."""
 
 
 def subtitles(view: Mapping[str, Any]) -> str:
@@ -42,8 +45,16 @@ def _clock(at_ms: float) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{ms:03}"
 
 
+def has_test(view: Mapping[str, Any]) -> bool:
+    """Say whether enough is kept of a call to make a test of it: what the caller said."""
+    return not view["call"]["erased"] and any(turn["user_text"] for turn in view["turns"])
+
+
 def scenario(view: Mapping[str, Any]) -> str:
-    """Return a call as a scripted scenario of Pipecat's evaluations: what was said, and what came of it."""
+    """Return a call as a scripted scenario of Pipecat's evaluations: what was said, and what came of it.
+
+    What no model wrote must be said again to the letter; of what a model wrote the meaning is asked for.
+    """
     call = view["call"]
     turns: list[dict[str, Any]] = []
     before: Mapping[str, Any] | None = None
@@ -56,8 +67,13 @@ def scenario(view: Mapping[str, Any]) -> str:
     name = f"call_{call['id'][:8]}"
     scenes = {"name": name, "scenarios": [{"name": name, "turns": turns}]}
     text = yaml.safe_dump(scenes, sort_keys=False, allow_unicode=True, width=100)
-    made = f"# Made of a call with {call['agent'] or 'the agent'} on {call['started_at'][:10]}.\n"
-    return f"{made}# What is expected is what the agent did then: correct what it should have done.\n{text}"
+    notes = [
+        f"Made of a call with {call['agent'] or 'the agent'} on {call['started_at'][:10]}, for `repartee eval`.",
+        "What is expected is what the agent did then: correct what it should have done.",
+    ]
+    if any(PLACEHOLDER.search(turn.get("user", "")) for turn in turns):
+        notes.append("What was said is kept redacted: write something in place of the [brackets].")
+    return "".join(f"# {' '.join(note.split())}\n" for note in notes) + text
 
 
 def _step(turn: Mapping[str, Any], before: Mapping[str, Any] | None, tools: list[Any]) -> dict[str, Any]:
@@ -70,7 +86,10 @@ def _step(turn: Mapping[str, Any], before: Mapping[str, Any] | None, tools: list
     if done:
         calls = [{"name": tool["tool"], **_arguments(tool)} for tool in done]
         expected.append({"event": "function_call", "calls": calls})
-    if turn["heard_text"]:
+    if turn["interrupted"] and turn["audible_at_ms"]:
+        # An answer that is cut off never comes whole: the next turn begins in the middle of it.
+        expected.append({"event": "bot_started_speaking"})
+    elif turn["heard_text"]:
         expected.append(_answer(turn))
     if expected:
         step["expect"] = expected
@@ -85,12 +104,12 @@ def _answer(turn: Mapping[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"event": "response"}
     if turn["latency_ms"]:
         answer["within_ms"] = round(turn["latency_ms"]) + LATE_MS
-    said = (
-        turn["heard_text"]
-        if not turn["unheard_text"]
-        else f"{turn['heard_text']} {turn['unheard_text']}".strip()
-    )
-    return answer | {"eval": f"means the same as: {said}"}
+    said = " ".join(filter(None, (turn["heard_text"], turn["unheard_text"])))
+    if any(request["stage"] == "llm" for request in turn["requests"]):
+        return answer | {"eval": f"means the same as: {said}"}
+    # The longest stretch without anything that was taken out of it.
+    sure = max(PLACEHOLDER.split(said), key=len).strip()
+    return answer | ({"text_contains": sure} if sure else {})
 
 
 # --- the recording --------------------------------------------------------------------------------------------

@@ -41,12 +41,20 @@ IDLE_S = 600.0
 CLAUSE_BYTES = VOICE_RATE_HZ // 50 * 2
 """A clause lasts 20 ms: silence, which nobody hears, but in which it can be found how far one has come."""
 
+LOUD = (8000).to_bytes(2, "little")
+"""A sample of what nobody hears either."""
+
 
 class TextVoice(FrameProcessor):
-    """Stands in for the voice: a clause is spoken at once."""
+    """Stands in for the voice: a clause is spoken at once, or lasts as long as it would.
 
-    def __init__(self) -> None:
+    Args:
+        letters_per_s: How fast it speaks; None takes no time.
+    """
+
+    def __init__(self, letters_per_s: float | None = None) -> None:
         super().__init__(name="TextVoice")
+        self._letters_per_s = letters_per_s
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Speak texts; pass the rest on."""
@@ -58,8 +66,14 @@ class TextVoice(FrameProcessor):
         announced.will_be_spoken = True
         await self.push_frame(announced)
         await self.push_frame(TTSStartedFrame())
-        await self.push_frame(TTSAudioRawFrame(bytes(CLAUSE_BYTES), VOICE_RATE_HZ, 1))
+        await self.push_frame(TTSAudioRawFrame(self._sound(frame.text), VOICE_RATE_HZ, 1))
         await self.push_frame(TTSTextFrame(frame.text, TextType.SENTENCE))
+
+    def _sound(self, text: str) -> bytes:
+        if self._letters_per_s is None:
+            return bytes(CLAUSE_BYTES)
+        # Not silence: what a voice begins with of that is not played.
+        return LOUD * max(CLAUSE_BYTES // 2, int(len(text) / self._letters_per_s * VOICE_RATE_HZ))
 
 
 class _Passing(FrameProcessor):
@@ -100,7 +114,13 @@ class _AtOnce:
     async def drain(self) -> None: ...
 
 
-class _TextSession(Session):
+class TextSession(Session):
+    """A call without room, ears and voice.
+
+    Attributes:
+        hooks: What a room would call, once the call has begun.
+    """
+
     hooks: RoomHooks
 
     async def _ladder(self) -> Ladder:
@@ -110,11 +130,7 @@ class _TextSession(Session):
             raise ConfigError(
                 "a conversation in text needs a language model; set OPENAI_API_KEY, or LLM_BASE_URL for your own"
             )
-        stt, tts = (
-            replace(rung, provider="openai") if rung.provider == "on-device" else rung
-            for rung in (ladder.stt, ladder.tts)
-        )
-        return replace(ladder, stt=stt, tts=tts)
+        return without_sound(ladder)
 
     def _room(self) -> Any:
         self.hooks = self._hooks()
@@ -146,6 +162,15 @@ class _TextSession(Session):
         )
 
 
+def without_sound(ladder: Ladder) -> Ladder:
+    """Return a ladder of which nothing hears or speaks on this machine."""
+    stt, tts = (
+        replace(rung, provider="openai") if rung.provider == "on-device" else rung
+        for rung in (ladder.stt, ladder.tts)
+    )
+    return replace(ladder, stt=stt, tts=tts)
+
+
 class TextCall(ReplyWatcher):
     """One conversation in text; an async context manager.
 
@@ -162,7 +187,7 @@ class TextCall(ReplyWatcher):
         self._stop = asyncio.Event()
         self._connected = asyncio.Event()
         self._answer: asyncio.Future[str] | None = None
-        self._session: _TextSession | None = None
+        self._session: TextSession | None = None
         self._running: asyncio.Task[EndReason] | None = None
         self._turn = asyncio.Lock()
 
@@ -183,7 +208,7 @@ class TextCall(ReplyWatcher):
             ReparteeError: It could not be started.
         """
         kept = await asyncio.to_thread(keeping, self._settings)
-        self._session = _TextSession(self._spec, self._settings, kept, self._stop, self._told)
+        self._session = TextSession(self._spec, self._settings, kept, self._stop, self._told)
         self._session.watchers = (self,)
         self._running = asyncio.create_task(self._session.run(), name="text call")
         started = asyncio.create_task(self._connected.wait(), name="text call started")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +33,10 @@ BREAK_S = 1.0
 ANSWER_S = 20.0
 GREETING_S = 15.0
 SPEECH_LIMIT_S = 60.0
+LEVEL_S = 0.3
+"""A level is that of now for so long; who sends nothing is silent."""
+FULL_LEVEL = 32768.0
+Side = Literal["user", "agent"]
 
 
 @dataclass
@@ -111,6 +115,13 @@ class Caller:
         self._first_loud_s: float | None = None
         self._sound = asyncio.Event()
         self._captions: dict[str, dict[str, str]] = {"user": {}, "agent": {}}
+        self._order: dict[tuple[Side, str], None] = {}
+        """The captions of both sides as they first came."""
+        self._levels: dict[Side, tuple[float, float]] = {}
+        self.on_caption: Callable[[Side, str, str, bool], None] | None = None
+        """Called with a side, a segment, its text so far, and whether that is all of it."""
+        self.on_state: Callable[[str], None] | None = None
+        """Called with what the agent says it is doing."""
         self._sending: asyncio.Task[None] | None = None
         self._leaving = False
         self.room_name = ""
@@ -131,6 +142,7 @@ class Caller:
         self._room.on("track_subscribed", self._subscribed)
         self._room.on("participant_disconnected", lambda *_: self.gone.set())
         self._room.on("participant_connected", lambda *_: self.gone.clear())
+        self._room.on("participant_attributes_changed", self._attributes_changed)
         self._room.on("disconnected", lambda *_: self.gone.set())
         self._room.on("disconnected", lambda *_: self.closed.set())
         for sign in ("reconnecting", "reconnected", "disconnected"):
@@ -167,14 +179,10 @@ class Caller:
         await self._room.disconnect()
         await self._source.aclose()
 
-    async def hold(self, files: list[Path]) -> CallReport:
-        """Hold the whole conversation: hear the greeting, say each recording, hear each answer."""
-        report = CallReport()
+    async def hear_greeting(self) -> str:
+        """Hear what the agent says first, to its end."""
         await self.wait_for_answer(GREETING_S)
-        report.greeting = self._text("agent")
-        for path in files:
-            report.exchanges.append(await self.exchange(path))
-        return report
+        return self._text("agent")
 
     async def exchange(self, path: Path, speech_end_s: float | None = None) -> Exchange:
         """Say one recording and hear the answer to its end.
@@ -248,9 +256,19 @@ class Caller:
         """Return the time in the recording."""
         return time.monotonic() - self._began_s
 
-    def captions(self, side: Literal["user", "agent"]) -> list[str]:
+    def captions(self, side: Side) -> list[str]:
         """Return what the captions of a side show, one text per turn or reply."""
         return list(self._captions[side].values())
+
+    def transcript(self) -> list[tuple[Side, str]]:
+        """Return what the captions of both sides show, in the order in which they came."""
+        return [(side, self._captions[side][segment]) for side, segment in list(self._order)]
+
+    def level_db(self, side: Side) -> float:
+        """Return how loud a side is now, in dB below the loudest there is; -infinity where nothing is heard."""
+        at_s, level = self._levels.get(side, (0.0, 0.0))
+        heard = level > 0 and time.monotonic() - at_s < LEVEL_S
+        return 20 * math.log10(level / FULL_LEVEL) if heard else -math.inf
 
     def loud_s(self, since_s: float) -> float:
         """Return for how long the agent has been heard since a time of the recording."""
@@ -351,6 +369,7 @@ class Caller:
         return time.monotonic() + self._source.queued_duration
 
     async def _send_frame(self, block: Pcm) -> None:
+        self._levels["user"] = time.monotonic(), _level(block)
         sound = np.repeat(block, self._channels)
         await self._source.capture_frame(rtc.AudioFrame(sound.tobytes(), RATE_HZ, self._channels, FRAME))
 
@@ -372,7 +391,9 @@ class Caller:
     def _hear(self, pcm: Pcm, heard: list[tuple[float, Pcm]]) -> None:
         now_s = time.monotonic()
         heard.append((now_s, pcm))
-        if np.sqrt((pcm.astype(np.float64) ** 2).mean()) > QUIET_LEVEL:
+        level = _level(pcm)
+        self._levels["agent"] = now_s, level
+        if level > QUIET_LEVEL:
             self._loud_frames.append((now_s, len(pcm) / RATE_HZ))
             self._agent_loud_s = now_s
             if self._first_loud_s is None:
@@ -380,16 +401,29 @@ class Caller:
             self._sound.set()
 
     def _caption(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        side = "user" if identity == self._room.local_participant.identity else "agent"
+        side: Side = "user" if identity == self._room.local_participant.identity else "agent"
         self._own(self._read(reader, side))
 
-    async def _read(self, reader: rtc.TextStreamReader, side: str) -> None:
+    async def _read(self, reader: rtc.TextStreamReader, side: Side) -> None:
         segment = (reader.info.attributes or {}).get("lk.segment_id", reader.info.stream_id)
         text = ""
         with contextlib.suppress(rtc.StreamError):  # whose words these are left in the middle of them
             async for part in reader:
                 text += part
                 self._captions[side][segment] = text
+                self._order.setdefault((side, segment))
+                self._told(side, segment, text, final=False)
+        # A turn's words come as a stream for each update; a reply's as one, which ends with it.
+        final = side == "agent" or (reader.info.attributes or {}).get("lk.transcription_final") == "true"
+        self._told(side, segment, text, final=final)
+
+    def _told(self, side: Side, segment: str, text: str, *, final: bool) -> None:
+        if self.on_caption is not None:
+            self.on_caption(side, segment, text, final)
+
+    def _attributes_changed(self, changed: dict[str, str], _: rtc.Participant) -> None:
+        if self.on_state is not None and (state := changed.get("lk.agent.state")):
+            self.on_state(state)
 
     def _text(self, side: str, skip: int = 0) -> str:
         return " ".join(list(self._captions[side].values())[skip:]).strip()
@@ -426,6 +460,10 @@ class Caller:
         sf.write(path, stereo, RATE_HZ)
 
 
+def _level(pcm: Pcm) -> float:
+    return float(np.sqrt((pcm.astype(np.float64) ** 2).mean()))
+
+
 def _placed(frames: list[tuple[float, Pcm]], began_s: float) -> Iterator[tuple[float, Pcm]]:
     """Yield a track's frames with their places in seconds; where none came for long, the place begins anew."""
     times = np.array([at for at, _ in frames]) - began_s
@@ -437,27 +475,3 @@ def _placed(frames: list[tuple[float, Pcm]], began_s: float) -> Iterator[tuple[f
         late = times[start:end] - lengths - sounded
         early = np.array([late[max(0, i - NEIGHBOURS) : i + NEIGHBOURS].min() for i in range(len(late))])
         yield from zip((sounded + early).tolist(), (pcm for _, pcm in part), strict=True)
-
-
-async def call(url: str, audio: list[Path], record: Path | None) -> CallReport:
-    """Make one call and return what happened.
-
-    Raises:
-        ConfigError: A recording cannot be read.
-        MediaError: The call could not be made.
-    """
-    for path in audio:
-        read_audio(path, RATE_HZ)
-    caller = Caller(url)
-    try:
-        await caller.join()
-        return await caller.hold(audio)
-    finally:
-        await caller.leave()
-        if record is not None:
-            caller.record(record)
-
-
-def as_json(report: CallReport) -> str:
-    """The report as JSON."""
-    return json.dumps(asdict(report), indent=2)
