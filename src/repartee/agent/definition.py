@@ -14,6 +14,7 @@ from repartee.agent.intents import Intents
 from repartee.agent.keep import Keep
 from repartee.agent.mcp import McpServers
 from repartee.agent.memory import MemorySection
+from repartee.agent.privacy import Privacy
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
 from repartee.agent.waiting import Waiting
@@ -164,6 +165,10 @@ class AgentFile(_Strict):
     language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
     persona: Text
     greeting: Text
+    privacy: Privacy = Field(
+        default="vendors",
+        description="on-device: nothing that is said leaves this machine, and whatever would is refused",
+    )
     voice: Voice = Voice()
     models: Models = Models()
     answers: tuple[Answer, ...] = ()

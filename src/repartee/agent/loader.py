@@ -24,6 +24,7 @@ from repartee.agent.intents import Intent
 from repartee.agent.keep import Keep, opening_of
 from repartee.agent.mcp import McpServer
 from repartee.agent.memory import MemorySection
+from repartee.agent.privacy import PRIVATE, Privacy
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.tools import Tool
 from repartee.agent.waiting import Waiting
@@ -47,6 +48,7 @@ class Agent(BaseModel):
     language: str
     persona: str
     greeting: str
+    privacy: Privacy = "vendors"
     voice: Voice
     models: Models
     answers: tuple[Answer, ...]
@@ -67,6 +69,11 @@ class Agent(BaseModel):
     """`Tool` objects, or what stands for them."""
     path: Path
     version: str
+
+    @property
+    def private(self) -> bool:
+        """Whether nothing that is said may leave this machine."""
+        return self.privacy == PRIVATE
 
     @property
     def instruction(self) -> str:

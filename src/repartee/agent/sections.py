@@ -7,6 +7,7 @@ from string import Formatter
 from typing import Any
 
 from repartee.agent.definition import AgentFile, Answer
+from repartee.agent.privacy import check_privacy
 from repartee.agent.slots import nearest
 from repartee.agent.tools import Tool
 
@@ -18,6 +19,7 @@ Problem = tuple[Location, str]
 def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[Problem]:
     """Yield what is wrong between the sections."""
     by_name = {tool.name: tool for tool in tools}
+    yield from check_privacy(definition)
     yield from _unique("intents", [intent.name for intent in definition.intents])
     yield from _unique("forms", [form.name for form in definition.forms])
     yield from _unique("mcp", [server.name for server in definition.mcp])

@@ -288,6 +288,9 @@ def _skew(response: httpx.Response, whose: str) -> list[Finding]:
 
 async def _keys(settings: Settings) -> list[Finding]:
     """Ask every vendor there is a key for something that costs nothing."""
+    agent = await asyncio.to_thread(load_agent, settings.agent)
+    if agent.private:
+        return [Finding("keys", "ok", "none is used: privacy is on-device")]
     findings = []
     async with httpx.AsyncClient(timeout=ASK_S) as client:
         for question in key_questions(settings):

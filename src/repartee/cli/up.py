@@ -20,6 +20,8 @@ from repartee.providers import Ladder, check_keys, choose_ladder
 from repartee.providers.ladder import Stage, summary_model
 from repartee.providers.ondevice import SpeechHost
 from repartee.providers.prepared_voice import preparing_voice
+from repartee.providers.privacy import allowed_hosts, check_private
+from repartee.providers.seal import seal
 from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
 from repartee.server.busy import Busy
@@ -43,6 +45,9 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         ReparteeError: A part cannot start, or failed.
     """
     agent = load_agent(settings.agent)
+    if agent.private:
+        check_private(settings, agent)
+        seal(allowed_hosts(settings, issuer=True))
     _check_state_dir(settings)
     if http:
         Door(settings)  # says what is wrong with the keys now, not when everything else has started
@@ -216,5 +221,7 @@ def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:
             out.print(f"  {'':9} [dim]lost: {rung.lost}[/dim]", soft_wrap=True)
         if rung.climb:
             out.print(f"  {'':9} [dim]better: {rung.climb}[/dim]", soft_wrap=True)
+    if agent.private:
+        out.print("  private   nothing that is said leaves this machine; connections elsewhere are refused")
     out.print(f"\n  data, logs {settings.state_dir}", soft_wrap=True)
     out.print("  [dim]Ctrl+C ends everything[/dim]\n")

@@ -19,6 +19,7 @@ from pipecat.workers.runner import WorkerRunner
 from repartee.agent import Agent, ToolContext
 from repartee.conversation import Endpointing, Patience, Policies, Speculation, Waiting
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
+from repartee.errors import ConfigError
 from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.connections import plain_tls, tls
@@ -27,7 +28,9 @@ from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
 from repartee.providers.metering import Meter
 from repartee.providers.patience import Failsafe
+from repartee.providers.privacy import allowed_hosts
 from repartee.providers.routed import RoutedLLM
+from repartee.providers.seal import seal, sealed
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
 from repartee.session.agenda import Agenda
@@ -77,7 +80,10 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
     Raises:
         ConfigError: The agent file is not usable.
     """
-    check_budget(agent_of(agent_path))
+    agent = agent_of(agent_path)
+    check_budget(agent)
+    if agent.private:
+        seal(allowed_hosts(settings))
     keeping(settings)
     turn_scorer()
     voice_model()
@@ -184,6 +190,11 @@ class _Session:
 
     async def _take(self) -> EndReason:
         agent, spec = self._agent, self._spec
+        if agent.private and not sealed():
+            raise ConfigError(
+                f"{agent.path}: 'privacy' was set to on-device while the worker ran; start it again, so that its "
+                "processes are sealed"
+            )
         ladder = await choose_ladder(self._settings, agent)
         permits = ToolPermits()
         context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)

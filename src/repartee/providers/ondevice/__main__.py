@@ -14,7 +14,9 @@ from aiohttp import web
 async def _serve(port: int, *, speech: bool) -> None:
     # After the environment is set: BLAS threads of numpy and ONNX starve each other on few cores.
     from repartee.providers.ondevice.host import Host  # noqa: PLC0415
+    from repartee.providers.seal import seal  # noqa: PLC0415
 
+    seal()  # it is asked, and asks nobody
     runner = web.AppRunner(Host(speech=speech).app(), access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
