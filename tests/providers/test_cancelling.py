@@ -16,6 +16,8 @@ from aiohttp import web
 from openai import AsyncOpenAI
 
 from repartee.providers.ondevice import host
+from repartee.providers.ondevice import whisper as whisper_module
+from repartee.providers.ondevice.sizes import Size
 from repartee.simulator.providers import Simulator, SimulatorConfig
 
 
@@ -72,9 +74,9 @@ async def test_a_cancelled_inference_does_not_block_the_next(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     whisper = Whisper()
-    monkeypatch.setattr(host, "WhisperModel", lambda *_, **__: whisper)
+    monkeypatch.setattr(whisper_module, "WhisperModel", lambda *_, **__: whisper)
     monkeypatch.setattr(host, "SentenceModel", lambda *_: None)
-    served = host.Host()
+    served = host.Host(Size("tiny.en", tmp_path))
     app = web.Application()
     app.router.add_post("/v1/audio/transcriptions", served._transcribe)
     runner = web.AppRunner(app, handler_cancellation=True)

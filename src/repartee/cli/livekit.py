@@ -116,7 +116,7 @@ def _write_config(settings: Settings, key: str, secret: str) -> Path:
             "node_ip": "127.0.0.1",
             "use_external_ip": False,
             # Left out, every client is told to ask a public STUN server for its address.
-            #"stun_servers": [f"127.0.0.1:{settings.livekit_udp_port}"],
+            "stun_servers": [f"127.0.0.1:{settings.livekit_udp_port}"],
             "enable_loopback_candidate": True,
             "interfaces": {"includes": ["lo" if sys.platform == "linux" else "lo0"]},
             "ips": {"includes": ["127.0.0.0/8"]},

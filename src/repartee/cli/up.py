@@ -18,7 +18,8 @@ from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
 from repartee.providers.ladder import Stage, summary_model
-from repartee.providers.ondevice import SpeechHost
+from repartee.providers.ondevice import SpeechHost, measured_speed
+from repartee.providers.ondevice.sizes import whisper_for
 from repartee.providers.prepared_voice import preparing_voice
 from repartee.providers.privacy import allowed_hosts, check_private
 from repartee.providers.seal import seal
@@ -60,6 +61,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         # What takes longest begins first: session processes import and load while the rest starts.
         warming = await stack.enter_async_context(_warm_worker(settings)) if worker else None
         kept = await stack.enter_async_context(kept_calls(settings, worker=worker))
+        await measured_speed(settings.cache_dir)
         ladder = await choose_ladder(settings, agent)
         summary_model(settings, agent, ladder)
         check_budget(agent)
@@ -70,7 +72,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         access = await stack.enter_async_context(own_livekit(settings)) if given is None else given
         try:
             if warming is not None:
-                speech_url = await stack.enter_async_context(_speech(ladder))
+                speech_url = await stack.enter_async_context(_speech(settings, agent, ladder))
                 warm = await warming
                 if not http:
                     await stack.enter_async_context(
@@ -137,11 +139,13 @@ async def _register(
 
 
 @contextlib.asynccontextmanager
-async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
+async def _speech(settings: Settings, agent: Agent, ladder: Ladder) -> AsyncIterator[str | None]:
     if not ladder.uses_speech_host and not ladder.meaning:
         yield None
         return
-    async with SpeechHost.start(speech=ladder.uses_speech_host) as host:
+    heard_here = (rung.model for rung in ladder.rungs("stt") if rung.provider == "on-device")
+    whisper = whisper_for(settings.cache_dir, agent.language, next(heard_here, ""))
+    async with SpeechHost.start(speech=ladder.uses_speech_host, whisper=whisper) as host:
         yield host.url
 
 

@@ -15,6 +15,7 @@ from repartee.agent.memory import EXTRACTIVE
 from repartee.agent.privacy import is_cloud_model
 from repartee.errors import ConfigError
 from repartee.providers.limits import plan_limit
+from repartee.providers.ondevice.sizes import whisper_for
 from repartee.providers.privacy import check_private, without_vendors
 from repartee.settings import Settings
 
@@ -38,7 +39,8 @@ _DEFAULTS: dict[Stage, tuple[tuple[str, str], ...]] = {
     "tts": (("cartesia", "sonic-3"), ("elevenlabs", "eleven_flash_v2_5"), ("openai", "gpt-4o-mini-tts")),
 }
 """A stage's vendors, best first."""
-_OWN: dict[Stage, tuple[str, str]] = {"stt": (ON_DEVICE, "tiny.en"), "tts": (ON_DEVICE, "piper")}
+_OWN: dict[Stage, tuple[str, str]] = {"stt": (ON_DEVICE, ""), "tts": (ON_DEVICE, "piper")}
+"""This machine's own; which Whisper is chosen by what is there, and how quick it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +143,15 @@ def _others(settings: Settings, agent: Agent, stage: Stage, first: Rung) -> list
         for provider, model in _DEFAULTS[stage]
         if provider != first.provider and getattr(settings, _KEYS[provider][0]) is not None
     ]
-    own = settings.standby and _speaks_here(agent, stage)
+    own = settings.standby and _speaks_here(settings, agent, stage)
     return [*others, *([_OWN[stage]] if own else [])]
 
 
-def _speaks_here(agent: Agent, stage: Stage) -> bool:
+def _speaks_here(settings: Settings, agent: Agent, stage: Stage) -> bool:
     """Say whether this machine's own models know the agent's language."""
     language = agent.language.split("-", maxsplit=1)[0]
     if stage == "stt":
-        return language == "en"
+        return language == "en" or not whisper_for(settings.cache_dir, language).english_only
     voice = agent.voice.on_device.split("_", maxsplit=1)[0]
     return voice == language and importlib.util.find_spec("piper") is not None
 
@@ -227,15 +229,16 @@ def summary_model(settings: Settings, agent: Agent, ladder: Ladder) -> tuple[str
 def _stt(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None) -> Rung:
     wished = wished or _wish(settings, agent, "stt")
     provider, model = wished or (
-        ("openai", "gpt-4o-mini-transcribe") if settings.openai_api_key else ("on-device", "tiny.en")
+        ("openai", "gpt-4o-mini-transcribe") if settings.openai_api_key else _OWN["stt"]
     )
     if provider == "on-device":
+        size = whisper_for(settings.cache_dir, agent.language, model)
         return Rung(
             "stt",
             provider,
-            model,
-            "Whisper tiny.en on this machine",
-            "English only, and more words misheard",
+            size.name,
+            f"Whisper {size.name} on this machine",
+            "English only, and more words misheard" if size.english_only else "more words misheard",
             "export OPENAI_API_KEY=...",
         )
     kind = "OpenAI realtime" if provider == "openai-realtime" else "OpenAI"

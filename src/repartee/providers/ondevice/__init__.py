@@ -7,10 +7,13 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 
 from repartee.errors import ProviderError
+from repartee.providers.ondevice.registry import whisper_folder
+from repartee.providers.ondevice.sizes import PACKAGED, Size, Speed, known_speed, present
 
 log = structlog.get_logger()
 READY_S = 60.0
@@ -25,28 +28,32 @@ class SpeechHost:
         url: Its base URL, without a path.
     """
 
-    def __init__(self, process: Process, port: int, *, speech: bool) -> None:
+    def __init__(self, process: Process, port: int, whisper: Size | None) -> None:
         self._process = process
         self._port = port
-        self._speech = speech
+        self._whisper = whisper
         self.url = f"http://127.0.0.1:{port}"
 
     @staticmethod
     @asynccontextmanager
-    async def start(port: int = 0, *, speech: bool = True) -> AsyncIterator[SpeechHost]:
+    async def start(
+        port: int = 0, *, speech: bool = True, whisper: Size | None = None
+    ) -> AsyncIterator[SpeechHost]:
         """Start the host and stop it at the end.
 
         Args:
             port: On loopback; 0 takes a free one.
             speech: Load the recogniser and the voice, not the sentence model alone.
+            whisper: The recogniser; None is the packaged one.
 
         Raises:
             ProviderError: It did not become ready.
         """
-        process = await _spawn(port, speech=speech)
+        whisper = (whisper or Size(PACKAGED, whisper_folder())) if speech else None
+        process = await _spawn(port, whisper)
         keeping: asyncio.Task[None] | None = None
         try:
-            host = SpeechHost(process, await _ready(process), speech=speech)
+            host = SpeechHost(process, await _ready(process), whisper)
             keeping = asyncio.create_task(host._keep(), name="speech-host")
             yield host
         finally:
@@ -63,7 +70,7 @@ class SpeechHost:
             log.error("speech_host.died", exit_code=code, restart_in_s=wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(RESTART_S[1], wait_s * 2)
-            self._process = await _spawn(self._port, speech=self._speech)
+            self._process = await _spawn(self._port, self._whisper)
             try:
                 await _ready(self._process)
                 wait_s = RESTART_S[0]
@@ -71,14 +78,38 @@ class SpeechHost:
                 await _stop(self._process)
 
 
-async def _spawn(port: int, *, speech: bool) -> Process:
+async def measured_speed(cache_dir: Path, *, needed: bool = False) -> Speed | None:
+    """Return how quick Whisper is here; measured now, in a process of its own, where that is not known.
+
+    Args:
+        cache_dir: Where more sizes are, and the measurement is kept.
+        needed: Measure also where there is only one size, and so nothing to choose.
+    """
+    sizes = await asyncio.to_thread(present, cache_dir)
+    speed = await asyncio.to_thread(known_speed, cache_dir, sizes)
+    if speed is not None or not (needed or len(sizes) > 1):
+        return speed
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "repartee.providers.ondevice", "--measure", str(cache_dir)
+    )
+    try:
+        async with asyncio.timeout(READY_S):
+            await process.wait()
+    except TimeoutError:
+        log.warning("whisper.not_measured", after_s=READY_S)
+    finally:
+        await _stop(process)
+    return await asyncio.to_thread(known_speed, cache_dir, sizes)
+
+
+async def _spawn(port: int, whisper: Size | None) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "repartee.providers.ondevice",
         "--port",
         str(port),
-        *(() if speech else ("--only-sentences",)),
+        *(("--whisper", whisper.name, str(whisper.folder)) if whisper is not None else ()),
         stdin=PIPE,
         stdout=PIPE,
         start_new_session=True,  # Ctrl+C reaches the parent, which ends its children in order

@@ -1,4 +1,4 @@
-"""`python -m repartee.providers.ondevice --port N`: serve the on-device models on loopback."""
+"""`python -m repartee.providers.ondevice --port N`: serve the on-device models on loopback; or time them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
+from repartee.providers.ondevice.sizes import Size
 
-async def _serve(port: int, *, speech: bool) -> None:
+
+async def _serve(port: int, whisper: Size | None) -> None:
     # After the environment is set: BLAS threads of numpy and ONNX starve each other on few cores.
     from repartee.providers.ondevice.host import Host  # noqa: PLC0415
     from repartee.providers.seal import seal  # noqa: PLC0415
 
     seal()  # it is asked, and asks nobody
-    runner = web.AppRunner(Host(speech=speech).app(), access_log=None, handler_cancellation=True)
+    runner = web.AppRunner(Host(whisper).app(), access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
@@ -43,9 +46,16 @@ def main() -> None:
     """Parse arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m repartee.providers.ondevice")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--only-sentences", action="store_true", help="no recogniser and no voice")
+    parser.add_argument("--whisper", nargs=2, metavar=("SIZE", "FOLDER"), help="without it no voice either")
+    parser.add_argument("--measure", type=Path, metavar="CACHE", help="time the sizes of Whisper instead")
     given = parser.parse_args()
-    asyncio.run(_serve(given.port, speech=not given.only_sentences))
+    if given.measure is not None:
+        from repartee.providers.ondevice.whisper import measure_here  # noqa: PLC0415 - beside `Host`
+
+        measure_here(given.measure)
+        return
+    whisper = Size(given.whisper[0], Path(given.whisper[1])) if given.whisper else None
+    asyncio.run(_serve(given.port, whisper))
 
 
 if __name__ == "__main__":

@@ -15,19 +15,19 @@ import numpy as np
 import soundfile as sf
 import structlog
 from aiohttp import web
-from faster_whisper import WhisperModel
 
 from repartee.errors import ProviderError
 from repartee.providers.ondevice import registry
 from repartee.providers.ondevice.sentences import SentenceModel
+from repartee.providers.ondevice.sizes import Size
 from repartee.providers.ondevice.voice import Voice
+from repartee.providers.ondevice.whisper import Whisper
 
 log = structlog.get_logger()
 MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 MAX_TEXT_CHARACTERS = 4096
 MAX_WAITING = 16
 NO_SPEECH = "this host was started for sentence vectors only"
-WHISPER_THREADS = 2
 WHISPER_WORKERS = 2
 """An inference cannot be stopped half way; one whose caller has gone on speaking must not hold up the next."""
 
@@ -36,20 +36,14 @@ class Host:
     """The models and the HTTP application in front of them.
 
     Args:
-        speech: Load the recogniser and the voice too; without them it makes sentence vectors only, and is small.
+        whisper: The recogniser; without one there is no voice either: it makes sentence vectors only, and is small.
     """
 
-    def __init__(self, *, speech: bool = True) -> None:
-        self._whisper: WhisperModel | None = None
+    def __init__(self, whisper: Size | None = None) -> None:
+        self._whisper: Whisper | None = None
         self._voice: Voice | None = None
-        if speech:
-            self._whisper = WhisperModel(
-                str(registry.whisper_folder()),
-                device="cpu",
-                compute_type="int8",
-                cpu_threads=WHISPER_THREADS,
-                num_workers=WHISPER_WORKERS,
-            )
+        if whisper is not None:
+            self._whisper = Whisper(whisper, WHISPER_WORKERS)
             self._voice = Voice(*registry.piper_voice())
         self._sentences = SentenceModel(*registry.minilm_files())
         self._executor = ThreadPoolExecutor(max_workers=WHISPER_WORKERS, thread_name_prefix="whisper")
@@ -72,7 +66,7 @@ class Host:
             await self._voice.start()
         # The first inference of a model is slow; it shall not be a caller's. Nobody waits for these.
         if self._whisper is not None:
-            self._executor.submit(self._hear, np.zeros(16_000, np.float32), 16_000)
+            self._executor.submit(self._hear, np.zeros(16_000, np.float32), 16_000, "en")
         self._small.submit(self._sentences.embed, ["hello"])
 
     async def _stop(self, _: web.Application) -> None:
@@ -87,14 +81,16 @@ class Host:
     async def _transcribe(self, request: web.Request) -> web.Response:
         if self._whisper is None:
             return _refuse(404, NO_SPEECH)
-        if self._waiting >= MAX_WAITING:
-            return _refuse(429, "too many transcriptions are waiting")
         form = await request.post()
+        if form.get("partial") and not self._whisper.quick:
+            return _refuse(409, "this machine is too slow to transcribe while somebody speaks")
+        if self._waiting >= (1 if form.get("partial") else MAX_WAITING):
+            return _refuse(429, "too many transcriptions are waiting")
         upload = form.get("file")
         if not isinstance(upload, web.FileField):
             return _refuse(400, "the form needs a 'file' with audio")
         language = str(form.get("language") or "en")
-        if language != "en":
+        if language != "en" and self._whisper.size.english_only:
             return _refuse(400, f"the on-device recogniser knows English only, not '{language}'")
         try:
             audio, rate = sf.read(io.BytesIO(upload.file.read()), dtype="float32", always_2d=True)
@@ -103,31 +99,20 @@ class Host:
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            text = await loop.run_in_executor(self._executor, self._hear, audio.mean(axis=1), rate)
+            text = await loop.run_in_executor(self._executor, self._hear, audio.mean(axis=1), rate, language)
         finally:
             self._waiting -= 1
         if form.get("response_format") == "text":
             return web.Response(text=text)
         return web.json_response({"text": text})
 
-    def _hear(self, audio: Any, rate: int) -> str:
+    def _hear(self, audio: Any, rate: int, language: str) -> str:
         if rate != 16_000:
             import soxr  # noqa: PLC0415 - callers send 16 kHz
 
             audio = soxr.resample(audio, rate, 16_000)
         assert self._whisper is not None  # noqa: S101 - requests without it are refused
-        segments, _ = self._whisper.transcribe(
-            audio,
-            language="en",
-            beam_size=1,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            without_timestamps=True,
-        )
-        # A stretch the model itself calls no speech is where it invents words.
-        return " ".join(
-            s.text.strip() for s in segments if s.no_speech_prob < 0.8 or s.avg_logprob > -0.7
-        ).strip()
+        return self._whisper.hear(audio, language)
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
         if self._voice is None:
