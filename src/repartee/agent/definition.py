@@ -17,6 +17,7 @@ from repartee.agent.memory import MemorySection
 from repartee.agent.privacy import Privacy
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
+from repartee.agent.vision import Vision
 from repartee.agent.waiting import Waiting
 
 __all__ = [
@@ -186,6 +187,7 @@ class AgentFile(_Strict):
     routing: Routing = Routing()
     budget: Budget = Budget()
     waiting: Waiting = Waiting()
+    vision: Vision = Vision()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:

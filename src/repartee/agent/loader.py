@@ -27,6 +27,7 @@ from repartee.agent.memory import MemorySection
 from repartee.agent.privacy import PRIVATE, Privacy
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.tools import Tool
+from repartee.agent.vision import Vision
 from repartee.agent.waiting import Waiting
 from repartee.agent.yaml_text import compose
 from repartee.errors import ConfigError
@@ -65,6 +66,7 @@ class Agent(BaseModel):
     routing: Routing = Routing()
     budget: Budget
     waiting: Waiting = Waiting()
+    vision: Vision = Vision()
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path

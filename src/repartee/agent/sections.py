@@ -11,6 +11,8 @@ from repartee.agent.privacy import check_privacy
 from repartee.agent.slots import nearest
 from repartee.agent.tools import Tool
 
+LOOK = "look"
+"""The tool that comes with vision."""
 Location = tuple[str | int, ...]
 Problem = tuple[Location, str]
 """Where in the file, and a sentence."""
@@ -20,6 +22,8 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
     """Yield what is wrong between the sections."""
     by_name = {tool.name: tool for tool in tools}
     yield from check_privacy(definition)
+    if definition.vision.enabled and LOOK in by_name:
+        yield ("tools",), f"with vision there is a tool '{LOOK}' already; give yours another name"
     yield from _unique("intents", [intent.name for intent in definition.intents])
     yield from _unique("forms", [form.name for form in definition.forms])
     yield from _unique("mcp", [server.name for server in definition.mcp])

@@ -207,7 +207,8 @@ def _check_state_dir(settings: Settings) -> None:
 def _site(access: LiveKitAccess, public_url: str | None, agent: Agent, ladder: Ladder) -> Site:
     labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
     url, reconnect_s = public_url or access.url, agent.limits.reconnect_s
-    return Site(access.url, url, access.key, access.secret, agent.name, labels, reconnect_s)
+    sees = agent.vision.enabled and ladder.llm.provider != "answers"
+    return Site(access.url, url, access.key, access.secret, agent.name, labels, reconnect_s, sees)
 
 
 def _banner(settings: Settings, agent: Agent, ladder: Ladder) -> None:

@@ -94,7 +94,9 @@ def create_app(
             allow_methods=("GET", "POST"),
             allow_headers=("authorization", "content-type"),
         )
-    app.add_middleware(SecurityHeaders, livekit_url=site.public_livekit_url, secure=door.proxies.secure)
+    app.add_middleware(
+        SecurityHeaders, livekit_url=site.public_livekit_url, secure=door.proxies.secure, sees=site.sees
+    )
 
     async def token(request: Request) -> JSONResponse:
         visitor = await door.caller(request)

@@ -43,9 +43,12 @@ class SecurityHeaders:
         app: What answers.
         livekit_url: As clients know it.
         secure: Says whether a client itself came over TLS.
+        sees: Callers may share camera and screen.
     """
 
-    def __init__(self, app: ASGIApp, livekit_url: str, secure: Callable[[Request], bool]) -> None:
+    def __init__(
+        self, app: ASGIApp, livekit_url: str, secure: Callable[[Request], bool], *, sees: bool = False
+    ) -> None:
         self._app = app
         self._secure = secure
         self._headers = {
@@ -53,7 +56,7 @@ class SecurityHeaders:
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "no-referrer",
-            "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
+            "Permissions-Policy": _permissions(sees=sees),
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
@@ -77,3 +80,9 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def _permissions(*, sees: bool) -> str:
+    """Return what the page may ask of its browser."""
+    shown = "(self)" if sees else "()"
+    return f"microphone=(self), camera={shown}, display-capture={shown}, geolocation=(), payment=(), usb=()"

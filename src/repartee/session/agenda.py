@@ -21,6 +21,7 @@ from repartee.providers.intents import TopicReader
 from repartee.providers.tool_calls import register, schema_of
 from repartee.session.asides import Asides, OnSaid, long_line
 from repartee.session.consents import Consents
+from repartee.session.eyes import Eyes
 from repartee.session.forms import FormDesk
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import GoalKeeper, OnGoals
@@ -86,6 +87,8 @@ class Agenda:
         self.asides: Asides | None = None
         """Says a word while an answer takes long; there once connected."""
         self._keeper: GoalKeeper | None = None
+        self.eyes: Eyes | None = None
+        """What the caller shares goes into a request whose tools have looked at it."""
         self._mcp: McpSource | None = None
         self._history: History | None = None
         self._listeners: list[OnGoals] = []
@@ -188,6 +191,8 @@ class Agenda:
         """A form may stand at another step now."""
         schema = self.tools()
         context.set_tools(NOT_GIVEN if schema is None else schema)
+        if self.eyes is not None:
+            self.eyes.attach(context)
 
     # --- between the parts ------------------------------------------------------------------------------------
 

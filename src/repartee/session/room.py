@@ -19,6 +19,7 @@ from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.errors import MediaError
 from repartee.events import EndReason
 from repartee.session.callers import vouched_id
+from repartee.session.eyes import Eyes, Source, grab_from
 from repartee.session.inlet import Body, Inlet, Take
 from repartee.session.limits import MAX_BYTES
 from repartee.session.line import LineMonitor
@@ -58,6 +59,11 @@ _QUALITY = {
     rtc.ConnectionQuality.QUALITY_LOST: "lost",
 }
 
+_SHOWN: dict[int, Source] = {
+    rtc.TrackSource.SOURCE_CAMERA: "camera",
+    rtc.TrackSource.SOURCE_SCREENSHARE: "screen",
+}
+
 _STANDARD_KINDS = (rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD, rtc.ParticipantKind.PARTICIPANT_KIND_SIP)
 
 
@@ -92,6 +98,8 @@ class RoomHooks:
     """Data messages that are taken of the caller, by type; all others are dropped."""
     mark: Callable[..., None] = lambda *_, **__: None
     """Marks the timeline."""
+    eyes: Eyes | None = None
+    """Looks at what the caller shares; None receives no video."""
 
 
 class RoomClient(LiveKitTransportClient):
@@ -221,7 +229,11 @@ class RoomClient(LiveKitTransportClient):
     def caller_muted(self) -> bool:
         """Whether the caller muted their microphone where everybody can see it."""
         caller = self.room.remote_participants.get(self._caller or "") if self._room is not None else None
-        return caller is not None and any(track.muted for track in caller.track_publications.values())
+        return caller is not None and any(
+            track.muted
+            for track in caller.track_publications.values()
+            if track.kind == rtc.TrackKind.KIND_AUDIO
+        )
 
     @property
     def source(self) -> rtc.AudioSource | None:
@@ -301,8 +313,12 @@ class RoomClient(LiveKitTransportClient):
         if self._caller is None:
             self._hooks.call_over("no_caller")
 
-    def _on_track_gone(self, _: object, __: object, participant: rtc.RemoteParticipant) -> None:
+    def _on_track_gone(self, track: rtc.Track, _: object, participant: rtc.RemoteParticipant) -> None:
         """Their microphone is closed: it has nothing to send. When they are gone, that is told next."""
+        if track.kind == rtc.TrackKind.KIND_VIDEO:
+            if self._hooks.eyes is not None:
+                self._hooks.eyes.hide(track.sid)
+            return
         if participant.identity == self._caller:
             if self._watching is not None:
                 self._watching.cancel()
@@ -364,6 +380,9 @@ class RoomClient(LiveKitTransportClient):
         publication: rtc.RemoteTrackPublication,
         participant: rtc.RemoteParticipant,
     ) -> None:
+        if track.kind == rtc.TrackKind.KIND_VIDEO:
+            self._see(track, publication, participant)
+            return
         if track.kind != rtc.TrackKind.KIND_AUDIO or self._task_manager is None:
             await super()._async_on_track_subscribed(track, publication, participant)
             return
@@ -388,6 +407,20 @@ class RoomClient(LiveKitTransportClient):
                 self._monitor.run(track, publication), f"{self}::line"
             )
         await self._callbacks.on_audio_track_subscribed(participant.identity)
+
+    def _see(
+        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        """Offer what the caller shares to be looked at; of anybody else, and without eyes, it is not received."""
+        source = _SHOWN.get(publication.source)
+        self._on_joined(participant)
+        if self._hooks.eyes is None or source is None or not self.is_caller(participant.identity):
+            publication.set_subscribed(False)
+            return
+        rgb = rtc.VideoBufferType.RGB24
+        self._hooks.eyes.show(
+            track.sid, source, grab_from(lambda: rtc.VideoStream(track, capacity=1, format=rgb))
+        )
 
     async def _stop_watching(self) -> None:
         if self._watching is not None:

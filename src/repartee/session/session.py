@@ -42,6 +42,7 @@ from repartee.session.clauses import Clauses
 from repartee.session.clips import clips_for
 from repartee.session.degrading import Degrading, load_reporter
 from repartee.session.ears import Ears
+from repartee.session.eyes import Eyes
 from repartee.session.fence import Fence
 from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
@@ -61,6 +62,7 @@ from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
+from repartee.session.toolbox import NOBODY
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.troubles import Troubles
@@ -160,6 +162,7 @@ class _Session:
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
+        self._eyes: Eyes | None = None
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
     def _clock_ms(self) -> float:
@@ -199,9 +202,15 @@ class _Session:
         permits = ToolPermits()
         context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
         has_model = ladder.llm.provider != "answers"
+        if agent.vision.enabled and has_model:
+            self._eyes = Eyes(
+                agent.vision, lambda: (permits.live or NOBODY).turn_id, self._timeline.mark, self._clock_ms
+            )
+            agent = agent.model_copy(update={"tools": (*agent.tools, self._eyes.tool)})
         self._agenda = Agenda(
             agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
         )
+        self._agenda.eyes = self._eyes
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
         self._voices = kept_voice(spec.data_dir, agent, ladder)
         kit = ProviderKit(
@@ -422,6 +431,7 @@ class _Session:
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
             mark=self._timeline.mark,
+            eyes=self._eyes,
         )
 
     async def _hear(self, pcm: bytes, identity: str) -> None:

@@ -2,6 +2,7 @@ import { useLocalParticipant, useTrackVolume } from '@livekit/components-react';
 import type { LocalAudioTrack } from 'livekit-client';
 import { useState, type SyntheticEvent } from 'react';
 import { HangUpIcon, MicIcon, MicOffIcon, SendIcon } from './icons';
+import { ShareButtons } from './ShareButtons';
 
 const TEXT_MAX = 2000;
 
@@ -15,6 +16,7 @@ export function Dock({ withMicrophone, onSay, onEnd }: Props) {
   return (
     <div className="dock">
       {withMicrophone && <MuteButton />}
+      <ShareButtons />
       <ChatForm onSay={onSay} />
       <button className="round round-end" type="button" data-testid="end" onClick={onEnd} aria-label="End the call">
         <HangUpIcon />

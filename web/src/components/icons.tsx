@@ -32,3 +32,17 @@ export const SendIcon = () => (
     <path d="M12 19V5M6 11l6-6 6 6" />
   </Icon>
 );
+
+export const CameraIcon = () => (
+  <Icon>
+    <rect x="3" y="7" width="12" height="10" rx="2" />
+    <path d="M15 11l6-3v8l-6-3" />
+  </Icon>
+);
+
+export const ScreenIcon = () => (
+  <Icon>
+    <rect x="3" y="5" width="18" height="12" rx="2" />
+    <path d="M9 21h6M12 17v4" />
+  </Icon>
+);

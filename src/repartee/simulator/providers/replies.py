@@ -15,7 +15,7 @@ import yaml
 
 from repartee.conversation.summaries import NOTES_OF_A_CALL
 from repartee.errors import ConfigError
-from repartee.simulator.providers import recall
+from repartee.simulator.providers import recall, sight
 
 OPENINGS = ("Certainly.", "Of course.", "Good question.", "Let me see.", "Sure.")
 Message = dict[str, Any]
@@ -60,11 +60,13 @@ class Replies:
     def answer(self, messages: list[Message]) -> Reply:
         """Answer a conversation: notes where notes are asked for, what was said before from the prompt alone."""
         last = messages[-1] if messages else {}
-        if messages and _text(messages[0]).startswith(NOTES_OF_A_CALL):
+        if messages and text_of(messages[0]).startswith(NOTES_OF_A_CALL):
             return Reply(recall.notes(messages))
         if last.get("role") == "tool":
-            return Reply(_told(_text(last)))
-        said = _text(next((m for m in reversed(messages) if m.get("role") == "user"), {}))
+            return Reply(_told(text_of(last)))
+        if (url := sight.picture_of(last)) is not None:
+            return Reply(sight.said_of(url))
+        said = text_of(next((m for m in reversed(messages) if m.get("role") == "user"), {}))
         for rule in self._rules:
             if match := rule.when.search(said):
                 if rule.call is not None:
@@ -99,7 +101,8 @@ def _told(result: str) -> str:
     return f"Here is what I found. {result.strip()}"
 
 
-def _text(message: Message) -> str:
+def text_of(message: Message) -> str:
+    """Return what a message says, without its pictures."""
     content = message.get("content") or ""
     if isinstance(content, str):
         return content
@@ -115,7 +118,7 @@ def _filled(arguments: dict[str, Any], match: re.Match[str]) -> dict[str, Any]:
 
 def _load(path: Path) -> list[Rule]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(path.readtext_of(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"the script {path} cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
