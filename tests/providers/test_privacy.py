@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import textwrap
@@ -227,3 +228,12 @@ def test_hosts_that_are_named_are_reached() -> None:
         """
     )
     assert (done.stderr, done.stdout.splitlines()[-1]) == ("", "{'media.example'}")
+
+
+def test_the_models_runtime_is_told_to_report_to_nobody() -> None:
+    program = "import repartee.telemetry, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    clean = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=clean, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "1\n"
