@@ -24,7 +24,9 @@ class Captioner:
     """
 
     def __init__(self, speech_url: str, language: str) -> None:
-        self._client = httpx.AsyncClient(base_url=speech_url, timeout=ANSWER_S, verify=plain_tls())
+        self._client = httpx.AsyncClient(
+            base_url=speech_url, timeout=ANSWER_S, verify=plain_tls(), trust_env=False
+        )
         self._form = {"language": language, "partial": "1"}
         self.able = True
         """Until the host says that this machine is too slow for it."""

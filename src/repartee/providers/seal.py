@@ -70,7 +70,11 @@ class _Seal:
 
     def _may_look_up(self, name: str) -> bool:
         """Names are asked of a server elsewhere; an address is not."""
-        return _is_address(name) or is_loopback(name) or name in {*self.hosts, socket.gethostname()}
+        return (
+            _is_address(name)
+            or is_loopback(name)
+            or name.lower() in {*self.hosts, socket.gethostname().lower()}
+        )
 
     def _may_connect(self, host: str) -> bool:
         if _is_here(host) or host in self.hosts or host in self._known:
