@@ -104,7 +104,7 @@ def test_who_is_quick(
     now = iter(range(100))
     monkeypatch.setattr(whisper_module, "cores", lambda: cores)
     monkeypatch.setattr(whisper_module, "device", lambda: device)
-    monkeypatch.setattr(whisper_module.time, "monotonic", lambda: next(now) * took_s)
+    monkeypatch.setattr("repartee.providers.ondevice.whisper.time.monotonic", lambda: next(now) * took_s)
     heard = Whisper(Size("tiny.en", tmp_path))
     assert not heard.quick, "nothing is known yet"
     heard.hear(np.zeros(16_000, np.float32), "en")

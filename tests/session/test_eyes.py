@@ -42,13 +42,18 @@ class Desk:
 def asked(result: str = HERE) -> LLMContext:
     """A request after a round of tools."""
     call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
-    return LLMContext(
-        [
-            {"role": "user", "content": "What is this?"},
-            {"role": "assistant", "tool_calls": [call]},
-            {"role": "tool", "tool_call_id": "c1", "content": result},
-        ]
-    )
+    messages: list[Any] = [
+        {"role": "user", "content": "What is this?"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": result},
+    ]
+    return LLMContext(messages)
+
+
+def said(context: LLMContext) -> str:
+    """What the simulated model says."""
+    messages: Any = context.get_messages()
+    return Replies(None).answer(messages).text
 
 
 async def test_a_picture_goes_into_the_request_that_looked_and_into_no_other() -> None:
@@ -70,7 +75,7 @@ async def test_a_picture_goes_into_the_request_that_looked_and_into_no_other() -
     (values,) = [values for name, values in desk.marks if name == "vision.looked"]
     assert (values["source"], values["width"], values["height"]) == ("camera", 768, 432)
     assert values["bytes"] < 50_000
-    assert Replies(None).answer(context.get_messages()).text == "I see red, in a picture of 768 by 432."
+    assert said(context) == "I see red, in a picture of 768 by 432."
 
 
 async def test_what_was_shown_last_is_looked_at() -> None:
@@ -84,7 +89,7 @@ async def test_what_was_shown_last_is_looked_at() -> None:
     await desk.eyes.look()
     context = asked()
     desk.eyes.attach(context)
-    assert "blue" in Replies(None).answer(context.get_messages()).text
+    assert "blue" in said(context)
     desk.eyes.hide("t2")
     context = asked()
     desk.eyes.attach(context)

@@ -51,8 +51,8 @@ def check_privacy(definition: BaseModel) -> Iterator[tuple[Location, str]]:
                 f"{where}: '{value}' is a model that Ollama runs on its own servers, and {RULE}; choose another",
             )
         elif _ADDRESS.match(value) and not is_loopback(host_of(value)):
-            own = "use a server on this one (127.0.0.1), or leave it out"
-            yield at, f"{where}: '{host_of(value)}' is another machine, and {RULE}; {own}"
+            here = "use a server on this one (127.0.0.1), or leave it out"
+            yield at, f"{where}: '{host_of(value)}' is another machine, and {RULE}; {here}"
 
 
 def is_cloud_model(name: str) -> bool:

@@ -170,7 +170,8 @@ def measure(
     Returns:
         Milliseconds by name.
     """
-    began_s, took_ms, tiny_ms = clock_s(), {}, 0.0
+    began_s, tiny_ms = clock_s(), 0.0
+    took_ms: dict[str, float] = {}
     for size in sizes:
         if took_ms and (tiny_ms * size.work > 2 * QUICK_MS or clock_s() - began_s > MEASURE_S / 2):
             break

@@ -118,7 +118,7 @@ def _filled(arguments: dict[str, Any], match: re.Match[str]) -> dict[str, Any]:
 
 def _load(path: Path) -> list[Rule]:
     try:
-        data = yaml.safe_load(path.readtext_of(encoding="utf-8"))
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"the script {path} cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
