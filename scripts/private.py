@@ -43,7 +43,7 @@ QUESTIONS = (
 
 async def measure(folder: Path) -> dict[str, Any]:
     """Hold the calls; return what they took."""
-    speed = await measured_speed(Settings().cache_dir, needed=True)
+    speed = await measured_speed(Settings().models_dir, Settings().cache_dir, needed=True)
     files = [folder / f"{number}.wav" for number, _ in enumerate(QUESTIONS)]
     await say(list(zip(QUESTIONS, files, strict=True)))
     (folder / "tools.py").write_text(DESK.with_name("tools.py").read_text(encoding="utf-8"), encoding="utf-8")

@@ -17,7 +17,6 @@ from openai import AsyncOpenAI
 
 from repartee.providers.ondevice import host
 from repartee.providers.ondevice import whisper as whisper_module
-from repartee.providers.ondevice.sizes import Size
 from repartee.simulator.providers import Simulator, SimulatorConfig
 
 
@@ -57,6 +56,8 @@ async def test_a_cancelled_request_is_ended_at_the_vendor(stage: str) -> None:
 class Whisper:
     """An inference that cannot be stopped half way: it ends when it is let."""
 
+    supported_languages = ("en",)
+
     def __init__(self, *_: Any, **__: Any) -> None:
         self.begun = threading.Semaphore(0)
         self.first = threading.Event()
@@ -76,7 +77,7 @@ async def test_a_cancelled_inference_does_not_block_the_next(
     whisper = Whisper()
     monkeypatch.setattr(whisper_module, "WhisperModel", lambda *_, **__: whisper)
     monkeypatch.setattr(host, "SentenceModel", lambda *_: None)
-    served = host.Host(Size("tiny.en", tmp_path))
+    served = host.Host()
     app = web.Application()
     app.router.add_post("/v1/audio/transcriptions", served._transcribe)
     runner = web.AppRunner(app, handler_cancellation=True)

@@ -26,6 +26,7 @@ class Model:
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.go, self.begun = threading.Event(), threading.Semaphore(0)
+        self.supported_languages = ["en"]
         self.go.set()
 
     def transcribe(self, *_: Any, **__: Any) -> Any:
@@ -47,8 +48,8 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Model:
 
 
 @pytest.fixture
-async def served(model: Model, tmp_path: Path) -> AsyncIterator[tuple[host.Host, Captioner]]:
-    serving = host.Host(Size("tiny.en", tmp_path))
+async def served(model: Model) -> AsyncIterator[tuple[host.Host, Captioner]]:
+    serving = host.Host()
     app = serving.app()
     app.on_startup.clear()  # no voice is started
     app.on_cleanup.clear()

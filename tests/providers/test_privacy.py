@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from repartee.agent import Agent, load_agent
 from repartee.errors import ConfigError
 from repartee.providers import choose_ladder
-from repartee.providers.privacy import allowed_hosts, check_private
+from repartee.providers.privacy import allowed_hosts, check_private, check_sealed
 from repartee.settings import Settings
 from repartee.urls import is_loopback
 from tests.conftest import FRONT_DESK
@@ -91,6 +91,16 @@ def test_a_database_that_the_environment_names_is_seen(
     monkeypatch.setenv("PGHOST", "db.example")
     with pytest.raises(ConfigError, match=r"'db\.example'"):
         check_private(plain_settings.model_copy(update={"database_url": url("postgresql:///calls")}), private)
+
+
+def test_a_call_stays_private_whoever_has_it(private: Agent) -> None:
+    other = load_agent(FRONT_DESK)
+    check_sealed((other, other), sealed=False)
+    check_sealed((private, other), sealed=True)
+    with pytest.raises(ConfigError, match="calls may be passed to 'Riverside Clinic', which is private"):
+        check_sealed((other, private), sealed=True)
+    with pytest.raises(ConfigError, match="was set to on-device while the worker ran; start it again"):
+        check_sealed((private,), sealed=False)
 
 
 async def test_keys_that_are_there_are_not_used(plain_settings: Settings, private: Agent) -> None:

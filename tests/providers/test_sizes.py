@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
-from repartee.errors import ConfigError
 from repartee.providers.ondevice import sizes
+from repartee.providers.ondevice.registry import WHISPERS
 from repartee.providers.ondevice.sizes import (
     Size,
     Speed,
@@ -23,28 +23,35 @@ from repartee.providers.ondevice.sizes import (
 )
 
 
-def put(cache_dir: Path, *names: str) -> None:
+def put(models: Path, *names: str) -> None:
     for name in names:
-        folder = cache_dir / "models" / f"whisper-{name}"
+        folder = WHISPERS[name].place(models)
         folder.mkdir(parents=True)
-        for file in ("model.bin", "config.json", "tokenizer.json"):
-            (folder / file).write_bytes(b"x")
+        for file in WHISPERS[name].files:
+            (folder / file.path).write_bytes(b"x")
+
+
+def sized(*names: str) -> list[Size]:
+    return [Size(name, Path(name)) for name in names]
 
 
 def names(found: list[Size]) -> list[str]:
     return [size.name for size in found]
 
 
-def test_the_packaged_one_is_there_and_others_are_found(tmp_path: Path) -> None:
+def test_those_that_are_here_are_found_the_least_first(tmp_path: Path) -> None:
     assert names(present(tmp_path)) == ["tiny.en"]
-    put(tmp_path, "turbo", "small", "base.en", "gigantic")
-    (tmp_path / "models" / "whisper-base").mkdir()  # empty: a download that was broken off
-    assert names(present(tmp_path)) == ["tiny.en", "base.en", "small", "turbo"]
+    put(tmp_path, "small", "base")
+    assert present(tmp_path)[1:] == [
+        Size("base", tmp_path / "whisper-base"),
+        Size("small", tmp_path / "whisper-small"),
+    ]
+    (tmp_path / "whisper-base" / "model.bin").unlink()  # broken off
+    assert names(present(tmp_path)) == ["tiny.en", "small"]
 
 
-def test_a_language_needs_one_that_knows_it(tmp_path: Path) -> None:
-    put(tmp_path, "tiny", "base.en", "base", "small")
-    found = present(tmp_path)
+def test_a_language_needs_one_that_knows_it() -> None:
+    found = sized("tiny.en", "tiny", "base.en", "base", "small")
     assert names(suiting(found, "en-US")) == ["tiny.en", "base.en", "small"]
     assert names(suiting(found, "de")) == ["tiny", "base", "small"]
 
@@ -60,24 +67,31 @@ def test_a_language_needs_one_that_knows_it(tmp_path: Path) -> None:
     ],
 )
 def test_the_best_that_is_quick_enough(took: dict[str, float] | None, chosen: str) -> None:
-    there = [Size(name, Path(name)) for name in ("tiny.en", "base", "small")]
+    there = sized("tiny.en", "base", "small")
     assert choose(there, Speed("cpu", took) if took is not None else None).name == chosen
 
 
 def test_what_was_measured_is_kept_until_something_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(tmp_path, "base.en")
-    speed = Speed("cpu", {"tiny.en": 100.0, "base.en": 200.0})
-    sizes.keep_speed(tmp_path, present(tmp_path), speed)
-    assert known_speed(tmp_path, present(tmp_path)) == speed
-    assert whisper_for(tmp_path, "en").name == "base.en"
-    put(tmp_path, "small")
-    assert known_speed(tmp_path, present(tmp_path)) is None, "another size is there"
-    assert whisper_for(tmp_path, "en").name == "tiny.en"
-    sizes.keep_speed(tmp_path, present(tmp_path), speed)
+    models = tmp_path / "models"
+    put(models, "base")
+    speed = Speed("cpu", {"tiny.en": 100.0, "base": 200.0})
+    assert whisper_for(models, tmp_path, "en") == present(models)[0], "not measured: the least"
+    sizes.keep_speed(tmp_path, present(models), speed)
+    assert known_speed(tmp_path, present(models)) == speed
+    assert whisper_for(models, tmp_path, "en") == whisper_for(models, tmp_path, "de") == present(models)[1]
+    put(models, "small")
+    assert known_speed(tmp_path, present(models)) is None, "another size is here"
+    sizes.keep_speed(tmp_path, present(models), speed)
     monkeypatch.setattr(sizes, "cores", lambda: 1)
-    assert known_speed(tmp_path, present(tmp_path)) is None, "another machine"
+    assert known_speed(tmp_path, present(models)) is None, "another machine"
+
+
+def test_a_language_that_none_knows(tmp_path: Path) -> None:
+    assert whisper_for(tmp_path, tmp_path, "de") is None
+    put(tmp_path, "base")
+    assert whisper_for(tmp_path, tmp_path, "de") == Size("base", tmp_path / "whisper-base")
 
 
 @pytest.mark.parametrize(
@@ -87,15 +101,6 @@ def test_a_broken_file_is_no_measurement(tmp_path: Path, kept: str, monkeypatch:
     monkeypatch.setattr(sizes, "machine", lambda _: {})
     (tmp_path / "whisper-speed.json").write_text(kept)
     assert known_speed(tmp_path, present(tmp_path)) is None
-
-
-def test_a_size_that_is_wished_for_must_be_there(tmp_path: Path) -> None:
-    put(tmp_path, "small")
-    assert whisper_for(tmp_path, "en", "small") == Size("small", tmp_path / "models" / "whisper-small")
-    with pytest.raises(
-        ConfigError, match=r"no Whisper 'large' on this machine, only: tiny\.en, small; put its"
-    ):
-        whisper_for(tmp_path, "en", "large")
 
 
 def timed(costs_s: dict[str, float], loading_s: float = 0.1) -> tuple[dict[str, float], list[str]]:
@@ -111,7 +116,7 @@ def timed(costs_s: dict[str, float], loading_s: float = 0.1) -> tuple[dict[str, 
 
         return transcribe
 
-    return measure([Size(name, Path(name)) for name in costs_s], load, lambda: now[0]), tried
+    return measure(sized(*costs_s), load, lambda: now[0]), tried
 
 
 def test_sizes_are_timed_from_the_least_until_one_is_too_slow() -> None:

@@ -17,6 +17,7 @@ from repartee.agent.memory import MemorySection
 from repartee.agent.privacy import Privacy
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
+from repartee.agent.team import TeamSection
 from repartee.agent.vision import Vision
 from repartee.agent.waiting import Waiting
 
@@ -178,6 +179,7 @@ class AgentFile(_Strict):
     intents: Intents = ()
     forms: Forms = ()
     mcp: McpServers = ()
+    team: TeamSection = TeamSection()
     record: bool = Field(default=False, description="Record calls, both sides, for the page of the call")
     turn_taking: TurnTaking = TurnTaking()
     limits: Limits = Limits()

@@ -22,11 +22,16 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
     """Yield what is wrong between the sections."""
     by_name = {tool.name: tool for tool in tools}
     yield from check_privacy(definition)
-    if definition.vision.enabled and LOOK in by_name:
-        yield ("tools",), f"with vision there is a tool '{LOOK}' already; give yours another name"
+    yield from _of_vision(definition, by_name)
     yield from _unique("intents", [intent.name for intent in definition.intents])
     yield from _unique("forms", [form.name for form in definition.forms])
     yield from _unique("mcp", [server.name for server in definition.mcp])
+    for index, remote in enumerate(definition.team.ask):
+        if (name := f"ask_{remote.name}") in by_name:
+            yield (
+                ("team", "ask", index, "name"),
+                f"'{name}' is a tool of the agent already; choose another name",
+            )
     for index, intent in enumerate(definition.intents):
         if intent.tool is None or (intent.tool not in by_name and definition.mcp):
             continue  # a server may bring it; that is only known in the call
@@ -50,6 +55,11 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
                         ("answers", index, "do"),
                         f"tool '{tool.name}' confirms with {{{name}}}, which is no slot of this answer",
                     )
+
+
+def _of_vision(definition: AgentFile, by_name: dict[str, Tool]) -> Iterator[Problem]:
+    if definition.vision.enabled and LOOK in by_name:
+        yield ("tools",), f"with vision there is a tool '{LOOK}' already; give yours another name"
 
 
 def confirmed_answers(answers: tuple[Answer, ...], tools: tuple[Tool, ...]) -> tuple[Answer, ...]:

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
-from repartee.agent import Agent, load_agent
+from repartee.agent import Agent, load_agent, team_of
 from repartee.cli.kept_calls import bill_of_no_call, kept_calls
 from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
 from repartee.providers.ladder import Stage, summary_model
 from repartee.providers.ondevice import SpeechHost, measured_speed
-from repartee.providers.ondevice.sizes import whisper_for
 from repartee.providers.prepared_voice import preparing_voice
-from repartee.providers.privacy import allowed_hosts, check_private
+from repartee.providers.privacy import allowed_hosts, check_private, check_sealed
 from repartee.providers.seal import seal
 from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
@@ -45,10 +44,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
     Raises:
         ReparteeError: A part cannot start, or failed.
     """
-    agent = load_agent(settings.agent)
-    if agent.private:
-        check_private(settings, agent)
-        seal(allowed_hosts(settings, issuer=True))
+    agent = _load(settings)
     _check_state_dir(settings)
     if http:
         Door(settings)  # says what is wrong with the keys now, not when everything else has started
@@ -61,7 +57,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         # What takes longest begins first: session processes import and load while the rest starts.
         warming = await stack.enter_async_context(_warm_worker(settings)) if worker else None
         kept = await stack.enter_async_context(kept_calls(settings, worker=worker))
-        await measured_speed(settings.cache_dir)
+        await measured_speed(settings.models_dir, settings.cache_dir)
         ladder = await choose_ladder(settings, agent)
         summary_model(settings, agent, ladder)
         check_budget(agent)
@@ -70,14 +66,14 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
             # Somebody at a terminal wants to know now; parts that are started on their own wait for each other.
             await check_access(given, must_answer=worker)
         access = await stack.enter_async_context(own_livekit(settings)) if given is None else given
+        beside: Callable[[], bytes] = bytes
         try:
             if warming is not None:
-                speech_url = await stack.enter_async_context(_speech(settings, agent, ladder))
+                speech_url = await stack.enter_async_context(_speech(settings, ladder))
                 warm = await warming
                 if not http:
-                    await stack.enter_async_context(
-                        worker_health(warm, settings.host, settings.worker_health_port)
-                    )
+                    await stack.enter_async_context(worker_health(warm, settings))
+                beside = warm.metrics.text
                 jobs.append(await _register(warm, access, speech_url, stop))
                 bill = await stack.enter_async_context(bill_of_no_call(kept, agent.name))
                 texts = prepared_texts(agent, ladder)
@@ -90,7 +86,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                     Seats(kept.store),
                 )
                 busy = Busy(settings.state_dir, agent.language, settings.level)
-                app = create_app(settings, site, admission, kept.store, busy=busy)
+                app = create_app(settings, site, admission, kept.store, busy=busy, beside=beside, agent=agent)
                 serving = _serve_http(settings, app, stop)
                 jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder)
@@ -103,6 +99,16 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+
+def _load(settings: Settings) -> Agent:
+    """Read the agent; where it is private, this process is sealed from here on."""
+    agent = load_agent(settings.agent)
+    check_sealed(team_of(agent, load_agent), sealed=True)
+    if agent.private:
+        check_private(settings, agent)
+        seal(allowed_hosts(settings, issuer=True))
+    return agent
 
 
 @contextlib.asynccontextmanager
@@ -139,13 +145,17 @@ async def _register(
 
 
 @contextlib.asynccontextmanager
-async def _speech(settings: Settings, agent: Agent, ladder: Ladder) -> AsyncIterator[str | None]:
+async def _speech(settings: Settings, ladder: Ladder) -> AsyncIterator[str | None]:
     if not ladder.uses_speech_host and not ladder.meaning:
         yield None
         return
-    heard_here = (rung.model for rung in ladder.rungs("stt") if rung.provider == "on-device")
-    whisper = whisper_for(settings.cache_dir, agent.language, next(heard_here, ""))
-    async with SpeechHost.start(speech=ladder.uses_speech_host, whisper=whisper) as host:
+    starting = SpeechHost.start(
+        speech=ladder.uses_speech_host,
+        whisper=ladder.whisper,
+        voice=ladder.own_voice,
+        models=settings.models_dir,
+    )
+    async with starting as host:
         yield host.url
 
 

@@ -7,7 +7,7 @@ what carries the call to its caller, wherever it stands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from repartee.agent import Agent
@@ -28,6 +28,31 @@ def check_private(settings: Settings, agent: Agent) -> None:
     wrong = list(_elsewhere(settings))
     if wrong:
         raise ConfigError("\n".join(f"{agent.path}: {sentence}" for sentence in wrong))
+
+
+def check_sealed(agents: Sequence[Agent], *, sealed: bool) -> None:
+    """Make sure that a call stays private whichever of its agents has it.
+
+    Args:
+        agents: Who takes the call, and those it may be passed to.
+        sealed: Whether this process is.
+
+    Raises:
+        ConfigError: One of them is private, and the first or the process is not.
+    """
+    private = next((agent for agent in agents if agent.private), None)
+    if private is None:
+        return
+    if not agents[0].private:
+        raise ConfigError(
+            f"{agents[0].path}: calls may be passed to '{private.name}', which is private, so this agent must be "
+            "too; write 'privacy: on-device'"
+        )
+    if not sealed:
+        raise ConfigError(
+            f"{private.path}: 'privacy' was set to on-device while the worker ran; start it again, so that its "
+            "processes are sealed"
+        )
 
 
 def without_vendors(settings: Settings) -> Settings:

@@ -46,3 +46,11 @@ export const ScreenIcon = () => (
     <path d="M9 21h6M12 17v4" />
   </Icon>
 );
+
+export const SoundIcon = () => (
+  <Icon>
+    <path d="M4 7h9M19 7h1M4 17h1M11 17h9" />
+    <circle cx="16" cy="7" r="2.6" />
+    <circle cx="8" cy="17" r="2.6" />
+  </Icon>
+);

@@ -12,8 +12,8 @@ from pathlib import Path
 import structlog
 
 from repartee.errors import ProviderError
-from repartee.providers.ondevice.registry import whisper_folder
-from repartee.providers.ondevice.sizes import PACKAGED, Size, Speed, known_speed, present
+from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER
+from repartee.providers.ondevice.sizes import Speed, known_speed, present
 
 log = structlog.get_logger()
 READY_S = 60.0
@@ -28,32 +28,40 @@ class SpeechHost:
         url: Its base URL, without a path.
     """
 
-    def __init__(self, process: Process, port: int, whisper: Size | None) -> None:
+    def __init__(self, process: Process, port: int, arguments: tuple[str, ...]) -> None:
         self._process = process
         self._port = port
-        self._whisper = whisper
+        self._arguments = arguments
         self.url = f"http://127.0.0.1:{port}"
 
     @staticmethod
     @asynccontextmanager
     async def start(
-        port: int = 0, *, speech: bool = True, whisper: Size | None = None
+        port: int = 0,
+        *,
+        speech: bool = True,
+        whisper: str = OWN_WHISPER,
+        voice: str = OWN_VOICE,
+        models: Path = Path(),
     ) -> AsyncIterator[SpeechHost]:
         """Start the host and stop it at the end.
 
         Args:
             port: On loopback; 0 takes a free one.
             speech: Load the recogniser and the voice, not the sentence model alone.
-            whisper: The recogniser; None is the packaged one.
+            whisper: The recogniser, by its name in agent files.
+            voice: The voice, by its name in agent files.
+            models: Where fetched models are.
 
         Raises:
             ProviderError: It did not become ready.
         """
-        whisper = (whisper or Size(PACKAGED, whisper_folder())) if speech else None
-        process = await _spawn(port, whisper)
+        chosen = ("--whisper", whisper, "--voice", voice, "--models", str(models))
+        arguments = chosen if speech else ("--only-sentences",)
+        process = await _spawn(port, arguments)
         keeping: asyncio.Task[None] | None = None
         try:
-            host = SpeechHost(process, await _ready(process), whisper)
+            host = SpeechHost(process, await _ready(process), arguments)
             keeping = asyncio.create_task(host._keep(), name="speech-host")
             yield host
         finally:
@@ -70,7 +78,7 @@ class SpeechHost:
             log.error("speech_host.died", exit_code=code, restart_in_s=wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(RESTART_S[1], wait_s * 2)
-            self._process = await _spawn(self._port, self._whisper)
+            self._process = await _spawn(self._port, self._arguments)
             try:
                 await _ready(self._process)
                 wait_s = RESTART_S[0]
@@ -78,19 +86,21 @@ class SpeechHost:
                 await _stop(self._process)
 
 
-async def measured_speed(cache_dir: Path, *, needed: bool = False) -> Speed | None:
+async def measured_speed(models: Path, cache_dir: Path, *, needed: bool = False) -> Speed | None:
     """Return how quick Whisper is here; measured now, in a process of its own, where that is not known.
 
     Args:
-        cache_dir: Where more sizes are, and the measurement is kept.
+        models: Where fetched models are.
+        cache_dir: Where the measurement is kept.
         needed: Measure also where there is only one size, and so nothing to choose.
     """
-    sizes = await asyncio.to_thread(present, cache_dir)
+    sizes = await asyncio.to_thread(present, models)
     speed = await asyncio.to_thread(known_speed, cache_dir, sizes)
     if speed is not None or not (needed or len(sizes) > 1):
         return speed
+    where = ("--models", str(models), "--measure", str(cache_dir))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "repartee.providers.ondevice", "--measure", str(cache_dir)
+        sys.executable, "-m", "repartee.providers.ondevice", *where
     )
     try:
         async with asyncio.timeout(READY_S):
@@ -102,14 +112,14 @@ async def measured_speed(cache_dir: Path, *, needed: bool = False) -> Speed | No
     return await asyncio.to_thread(known_speed, cache_dir, sizes)
 
 
-async def _spawn(port: int, whisper: Size | None) -> Process:
+async def _spawn(port: int, arguments: tuple[str, ...]) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "repartee.providers.ondevice",
         "--port",
         str(port),
-        *(("--whisper", whisper.name, str(whisper.folder)) if whisper is not None else ()),
+        *arguments,
         stdin=PIPE,
         stdout=PIPE,
         start_new_session=True,  # Ctrl+C reaches the parent, which ends its children in order
@@ -126,7 +136,7 @@ async def _ready(process: Process) -> int:
         line = []
     if len(line) != 2 or line[0] != "ready":
         raise ProviderError(
-            "the on-device models did not start; `repartee models` checks their files",
+            "the on-device models did not start; `repartee models verify` checks their files",
             kind="unavailable",
             provider="on-device",
         )

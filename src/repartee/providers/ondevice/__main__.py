@@ -11,18 +11,21 @@ from pathlib import Path
 
 from aiohttp import web
 
-from repartee.providers.ondevice.sizes import Size
+from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER
 
 
-async def _serve(port: int, whisper: Size | None) -> None:
+async def _serve(given: argparse.Namespace) -> None:
     # After the environment is set: BLAS threads of numpy and ONNX starve each other on few cores.
     from repartee.providers.ondevice.host import Host  # noqa: PLC0415
     from repartee.providers.seal import seal  # noqa: PLC0415
 
     seal()  # it is asked, and asks nobody
-    runner = web.AppRunner(Host(whisper).app(), access_log=None, handler_cancellation=True)
+    host = Host(
+        speech=not given.only_sentences, whisper=given.whisper, voice=given.voice, models=given.models
+    )
+    runner = web.AppRunner(host.app(), access_log=None, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, "127.0.0.1", given.port)
     await site.start()
     bound = runner.addresses[0][1]
     sys.stdout.write(f"ready {bound}\n")
@@ -46,16 +49,18 @@ def main() -> None:
     """Parse arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m repartee.providers.ondevice")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--whisper", nargs=2, metavar=("SIZE", "FOLDER"), help="without it no voice either")
+    parser.add_argument("--only-sentences", action="store_true", help="no recogniser and no voice")
+    parser.add_argument("--whisper", default=OWN_WHISPER, help="the recogniser")
+    parser.add_argument("--voice", default=OWN_VOICE, help="the voice")
+    parser.add_argument("--models", type=Path, default=Path(), help="where fetched models are")
     parser.add_argument("--measure", type=Path, metavar="CACHE", help="time the sizes of Whisper instead")
     given = parser.parse_args()
     if given.measure is not None:
         from repartee.providers.ondevice.whisper import measure_here  # noqa: PLC0415 - beside `Host`
 
-        measure_here(given.measure)
+        measure_here(given.models, given.measure)
         return
-    whisper = Size(given.whisper[0], Path(given.whisper[1])) if given.whisper else None
-    asyncio.run(_serve(given.port, whisper))
+    asyncio.run(_serve(given))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,15 +37,29 @@ class Host:
     """The models and the HTTP application in front of them.
 
     Args:
-        whisper: The recogniser; without one there is no voice either: it makes sentence vectors only, and is small.
+        speech: Load the recogniser and the voice too; without them it makes sentence vectors only, and is small.
+        whisper: The recogniser, by its name in agent files.
+        voice: The voice, by its name in agent files.
+        models: Where fetched models are.
+
+    Raises:
+        ConfigError: A model is not there.
     """
 
-    def __init__(self, whisper: Size | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        speech: bool = True,
+        whisper: str = registry.OWN_WHISPER,
+        voice: str = registry.OWN_VOICE,
+        models: Path = Path(),
+    ) -> None:
         self._whisper: Whisper | None = None
         self._voice: Voice | None = None
-        if whisper is not None:
-            self._whisper = Whisper(whisper, WHISPER_WORKERS)
-            self._voice = Voice(*registry.piper_voice())
+        if speech:
+            size = Size(whisper, registry.WHISPERS[whisper].locate(models))
+            self._whisper = Whisper(size, WHISPER_WORKERS)
+            self._voice = Voice(*registry.piper_voice(voice, models))
         self._sentences = SentenceModel(*registry.minilm_files())
         self._executor = ThreadPoolExecutor(max_workers=WHISPER_WORKERS, thread_name_prefix="whisper")
         self._small = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sentences")
@@ -90,8 +105,8 @@ class Host:
         if not isinstance(upload, web.FileField):
             return _refuse(400, "the form needs a 'file' with audio")
         language = str(form.get("language") or "en")
-        if language != "en" and self._whisper.size.english_only:
-            return _refuse(400, f"the on-device recogniser knows English only, not '{language}'")
+        if language not in self._whisper.languages:
+            return _refuse(400, f"the on-device recogniser does not know the language '{language}'")
         try:
             audio, rate = sf.read(io.BytesIO(upload.file.read()), dtype="float32", always_2d=True)
         except sf.LibsndfileError:
@@ -99,7 +114,8 @@ class Host:
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            text = await loop.run_in_executor(self._executor, self._hear, audio.mean(axis=1), rate, language)
+            sound = audio.mean(axis=1)
+            text = await loop.run_in_executor(self._executor, self._hear, sound, rate, language)
         finally:
             self._waiting -= 1
         if form.get("response_format") == "text":

@@ -17,8 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from repartee.errors import ConfigError
-from repartee.providers.ondevice import registry
+from repartee.providers.ondevice.registry import WHISPERS
 
 MEASURE_S = 3.0
 """The whole measurement, about: no size begins in its second half, and one whose turn does not come is not chosen."""
@@ -28,8 +27,6 @@ QUICK_MS = 500.0
 """An utterance must be transcribed in so much: a caller waits through it, hidden by nothing but the pause."""
 _WORK = {"tiny": 1.0, "base": 2.0, "small": 6.5, "turbo": 17.0}
 """How much a size computes for an utterance, by its parameters: tells what need not be tried."""
-_FILES = ("model.bin", "config.json", "tokenizer.json")
-PACKAGED = "tiny.en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +65,13 @@ class Speed:
     took_ms: dict[str, float]
 
 
-def present(cache_dir: Path) -> list[Size]:
-    """Return the sizes that are there, the least work first: the package's, and those in `models/whisper-SIZE`."""
-    found = [Size(PACKAGED, registry.whisper_folder())]
-    for work in _WORK:
-        for name in (f"{work}.en", work):
-            folder = cache_dir / "models" / f"whisper-{name}"
-            if name != PACKAGED and all((folder / file).is_file() for file in _FILES):
-                found.append(Size(name, folder))
+def present(models: Path) -> list[Size]:
+    """Return the sizes that are here, the least work first.
+
+    Args:
+        models: Where fetched models are.
+    """
+    found = [Size(name, model.place(models)) for name, model in WHISPERS.items() if model.is_here(models)]
     return sorted(found, key=lambda size: size.work)
 
 
@@ -99,29 +95,19 @@ def choose(sizes: list[Size], speed: Speed | None) -> Size:
     return quick[-1] if quick else sizes[0]
 
 
-def whisper_for(cache_dir: Path, language: str, wished: str = "") -> Size:
-    """Return the Whisper that hears an agent's callers.
+def whisper_for(models: Path, cache_dir: Path, language: str) -> Size | None:
+    """Return the Whisper that hears an agent's callers best; None where none is here that knows their language.
 
     Args:
-        cache_dir: Where more sizes and the measurement are.
-        language: Of the agent; where no size knows it, the packaged one is returned, which knows English.
-        wished: A size by its name; empty chooses.
-
-    Raises:
-        ConfigError: That size is not there.
+        models: Where fetched models are.
+        cache_dir: Where the measurement is kept.
+        language: Of the agent.
     """
-    sizes = present(cache_dir)
-    if not wished:
-        able = suiting(sizes, language) or sizes[:1]
-        return choose(able, known_speed(cache_dir, sizes) if len(able) > 1 else None)
-    for size in sizes:
-        if size.name == wished:
-            return size
-    there = ", ".join(size.name for size in sizes)
-    raise ConfigError(
-        f"there is no Whisper '{wished}' on this machine, only: {there}; put its CTranslate2 folder at "
-        f"{cache_dir / 'models' / f'whisper-{wished}'}"
-    )
+    sizes = present(models)
+    able = suiting(sizes, language)
+    if len(able) <= 1:
+        return able[0] if able else None
+    return choose(able, known_speed(cache_dir, sizes))
 
 
 def known_speed(cache_dir: Path, sizes: list[Size]) -> Speed | None:

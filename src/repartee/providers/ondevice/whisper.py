@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import ctranslate2
@@ -65,6 +67,11 @@ class Whisper:
         return text
 
     @property
+    def languages(self) -> Sequence[str]:
+        """Those that it knows."""
+        return self._model.supported_languages
+
+    @property
     def quick(self) -> bool:
         """Whether there is time to transcribe what is not over yet."""
         spare = self.device == "cuda" or cores() >= CAPTION_CORES
@@ -76,9 +83,9 @@ def device() -> str:
     return "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
 
 
-def measure_here(cache_dir: Any) -> Speed:
+def measure_here(models: Path, cache_dir: Path) -> Speed:
     """Time the sizes that are on this machine, and keep what was found."""
-    sizes = present(cache_dir)
+    sizes = present(models)
     audio, rate = sf.read(UTTERANCE, dtype="float32")
     utterance = np.asarray(soxr.resample(audio, rate, RATE_HZ), np.float32)
 

@@ -61,6 +61,8 @@ class Entry:
     """And what it was told that the user heard last."""
     pictures: int = 0
     """How many it was shown."""
+    voice: str = ""
+    """Whose voice was asked for."""
     outcome: str = "cancelled"
     began_s: float = field(default_factory=time.time)
     took_ms: float = 0.0
