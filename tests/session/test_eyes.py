@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from livekit import rtc
 from PIL import Image
 from pipecat.processors.aggregators.llm_context import LLMContext
 
@@ -15,6 +17,7 @@ from repartee.agent.vision import Vision
 from repartee.conversation.tokens import PER_PICTURE, message_tokens, without_pictures
 from repartee.errors import ToolError
 from repartee.session.eyes import CAPTION, HERE, Eyes, RawFrame, grab_from
+from repartee.session.shared_video import SharedVideo
 from repartee.simulator.providers.replies import Replies
 
 RED, BLUE = bytes((220, 30, 30)), bytes((40, 60, 210))
@@ -180,3 +183,52 @@ def test_a_picture_is_reckoned_by_what_vendors_bill_not_by_its_file() -> None:
     assert len(str(without_pictures(message))) < PER_PICTURE * 4 + 200
     plain = {"role": "user", "content": "See"}
     assert without_pictures(plain) == plain
+
+
+class Publication(rtc.RemoteTrackPublication):
+    """Of a track, without a media server."""
+
+    def __init__(self, source: int = rtc.TrackSource.SOURCE_CAMERA, *, muted: bool = False) -> None:
+        self.told: list[bool] = []
+        self._facts = {"sid": "TR_1", "source": source, "muted": muted}
+
+    sid = property(lambda self: self._facts["sid"])  # type: ignore[assignment]
+    source = property(lambda self: self._facts["source"])  # type: ignore[assignment]
+    muted = property(lambda self: self._facts["muted"])  # type: ignore[assignment]
+    track = property(lambda _: object())  # type: ignore[assignment]
+
+    def set_subscribed(self, subscribed: bool) -> None:
+        self.told.append(subscribed)
+
+
+def somebody(identity: str) -> Any:
+    return SimpleNamespace(identity=identity)
+
+
+def test_a_camera_that_is_switched_off_is_hidden_and_shown_again() -> None:
+    desk = Desk()
+    video, camera, ann = SharedVideo(desk.eyes, lambda who: who == "ann"), Publication(), somebody("ann")
+    video.subscribed(camera, ann)
+    video._muted(ann, camera)
+    video._muted(somebody("bob"), camera)
+    video._unmuted(ann, camera)
+    video.gone(camera)
+    video.subscribed(Publication(muted=True), ann)
+    shown, hidden = ("vision.shown", {"source": "camera"}), ("vision.hidden", {"source": "camera"})
+    assert desk.marks == [shown, hidden, shown, hidden]
+    assert camera.told == []
+
+
+@pytest.mark.parametrize(
+    ("who", "source", "sees"),
+    [
+        ("bob", rtc.TrackSource.SOURCE_CAMERA, True),
+        ("ann", rtc.TrackSource.SOURCE_UNKNOWN, True),
+        ("ann", rtc.TrackSource.SOURCE_SCREENSHARE, False),
+    ],
+)
+def test_what_nobody_may_look_at_is_not_received(who: str, source: int, sees: bool) -> None:
+    desk = Desk()
+    video, track = SharedVideo(desk.eyes if sees else None, lambda who: who == "ann"), Publication(source)
+    video.subscribed(track, somebody(who))
+    assert (track.told, desk.marks) == ([False], [])

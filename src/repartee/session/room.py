@@ -21,11 +21,12 @@ from repartee.events import EndReason
 from repartee.session.callers import vouched_id
 from repartee.session.early import TOPIC as EARLY_TOPIC
 from repartee.session.early import CatchUp, EarlySpeech, Hold
-from repartee.session.eyes import Eyes, Source, grab_from
+from repartee.session.eyes import Eyes
 from repartee.session.inlet import Body, Inlet, Take
 from repartee.session.limits import MAX_EARLY_BYTES
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
+from repartee.session.shared_video import SharedVideo
 from repartee.session.voice_track import OUT_QUEUE_MS, OUT_SAMPLE_RATE_HZ, voice_options
 
 IN_SAMPLE_RATE_HZ = 16_000
@@ -59,11 +60,6 @@ _QUALITY = {
     rtc.ConnectionQuality.QUALITY_GOOD: "good",
     rtc.ConnectionQuality.QUALITY_EXCELLENT: "excellent",
     rtc.ConnectionQuality.QUALITY_LOST: "lost",
-}
-
-_SHOWN: dict[int, Source] = {
-    rtc.TrackSource.SOURCE_CAMERA: "camera",
-    rtc.TrackSource.SOURCE_SCREENSHARE: "screen",
 }
 
 _STANDARD_KINDS = (rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD, rtc.ParticipantKind.PARTICIPANT_KIND_SIP)
@@ -130,6 +126,7 @@ class RoomClient(LiveKitTransportClient):
         self._rejoining: asyncio.TimerHandle | None = None
         self._mending: dict[Cause, asyncio.TimerHandle] = {}
         self.inlet = Inlet(self.is_caller, hooks.messages, mark=hooks.mark)
+        self._video = SharedVideo(hooks.eyes, self.is_caller)
         self._early = EarlySpeech(self.inlet, *hooks.early, hooks.mark) if hooks.early is not None else None
         self._refusals_told = False
         self._lobby: asyncio.TimerHandle | None = None
@@ -145,6 +142,7 @@ class RoomClient(LiveKitTransportClient):
             return
         room = self.room
         _bound_streams(room)
+        self._video.listen(room)
         # Not registered by Pipecat: who can hear us, why someone left, the network's state, text streams.
         room.on("local_track_subscribed")(self._on_heard)
         room.on("participant_connected")(self._on_joined)
@@ -321,11 +319,12 @@ class RoomClient(LiveKitTransportClient):
         if self._caller is None:
             self._hooks.call_over("no_caller")
 
-    def _on_track_gone(self, track: rtc.Track, _: object, participant: rtc.RemoteParticipant) -> None:
+    def _on_track_gone(
+        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
         """Their microphone is closed: it has nothing to send. When they are gone, that is told next."""
         if track.kind == rtc.TrackKind.KIND_VIDEO:
-            if self._hooks.eyes is not None:
-                self._hooks.eyes.hide(track.sid)
+            self._video.gone(publication)
             return
         if participant.identity == self._caller:
             if self._watching is not None:
@@ -389,7 +388,8 @@ class RoomClient(LiveKitTransportClient):
         participant: rtc.RemoteParticipant,
     ) -> None:
         if track.kind == rtc.TrackKind.KIND_VIDEO:
-            self._see(track, publication, participant)
+            self._on_joined(participant)  # who was there first is told of by their track before anything else
+            self._video.subscribed(publication, participant)
             return
         if track.kind != rtc.TrackKind.KIND_AUDIO or self._task_manager is None:
             await super()._async_on_track_subscribed(track, publication, participant)
@@ -418,20 +418,6 @@ class RoomClient(LiveKitTransportClient):
                 self._monitor.run(track, publication), f"{self}::line"
             )
         await self._callbacks.on_audio_track_subscribed(participant.identity)
-
-    def _see(
-        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
-    ) -> None:
-        """Offer what the caller shares to be looked at; of anybody else, and without eyes, it is not received."""
-        source = _SHOWN.get(publication.source)
-        self._on_joined(participant)
-        if self._hooks.eyes is None or source is None or not self.is_caller(participant.identity):
-            publication.set_subscribed(False)
-            return
-        rgb = rtc.VideoBufferType.RGB24
-        self._hooks.eyes.show(
-            track.sid, source, grab_from(lambda: rtc.VideoStream(track, capacity=1, format=rgb))
-        )
 
     async def _stop_watching(self) -> None:
         if self._watching is not None:
