@@ -1,4 +1,4 @@
-"""The video that a caller shares: offered to the call's eyes while it is shown, and not received from anybody else."""
+"""The video that a caller shares: offered to the call's eyes while it is shown; nobody else's is received."""
 
 from __future__ import annotations
 
