@@ -12,7 +12,7 @@ from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.system.helpers import eventually, server, write_agent
 from tests.system.test_browser import FIRST_MS, TURN_MS, page_at
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 WIDTH, HEIGHT = 640, 480
 
 
