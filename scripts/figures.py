@@ -55,6 +55,7 @@ def main() -> int:
         (ROOT / "docs" / "degradation.md", degradation()),
         (ROOT / "docs" / "reliability.md", tables(load("chaos"))),
         (ROOT / "docs" / "security.md", fuzzing()),
+        (ROOT / "docs" / "private.md", private()),
         (ROOT / "docs" / "voices.md", voices()),
     ):
         text = path.read_text(encoding="utf-8")
@@ -414,6 +415,23 @@ With {calls["calls"]:,} calls of a month on {calls["cpus"]} CPUs (`{calls["comma
 | | SQLite | PostgreSQL |
 |---|---|---|
 {lines}"""
+
+
+def private() -> str:
+    """Return where the time of a private call goes, if it was measured."""
+    if not (RESULTS / "private.json").is_file():
+        return "\nNot measured yet: `python scripts/private.py`.\n"
+    found = load("private")
+    took = ", ".join(f"{size} {ms:.0f} ms" for size, ms in found["whisper"].get("took_ms", {}).items())
+    rows = "".join(f"| {owner} | {ms} |\n" for owner, ms in found["mean_parts_ms"].items())
+    return f"""
+On {found["cpus"]} CPUs with everything on them, caller included (`{found["command"]}`): {found["answered"]} of
+{found["asked"]} questions answered, {found["p50_ms"]} ms from the caller's last sound to the agent's first (median; 95 %:
+{found["p95_ms"]} ms). Whisper takes, for three seconds of speech alone on the machine: {took}. The mean wait, by who took it:
+
+| part | ms |
+|---|---|
+{rows}"""
 
 
 def voices() -> str:

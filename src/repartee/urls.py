@@ -1,6 +1,9 @@
-"""One address, two schemes: vendors and LiveKit are given with http or ws, and are asked over both."""
+"""Addresses: vendors and LiveKit are given with http or ws and are asked over both; some are this machine's own."""
 
 from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 
 def http_url(url: str) -> str:
@@ -11,3 +14,24 @@ def http_url(url: str) -> str:
 def socket_url(url: str, path: str = "") -> str:
     """Return the WebSocket address of a path below an address, given with http, https, ws or wss."""
     return url.rstrip("/").replace("https://", "wss://", 1).replace("http://", "ws://", 1) + path
+
+
+def host_of(url: str) -> str:
+    """Return the host that a URL names, in lower case; empty where it names none, as `sqlite:///file` does."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # brackets that enclose no address
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine by its loopback: 127.0.0.0/8, ::1, localhost; names are not looked up."""
+    host = host.strip("[]").rstrip(".").lower().partition("%")[0]
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)

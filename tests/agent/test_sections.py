@@ -117,3 +117,14 @@ def test_a_tool_undoes_only_what_is_there(tmp_path: Path) -> None:
     tools = TOOLS.replace('confirm="Register {name}?"', 'undoes="regster"')
     with pytest.raises(ConfigError, match="undoes 'regster', which is no tool"):
         load_agent(write(tmp_path, HEAD, tools))
+
+
+def test_a_tool_named_look_and_vision_are_one_too_many(tmp_path: Path) -> None:
+    (tmp_path / "tools.py").write_text(
+        'from repartee import tool\n\n@tool\ndef look() -> str:\n    """Look."""\n    return "x"\n'
+    )
+    load_agent(write(tmp_path, HEAD))
+    with pytest.raises(
+        ConfigError, match="with vision there is a tool 'look' already; give yours another name"
+    ):
+        load_agent(write(tmp_path, HEAD + "vision: {enabled: true}\n"))

@@ -16,6 +16,7 @@ from aiohttp import web
 from openai import AsyncOpenAI
 
 from repartee.providers.ondevice import host
+from repartee.providers.ondevice import whisper as whisper_module
 from repartee.simulator.providers import Simulator, SimulatorConfig
 
 
@@ -74,7 +75,7 @@ async def test_a_cancelled_inference_does_not_block_the_next(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     whisper = Whisper()
-    monkeypatch.setattr(host, "WhisperModel", lambda *_, **__: whisper)
+    monkeypatch.setattr(whisper_module, "WhisperModel", lambda *_, **__: whisper)
     monkeypatch.setattr(host, "SentenceModel", lambda *_: None)
     served = host.Host()
     app = web.Application()

@@ -13,7 +13,7 @@ async def test_it_makes_vectors_and_loads_nothing_else(monkeypatch: pytest.Monke
     def never(*_: object, **__: object) -> None:
         raise AssertionError("neither recogniser nor voice is loaded")
 
-    monkeypatch.setattr(host, "WhisperModel", never)
+    monkeypatch.setattr(host, "Whisper", never)
     monkeypatch.setattr(host, "Voice", never)
     async with TestClient(TestServer(host.Host(speech=False).app())) as client:
         answer = await client.post("/v1/embeddings", json={"input": ["kids", "children", "tyre"]})

@@ -11,6 +11,7 @@ from pipecat.frames.frames import Frame, InputAudioRawFrame, TranscriptionFrame
 from pipecat.processors.frame_processor import FrameDirection
 
 from repartee.providers.frames import (
+    CaptionFrame,
     PauseScoredFrame,
     PieceTranscribedFrame,
     TranscribeNowFrame,
@@ -202,3 +203,69 @@ async def test_words_may_be_asked_for_while_the_voice_still_sounds(stt: Any) -> 
     await service._handle_user_stopped_speaking(VoicePausedFrame(segment_id=5))
     await asyncio.sleep(0.01)
     assert cast("PieceTranscribedFrame", pushed[-1]).piece_id == 2, "another turn, another piece"
+
+
+class Captions:
+    """Stands in for the host: gives words when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self.able = True
+        self.answer = asyncio.Event()
+
+    async def words(self, wav: bytes) -> str:
+        self.asked.append(round((len(wav) - 44) / RATE / 2, 1))
+        await self.answer.wait()
+        return f"{self.asked[-1]} seconds"
+
+
+@pytest.fixture
+def captioned(stt: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[PiecewiseSTT, Captions, list[CaptionFrame]]:
+    service, captions, shown = stt[0], Captions(), []
+
+    async def push(frame: Frame, *_: Any) -> None:
+        if isinstance(frame, CaptionFrame):
+            shown.append(frame)
+
+    monkeypatch.setattr(service, "_captioner", captions)
+    monkeypatch.setattr(service, "push_frame", push)
+    return service, captions, shown
+
+
+async def test_a_voice_that_goes_on_is_captioned_once_a_second_and_one_at_a_time(captioned: Any) -> None:
+    service, captions, shown = captioned
+    await hear(service, 3.0)  # nobody speaks
+    await service._handle_user_started_speaking(VoiceStartedFrame(segment_id=1))
+    for _ in range(12):
+        await hear(service, 0.1)
+    await asyncio.sleep(0)
+    await hear(service, 1.0)
+    await asyncio.sleep(0)
+    assert captions.asked == [pytest.approx(1.4, abs=0.11)], "no second while the first is made"
+    captions.answer.set()
+    await asyncio.sleep(0.01)
+    await hear(service, 0.1)
+    await asyncio.sleep(0.01)
+    assert [(frame.piece_id, frame.text) for frame in shown] == [(1, f"{s} seconds") for s in captions.asked]
+    assert len(shown) == 2
+
+
+async def test_a_caption_ends_with_the_voice(captioned: Any) -> None:
+    service, captions, shown = captioned
+    await service._handle_user_started_speaking(VoiceStartedFrame(segment_id=1))
+    await hear(service, 1.5)
+    await asyncio.sleep(0)
+    assert len(captions.asked) == 1
+    await service._handle_user_stopped_speaking(VoicePausedFrame(segment_id=1))
+    captions.answer.set()
+    await asyncio.sleep(0.01)
+    assert shown == []
+
+
+async def test_a_machine_that_is_too_slow_is_not_asked_again(captioned: Any) -> None:
+    service, captions, _ = captioned
+    captions.able = False
+    await service._handle_user_started_speaking(VoiceStartedFrame(segment_id=1))
+    await hear(service, 5.0)
+    await asyncio.sleep(0)
+    assert captions.asked == []

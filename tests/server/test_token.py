@@ -11,9 +11,12 @@ import httpx
 import jwt
 import pytest
 from pydantic import SecretStr
+from starlette.responses import PlainTextResponse
 
 from repartee.server import Site, create_app
 from repartee.server.app import PATHS
+from repartee.server.headers import SecurityHeaders
+from repartee.server.places import Place, place_of
 from repartee.session.callers import CALLER_ID
 from repartee.settings import Settings
 from tests.server.livekit import LiveKit
@@ -344,3 +347,22 @@ class TestComingBack:
             refused = await client.post("/api/rejoin", json={"participant_token": forged})
         assert answer.status_code == 403
         assert refused.status_code == 403
+
+
+def test_a_place_of_an_agent_that_sees_may_show_something_and_keeps_that_when_it_is_renewed() -> None:
+    for sees, sources in ((False, ["microphone"]), (True, ["microphone", "camera", "screen_share"])):
+        place = Place("call-1", "caller-1", "Ann", {}, sees)
+        token = place.token("key", SECRET)
+        assert claims(token)["video"]["canPublishSources"] == sources
+        assert place_of(token, "key", SECRET) == place
+
+
+async def test_a_page_may_ask_for_the_camera_only_where_the_agent_sees() -> None:
+    for sees, camera in ((False, "camera=()"), (True, "camera=(self), display-capture=(self)")):
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await PlainTextResponse("x")(scope, receive, send)
+
+        guarded = SecurityHeaders(app, "ws://x", lambda _: False, sees=sees)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://x") as client:
+            assert camera in (await client.get("/")).headers["Permissions-Policy"]

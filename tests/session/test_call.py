@@ -27,7 +27,7 @@ from repartee.events import (
     TranscriptReceived,
     TurnScored,
 )
-from repartee.providers.frames import VoiceStartedFrame
+from repartee.providers.frames import CaptionFrame, VoiceStartedFrame
 from tests.session.rig import Ask, Call
 
 NOW = Policies(endpointing=Endpointing(min_silence_ms=0, max_silence_ms=0, digits_ms=0))
@@ -187,6 +187,19 @@ async def test_a_vendor_s_early_word_that_the_turn_is_over_starts_a_held_reply()
         {"role": "user", "content": "I need an appointment on friday"},
         {"role": "assistant", "content": "Right."},
     ]
+
+
+async def test_words_of_a_piece_that_is_not_over_are_shown_and_nothing_else() -> None:
+    async with Call() as call:
+        call.happen(SpeechStarted(0, 1), TranscriptReceived(0, "I need", 1, 1), SpeechStarted(0, 2))
+        await call.until(lambda: ("I need", False) in call.captions.user)
+        for text in ("I need an", "I need an appointment"):
+            caption = CaptionFrame(text=text, piece_id=1)
+            await call.bridge.process_frame(caption, FrameDirection.DOWNSTREAM)
+        state = call.state
+        assert isinstance(state, UserTurn)
+        assert state.turn.best_text == "I need"
+    assert call.captions.user[-2:] == [("I need an", False), ("I need an appointment", False)]
 
 
 async def test_how_easily_the_agent_gives_way_may_change_in_the_call() -> None:

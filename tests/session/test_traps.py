@@ -176,7 +176,8 @@ async def test_a_microphone_that_is_closed_is_no_broken_line() -> None:
 
     ann = cast("rtc.RemoteParticipant", Participant())
     client.link.cut("no_packets")
-    client._on_track_gone(None, None, ann)
+    microphone = cast("rtc.Track", SimpleNamespace(kind=rtc.TrackKind.KIND_AUDIO))
+    client._on_track_gone(microphone, cast("rtc.RemoteTrackPublication", None), ann)
     client._on_left(ann)
     assert said == ["lost"], "one break, not two"
     assert client.link.causes == {"no_packets", "left"}

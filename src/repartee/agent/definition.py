@@ -14,10 +14,12 @@ from repartee.agent.intents import Intents
 from repartee.agent.keep import Keep
 from repartee.agent.mcp import McpServers
 from repartee.agent.memory import MemorySection
+from repartee.agent.privacy import Privacy
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
 from repartee.agent.team import TeamSection
 from repartee.agent.telephony import Telephony
+from repartee.agent.vision import Vision
 from repartee.agent.waiting import Waiting
 
 __all__ = [
@@ -166,6 +168,10 @@ class AgentFile(_Strict):
     language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
     persona: Text
     greeting: Text
+    privacy: Privacy = Field(
+        default="vendors",
+        description="on-device: nothing that is said leaves this machine, and whatever would is refused",
+    )
     voice: Voice = Voice()
     models: Models = Models()
     answers: tuple[Answer, ...] = ()
@@ -185,6 +191,7 @@ class AgentFile(_Strict):
     budget: Budget = Budget()
     waiting: Waiting = Waiting()
     telephony: Telephony = Telephony()
+    vision: Vision = Vision()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:

@@ -24,10 +24,12 @@ from repartee.agent.intents import Intent
 from repartee.agent.keep import Keep, opening_of
 from repartee.agent.mcp import McpServer
 from repartee.agent.memory import MemorySection
+from repartee.agent.privacy import PRIVATE, Privacy
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.team import MAX_TEAM, TeamSection, pass_name
 from repartee.agent.telephony import Telephony, telephone_tools
 from repartee.agent.tools import Tool
+from repartee.agent.vision import Vision
 from repartee.agent.waiting import Waiting
 from repartee.agent.yaml_text import compose
 from repartee.errors import ConfigError
@@ -49,6 +51,7 @@ class Agent(BaseModel):
     language: str
     persona: str
     greeting: str
+    privacy: Privacy = "vendors"
     voice: Voice
     models: Models
     answers: tuple[Answer, ...]
@@ -67,10 +70,16 @@ class Agent(BaseModel):
     budget: Budget
     waiting: Waiting = Waiting()
     telephony: Telephony = Telephony()
+    vision: Vision = Vision()
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path
     version: str
+
+    @property
+    def private(self) -> bool:
+        """Whether nothing that is said may leave this machine."""
+        return self.privacy == PRIVATE
 
     @property
     def instruction(self) -> str:

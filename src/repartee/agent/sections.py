@@ -7,10 +7,13 @@ from string import Formatter
 from typing import Any
 
 from repartee.agent.definition import AgentFile, Answer
+from repartee.agent.privacy import check_privacy
 from repartee.agent.slots import nearest
 from repartee.agent.telephony import telephone_tools
 from repartee.agent.tools import Tool
 
+LOOK = "look"
+"""The tool that comes with vision."""
 Location = tuple[str | int, ...]
 Problem = tuple[Location, str]
 """Where in the file, and a sentence."""
@@ -20,6 +23,8 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
     """Yield what is wrong between the sections."""
     by_name = {tool.name: tool for tool in tools}
     yield from _telephone(definition, [tool.name for tool in tools])
+    yield from check_privacy(definition)
+    yield from _of_vision(definition, by_name)
     yield from _unique("intents", [intent.name for intent in definition.intents])
     yield from _unique("forms", [form.name for form in definition.forms])
     yield from _unique("mcp", [server.name for server in definition.mcp])
@@ -58,6 +63,11 @@ def _telephone(definition: AgentFile, names: list[str]) -> Iterator[Problem]:
     for tool in telephone_tools(definition.telephony):
         if names.count(tool.name) > 1:
             yield ("telephony",), f"the tools file has a '{tool.name}' of its own; leave out one of the two"
+
+
+def _of_vision(definition: AgentFile, by_name: dict[str, Tool]) -> Iterator[Problem]:
+    if definition.vision.enabled and LOOK in by_name:
+        yield ("tools",), f"with vision there is a tool '{LOOK}' already; give yours another name"
 
 
 def confirmed_answers(answers: tuple[Answer, ...], tools: tuple[Tool, ...]) -> tuple[Answer, ...]:

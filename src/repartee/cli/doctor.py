@@ -27,7 +27,9 @@ from repartee.cli.livekit import check_access, check_port
 from repartee.errors import ReparteeError
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.keys import key_questions
+from repartee.providers.ondevice import measured_speed
 from repartee.providers.ondevice.registry import WHISPERS, WITH_THE_PROGRAM, verify
+from repartee.providers.ondevice.sizes import QUICK_MS
 from repartee.providers.prices import load_prices
 from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
@@ -249,7 +251,21 @@ class _Chosen:
             return [Finding("models", "wrong", says, fix)]
         if ladder.tts.provider == "on-device" and importlib.util.find_spec("piper") is None:
             return [Finding("models", "wrong", "the on-device voice is not installed", "run `make setup`")]
-        return [Finding("models", "ok", "the machine's own are whole, by their SHA-256")]
+        findings = [Finding("models", "ok", "the machine's own are whole, by their SHA-256")]
+        return [*findings, *await _whisper(settings, ladder)]
+
+
+async def _whisper(settings: Settings, ladder: Ladder) -> list[Finding]:
+    """Tell which Whisper hears, and how quick the sizes that are here are on this machine."""
+    name = next((rung.model for rung in ladder.rungs("stt") if rung.provider == "on-device"), "")
+    speed = await measured_speed(settings.models_dir, settings.cache_dir, needed=True) if name else None
+    if speed is None:
+        return []
+    took = ", ".join(f"{size} {ms:.0f} ms" for size, ms in speed.took_ms.items())
+    says = f"{name} hears; three seconds of speech take, on {speed.device}: {took}"
+    if speed.took_ms.get(name, 0.0) > QUICK_MS:
+        return [Finding("whisper", "note", says, "callers wait for it: fewer calls, more cores, or a GPU")]
+    return [Finding("whisper", "ok", says)]
 
 
 async def _database(settings: Settings) -> list[Finding]:
@@ -309,6 +325,9 @@ def _skew(response: httpx.Response, whose: str) -> list[Finding]:
 
 async def _keys(settings: Settings) -> list[Finding]:
     """Ask every vendor there is a key for something that costs nothing."""
+    agent = await asyncio.to_thread(load_agent, settings.agent)
+    if agent.private:
+        return [Finding("keys", "ok", "none is used: privacy is on-device")]
     findings = []
     async with httpx.AsyncClient(timeout=ASK_S) as client:
         for question in key_questions(settings):

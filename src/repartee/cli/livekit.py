@@ -26,6 +26,7 @@ from repartee.worker import LiveKitAccess
 
 log = structlog.get_logger()
 VERSION = "1.13.5"
+NO_STUN = "127.0.0.1:9"
 READY_S = 15.0
 STOP_S = 5.0
 
@@ -115,6 +116,9 @@ def _write_config(settings: Settings, key: str, secret: str, redis_address: str 
             "tcp_port": 0,
             "node_ip": "127.0.0.1",
             "use_external_ip": False,
+            # Left out, every client is told to ask a public STUN server for its address. Nobody answers here, which
+            # does no harm; asking the media port itself would keep clients from connecting.
+            "stun_servers": [NO_STUN],
             "enable_loopback_candidate": True,
             "interfaces": {"includes": ["lo" if sys.platform == "linux" else "lo0"]},
             "ips": {"includes": ["127.0.0.0/8"]},

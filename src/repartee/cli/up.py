@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from urllib.parse import urljoin
 
@@ -13,15 +13,17 @@ import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
-from repartee.agent import Agent, load_agent
+from repartee.agent import Agent, load_agent, team_of
 from repartee.cli.https import AUTHORITY_PATH, Tls, address_of, over_https, qr_code
 from repartee.cli.kept_calls import bill_of_no_call, kept_calls
 from repartee.cli.livekit import check_access, check_port, own_livekit
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
 from repartee.providers.ladder import Stage, summary_model
-from repartee.providers.ondevice import SpeechHost
+from repartee.providers.ondevice import SpeechHost, measured_speed
 from repartee.providers.prepared_voice import preparing_voice
+from repartee.providers.privacy import allowed_hosts, check_private, check_sealed
+from repartee.providers.seal import seal
 from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
 from repartee.server.busy import Busy
@@ -29,6 +31,7 @@ from repartee.server.door import Door
 from repartee.server.signalling import MAX_BYTES
 from repartee.session.budget import today_reader
 from repartee.session.fixed_texts import prepared_texts
+from repartee.session.keeping import Keeping
 from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
 from repartee.store import Seats
@@ -45,7 +48,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
     Raises:
         ReparteeError: A part cannot start, or failed.
     """
-    agent = load_agent(settings.agent)
+    agent = _load(settings)
     _check_state_dir(settings)
     settings, tls = over_https(settings) if http and settings.https else (settings, None)
     if http:
@@ -59,6 +62,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         # What takes longest begins first: session processes import and load while the rest starts.
         warming = await stack.enter_async_context(_warm_worker(settings)) if worker else None
         kept = await stack.enter_async_context(kept_calls(settings, worker=worker))
+        await measured_speed(settings.models_dir, settings.cache_dir)
         ladder = await choose_ladder(settings, agent)
         summary_model(settings, agent, ladder)
         check_budget(agent)
@@ -81,16 +85,8 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                 await stack.enter_async_context(preparing_voice(settings, agent, ladder, texts, bill))
             if http and not stop.is_set():
                 site = _site(access, settings.livekit_public_url, agent, ladder)
-                admission = Admission(
-                    day_limits(agent.budget, settings.budget_day_usd),
-                    today_reader(kept.store, agent.name),
-                    Seats(kept.store),
-                )
-                busy = Busy(settings.state_dir, agent.language, settings.level)
                 more = tls.more(access.url if given is None else None) if tls is not None else ()
-                app = create_app(
-                    settings, site, admission, kept.store, busy=busy, beside=beside, agent=agent, more=more
-                )
+                app = _app(settings, site, agent, kept, beside, more)
                 serving = _serve_http(settings, app, stop, tls)
                 jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder, tls)
@@ -103,6 +99,33 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+
+def _app(
+    settings: Settings,
+    site: Site,
+    agent: Agent,
+    kept: Keeping,
+    beside: Callable[[], bytes],
+    more: Sequence[Callable[[FastAPI], None]],
+) -> FastAPI:
+    admission = Admission(
+        day_limits(agent.budget, settings.budget_day_usd),
+        today_reader(kept.store, agent.name),
+        Seats(kept.store),
+    )
+    busy = Busy(settings.state_dir, agent.language, settings.level)
+    return create_app(settings, site, admission, kept.store, busy=busy, beside=beside, agent=agent, more=more)
+
+
+def _load(settings: Settings) -> Agent:
+    """Read the agent; where it is private, this process is sealed from here on."""
+    agent = load_agent(settings.agent)
+    check_sealed(team_of(agent, load_agent), sealed=True)
+    if agent.private:
+        check_private(settings, agent)
+        seal(allowed_hosts(settings, issuer=True))
+    return agent
 
 
 @contextlib.asynccontextmanager
@@ -214,7 +237,8 @@ def _check_state_dir(settings: Settings) -> None:
 def _site(access: LiveKitAccess, public_url: str | None, agent: Agent, ladder: Ladder) -> Site:
     labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
     url, reconnect_s = public_url or access.url, agent.limits.reconnect_s
-    return Site(access.url, url, access.key, access.secret, agent.name, labels, reconnect_s)
+    sees = agent.vision.enabled and ladder.llm.provider != "answers"
+    return Site(access.url, url, access.key, access.secret, agent.name, labels, reconnect_s, sees)
 
 
 def _banner(settings: Settings, agent: Agent, ladder: Ladder, tls: Tls | None) -> None:
@@ -241,5 +265,7 @@ def _banner(settings: Settings, agent: Agent, ladder: Ladder, tls: Tls | None) -
             out.print(f"  {'':9} [dim]lost: {rung.lost}[/dim]", soft_wrap=True)
         if rung.climb:
             out.print(f"  {'':9} [dim]better: {rung.climb}[/dim]", soft_wrap=True)
+    if agent.private:
+        out.print("  private   nothing that is said leaves this machine; connections elsewhere are refused")
     out.print(f"\n  data, logs {settings.state_dir}", soft_wrap=True)
     out.print("  [dim]Ctrl+C ends everything[/dim]\n")

@@ -64,6 +64,14 @@ class VoicePausedFrame(VADUserStoppedSpeakingFrame):
 
 
 @dataclass
+class CaptionFrame(SystemFrame):
+    """Words of a piece that is not over: to be shown, and to nothing else."""
+
+    text: str = ""
+    piece_id: int = 0
+
+
+@dataclass
 class PauseScoredFrame(SystemFrame):
     """How likely the turn is over with the present pause, 0..1."""
 

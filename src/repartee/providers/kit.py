@@ -26,6 +26,7 @@ from repartee.providers.answer_cache import AnswerCache, space_of
 from repartee.providers.answering import ModelChain
 from repartee.providers.answers import AnswersLLM, Meaning
 from repartee.providers.brevity import Brevity
+from repartee.providers.captions import Captioner
 from repartee.providers.embedding import Embedder
 from repartee.providers.failover import Failover
 from repartee.providers.health import key_id
@@ -102,6 +103,7 @@ class ProviderKit:
         self._clients: dict[str, AsyncOpenAI] = {}
         self._voice_clients: dict[str, httpx2.AsyncClient] = {}
         self._host: httpx.AsyncClient | None = None
+        self._captioner: Captioner | None = None
         self._embedder: Embedder | None = None
         self._meaning: Meaning | None = None
         self._answers: AnswerCache | None = None
@@ -124,6 +126,7 @@ class ProviderKit:
             self._client(rung.provider),
             self._transcriber(),
             after_pause_s=ON_DEVICE_PAUSE_S if rung.provider == "on-device" else 0.0,
+            captioner=self._captions() if rung.provider == "on-device" else None,
             settings=transcribers.PiecewiseSTT.Settings(model=rung.model, language=language),
             audio_passthrough=False,  # nobody behind it listens, and each queue costs time 50 times a second
         )
@@ -376,6 +379,8 @@ class ProviderKit:
         )
         if self._host is not None:
             await self._host.aclose()
+        if self._captioner is not None:
+            await self._captioner.aclose()
         self._meter.close()
 
     def _client(self, provider: str) -> AsyncOpenAI:
@@ -394,6 +399,11 @@ class ProviderKit:
                 http_client=MeteredClient(self._meter, provider),
             )
         return self._clients[provider]
+
+    def _captions(self) -> Captioner | None:
+        if self._captioner is None and self._speech_url is not None:
+            self._captioner = Captioner(self._speech_url, self._agent.language.partition("-")[0])
+        return self._captioner
 
     def _host_client(self) -> httpx.AsyncClient:
         if self._host is None:

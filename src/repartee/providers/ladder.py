@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import httpx
@@ -12,9 +12,12 @@ import httpx
 from repartee.agent import Agent
 from repartee.agent.definition import ON_DEVICE, nearest
 from repartee.agent.memory import EXTRACTIVE
+from repartee.agent.privacy import is_cloud_model
 from repartee.errors import ConfigError
 from repartee.providers.limits import plan_limit
 from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER, VOICES, WHISPERS, Model
+from repartee.providers.ondevice.sizes import whisper_for
+from repartee.providers.privacy import check_private, without_vendors
 from repartee.settings import Settings
 
 Stage = Literal["stt", "llm", "tts"]
@@ -102,9 +105,30 @@ class Ladder:
 async def choose_ladder(settings: Settings, agent: Agent) -> Ladder:
     """Choose the rungs; the agent file's wish comes first, then keys, then this machine.
 
+    For a private agent there are no keys: it climbs as far as this machine goes.
+
     Raises:
-        ConfigError: The agent file asks for a provider whose key is missing or that cannot do the stage.
+        ConfigError: The agent file asks for a provider whose key is missing or that cannot do the stage, or for
+            privacy that a part of the installation does not keep.
     """
+    if not agent.private:
+        return await _choose(settings, agent)
+    check_private(settings, agent)
+    return _without_climb(await _choose(without_vendors(settings), agent))
+
+
+def _without_climb(ladder: Ladder) -> Ladder:
+    """Leave out what cannot be: the next rung of a private agent is no vendor's."""
+    climb = "`ollama run llama3.2`" if ladder.llm.provider == "answers" else None
+    return replace(
+        ladder,
+        stt=replace(ladder.stt, climb=None),
+        llm=replace(ladder.llm, climb=climb),
+        tts=replace(ladder.tts, climb=None),
+    )
+
+
+async def _choose(settings: Settings, agent: Agent) -> Ladder:
     llm = await _llm(settings, agent)
     modelled = llm.provider != "answers"
     small = await _small(settings, agent) if modelled else None
@@ -135,11 +159,11 @@ def _others(settings: Settings, agent: Agent, stage: Stage, first: Rung) -> list
 
 
 def _own(settings: Settings, agent: Agent, stage: Stage) -> tuple[str, str]:
-    """Return this machine's own for a stage: for another language than English a recogniser that was fetched."""
+    """Return this machine's own for a stage: of the recognisers that are here the best that is quick enough."""
     if stage == "tts":
         return ON_DEVICE, agent.voice.on_device
-    fetched = (name for name in ("small", "base") if WHISPERS[name].is_here(settings.models_dir))
-    return ON_DEVICE, OWN_WHISPER if _language(agent) == "en" else next(fetched, OWN_WHISPER)
+    size = whisper_for(settings.models_dir, settings.cache_dir, agent.language)
+    return ON_DEVICE, size.name if size is not None else OWN_WHISPER
 
 
 def _language(agent: Agent) -> str:
@@ -384,4 +408,4 @@ async def _local_model(settings: Settings, wanted: str | None) -> str | None:
         return None
     if wanted is not None:
         return wanted if wanted in names else None
-    return names[0] if names else None
+    return next((name for name in names if not is_cloud_model(name)), None)

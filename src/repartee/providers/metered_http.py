@@ -20,6 +20,7 @@ import httpx2
 from openai import DefaultAsyncHttpxClient
 
 from repartee.bounded_json import loads
+from repartee.conversation.tokens import without_pictures
 from repartee.providers.connections import plain_tls, shared
 from repartee.providers.metering import CHARACTERS_PER_TOKEN, Meter, Record, TokenUsage
 from repartee.telemetry.usage import Outcome, Stage
@@ -255,7 +256,8 @@ def wav_seconds(body: bytes) -> Decimal | None:
 
 def _prompt_characters(asked: dict[str, Any]) -> int:
     listed = asked.get("messages")
-    messages = sum(len(json.dumps(message)) for message in listed) if isinstance(listed, list) else 0
+    told = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
+    messages = sum(len(json.dumps(without_pictures(message))) for message in told)
     tools = asked.get("tools")
     return messages + (len(json.dumps(tools)) if tools else 0)
 

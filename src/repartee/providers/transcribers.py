@@ -30,7 +30,9 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.stt import OpenAISTTService
 
 from repartee.conversation import Endpointing
+from repartee.providers.captions import Captioner
 from repartee.providers.frames import (
+    CaptionFrame,
     PauseScoredFrame,
     PieceTranscribedFrame,
     TranscribeNowFrame,
@@ -61,6 +63,8 @@ NUMBER_S = 0.6
 JOINT_GAP_S = 0.05
 JOINT_S = 1.0
 """So much of the pause before a piece belongs to it at the most: a soft first sound is found late."""
+CAPTION_S = 1.0
+"""A voice that goes on is captioned this often."""
 BYTES_PER_SAMPLE = 2
 _ENDPOINTING = Endpointing()
 
@@ -143,6 +147,7 @@ class PiecewiseSTT(OpenAISTTService):
         transcriber: The recognisers a piece may be heard by; None is this server alone, unwatched.
         after_pause_s: A pause must last this much longer than it took to find. More where a wrong start costs
             processor time that the right one then lacks.
+        captioner: Makes the words that are shown while they are spoken; None shows them at the pause.
     """
 
     def __init__(
@@ -151,6 +156,7 @@ class PiecewiseSTT(OpenAISTTService):
         transcriber: Transcriber | None = None,
         *,
         after_pause_s: float = 0.0,
+        captioner: Captioner | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -164,6 +170,9 @@ class PiecewiseSTT(OpenAISTTService):
         self._client = client
         self._transcriber = transcriber
         self._after_pause_s = after_pause_s
+        self._captioner = captioner
+        self._caption: asyncio.Task[None] | None = None
+        self._captioned_s = 0.0
         self._piece: PieceBuffer | None = None
         self._attempts: dict[int, asyncio.Task[None]] = {}
         self._paused_s = 0.0
@@ -176,6 +185,25 @@ class PiecewiseSTT(OpenAISTTService):
         """Keep the audio of the present piece."""
         self._user_id = getattr(frame, "user_id", "")
         self._buffer().add(frame.audio)
+        self._caption_if_due()
+
+    def _caption_if_due(self) -> None:
+        captioner, piece = self._captioner, self._buffer()
+        if captioner is None or not captioner.able or not self._user_speaking or self._caption is not None:
+            return
+        self._captioned_s = min(self._captioned_s, piece.seconds)  # a piece that was settled began again
+        if piece.seconds - self._captioned_s >= CAPTION_S:
+            self._captioned_s = piece.seconds
+            work = self._show_words(captioner, piece.piece_id, piece.audio())
+            self._caption = self.create_task(work, f"{self}::caption")
+            self._caption.add_done_callback(self._captioning_over)
+
+    def _captioning_over(self, _: asyncio.Task[None]) -> None:
+        self._caption = None
+
+    async def _show_words(self, captioner: Captioner, piece_id: int, pcm: bytes) -> None:
+        if text := await captioner.words(pcm_to_wav(pcm, self.sample_rate)):
+            await self.push_frame(CaptionFrame(text=text, piece_id=piece_id))
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Besides audio and voice: what the bridge asks for."""
@@ -199,6 +227,7 @@ class PiecewiseSTT(OpenAISTTService):
 
     async def _handle_user_started_speaking(self, frame: VADUserStartedSpeakingFrame) -> None:  # noqa: ARG002
         self._user_speaking = True
+        self._captioned_s = self._buffer().seconds
         same = self._buffer().begin(time.monotonic() - self._paused_s)
         if same and (attempt := self._attempts.get(self._buffer().piece_id)) is not None:
             # The connection is closed with it, and the vendor stops.
@@ -206,6 +235,8 @@ class PiecewiseSTT(OpenAISTTService):
 
     async def _handle_user_stopped_speaking(self, frame: VADUserStoppedSpeakingFrame) -> None:
         self._user_speaking = False
+        if self._caption is not None:
+            self._caption.cancel()  # the words of the pause are better, and come now
         self._paused_s = time.monotonic() - frame.stop_secs
         self._likely.clear()
         if isinstance(frame, VoicePausedFrame) and self.is_usable:
@@ -263,7 +294,8 @@ class PiecewiseSTT(OpenAISTTService):
         return await self._transcriber.transcribe(audio)
 
     async def _cancel_attempts(self) -> None:
-        for attempt in list(self._attempts.values()):
+        captioning = [self._caption] if self._caption is not None else []
+        for attempt in [*self._attempts.values(), *captioning]:
             await self.cancel_task(attempt)
 
     async def cleanup(self) -> None:

@@ -111,6 +111,7 @@ def create_app(  # noqa: PLR0913 - one for each part that may be there
         livekit_url=site.public_livekit_url,
         secure=door.proxies.secure,
         origins=door.origins,
+        sees=site.sees,
     )
 
     for path in PATHS:

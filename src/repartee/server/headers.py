@@ -57,6 +57,7 @@ class SecurityHeaders:
         livekit_url: As clients know it.
         secure: Says whether a client itself came over TLS.
         origins: The sites that may have the page in a frame, by the widget; none by default.
+        sees: Callers may share camera and screen.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class SecurityHeaders:
         livekit_url: str,
         secure: Callable[[Request], bool],
         origins: Sequence[str] = (),
+        *,
+        sees: bool = False,
     ) -> None:
         self._app = app
         self._secure = secure
@@ -75,7 +78,7 @@ class SecurityHeaders:
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "no-referrer",
-            "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
+            "Permissions-Policy": _permissions(sees=sees),
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
@@ -103,6 +106,12 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def _permissions(*, sees: bool) -> str:
+    """Return what the page may ask of its browser."""
+    shown = "(self)" if sees else "()"
+    return f"microphone=(self), camera={shown}, display-capture={shown}, geolocation=(), payment=(), usb=()"
 
 
 def _open_to_allowed(path: str, headers: MutableHeaders) -> None:

@@ -11,6 +11,7 @@ from livekit import api
 from repartee.session.callers import CALLER_ID
 
 TOKEN_TTL = timedelta(minutes=10)
+SHOWN = ("camera", "screen_share")
 LONGEST_CALL_S = 86_400
 """A token older than the longest call opens no room that could still be there."""
 
@@ -21,22 +22,24 @@ class Place:
 
     Attributes:
         attributes: What the token vouches for.
+        sees: They may share camera and screen.
     """
 
     room: str
     identity: str
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
+    sees: bool = False
 
     def token(self, key: str, secret: str) -> str:
-        """Return a token for it: one room, a microphone, and nothing else."""
+        """Return a token for it: one room, a microphone, what the agent can see, and nothing else."""
         grants = api.VideoGrants(
             room_join=True,
             room=self.room,
             can_publish=True,
             can_subscribe=True,
             can_publish_data=True,
-            can_publish_sources=["microphone"],
+            can_publish_sources=["microphone", *(SHOWN if self.sees else ())],
         )
         token = (
             api.AccessToken(key, secret)
@@ -70,6 +73,7 @@ def place_of(token: str, key: str, secret: str) -> Place | None:
         return None
     if grants.get("agent") or grants.get("roomCreate") or grants.get("hidden"):
         return None
-    attributes = claims.get("attributes") or {}
+    attributes, sources = claims.get("attributes") or {}, grants.get("canPublishSources")
+    sees = isinstance(sources, list) and set(SHOWN) <= set(map(str, sources))
     vouched = {CALLER_ID: attributes[CALLER_ID]} if CALLER_ID in attributes else {}
-    return Place(room, str(claims["sub"]), str(claims.get("name") or "Caller"), vouched)
+    return Place(room, str(claims["sub"]), str(claims.get("name") or "Caller"), vouched, sees)

@@ -47,6 +47,8 @@ class Site:
     ladder: dict[str, str]
     reconnect_s: int = 30
     """How long the agent waits for a caller whose connection broke."""
+    sees: bool = False
+    """The agent can look at what callers share."""
 
 
 class Rooms:
@@ -100,7 +102,7 @@ class Rooms:
             await self._free(room)
             raise _away(5) from error
         attributes = {CALLER_ID: caller_id} if caller_id is not None else {}
-        return self._answer(Place(room, f"caller-{secrets.token_hex(6)}", name, attributes))
+        return self._answer(Place(room, f"caller-{secrets.token_hex(6)}", name, attributes, self._site.sees))
 
     async def again(self, token: str) -> dict[str, str]:
         """Return a new token for a place in a call that still goes on, to whoever holds the old one.

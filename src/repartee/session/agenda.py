@@ -22,6 +22,7 @@ from repartee.providers.tool_calls import schema_of
 from repartee.session.asides import Asides, OnSaid, long_line
 from repartee.session.consents import Consents
 from repartee.session.desk import Desk
+from repartee.session.eyes import Eyes
 from repartee.session.gate import ReplyGate
 from repartee.session.intents import OnGoals
 from repartee.session.prompt_budget import reserve
@@ -96,6 +97,8 @@ class Agenda:
         self._llm: Any = None
         self.asides: Asides | None = None
         """Says a word while an answer takes long; there once connected."""
+        self.eyes: Eyes | None = None
+        """What the caller shows goes into a request whose tools have looked at it."""
         self._history: History | None = None
         self._listeners: list[OnGoals] = []
         self.withheld: Callable[[], frozenset[str]] = frozenset
@@ -189,6 +192,8 @@ class Agenda:
         """A form may stand at another step now, or another agent have the call."""
         schema = self.tools()
         context.set_tools(NOT_GIVEN if schema is None else schema)
+        if self.eyes is not None:
+            self.eyes.attach(context)
 
     def _done(self, tool: str, values: Mapping[str, Any]) -> None:
         self._desk.tool_done(tool, values)

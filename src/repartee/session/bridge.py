@@ -78,6 +78,7 @@ from repartee.events import (
     WordsGuessed,
 )
 from repartee.providers.frames import (
+    CaptionFrame,
     PauseScoredFrame,
     PieceTranscribedFrame,
     ReplyContext,
@@ -193,21 +194,36 @@ class Bridge(FrameProcessor):
                 self.submit(
                     TranscriptReceived(self._clock_ms(), frame.text, self._piece_id, self._segment_id)
                 )
-            case EagerTranscriptionFrame():
-                # The vendor heard the end of the turn: words, and evidence.
-                self.submit(WordsGuessed(self._clock_ms(), frame.text))
-                self.submit(TurnScored(self._clock_ms(), self._segment_id, EAGER_PROBABILITY))
-            case EagerEndOfTurnCancelFrame():
-                pass  # what took it back is voice, which the ears have heard as well
-            case InterimTranscriptionFrame():
-                self.submit(WordsGuessed(self._clock_ms(), frame.text))
-                self._show_user(frame.text)
+            case (
+                EagerTranscriptionFrame()
+                | EagerEndOfTurnCancelFrame()
+                | InterimTranscriptionFrame()
+                | CaptionFrame()
+            ):
+                self._words_so_far(frame)
             case ErrorFrame() if direction is FrameDirection.UPSTREAM:
                 self._provider_failed(
                     frame
                 )  # and no further: before us are ears, which would take it for theirs
             case _:
                 await self.push_frame(frame, direction)
+
+    def _words_so_far(self, frame: Frame) -> None:
+        """Take words that are no transcript yet."""
+        match frame:
+            case EagerTranscriptionFrame():
+                # The vendor heard the end of the turn: words, and evidence.
+                self.submit(WordsGuessed(self._clock_ms(), frame.text))
+                self.submit(TurnScored(self._clock_ms(), self._segment_id, EAGER_PROBABILITY))
+            case InterimTranscriptionFrame():
+                self.submit(WordsGuessed(self._clock_ms(), frame.text))
+                self._show_user(frame.text)
+            case CaptionFrame():
+                if turn := user_turn(self._conversation):
+                    words = turn.with_words(frame.piece_id, frame.text, 0).text
+                    self.parts.wire.user_text(turn.turn_id, words, final=False)
+            case _:
+                pass  # the end of a turn that was taken back: what took it back is voice, which the ears have heard
 
     def transcription_failed(self, error: str) -> None:
         """Speech-to-text gave up on a segment: no words will come for it."""

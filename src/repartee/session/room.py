@@ -21,10 +21,12 @@ from repartee.events import EndReason
 from repartee.session.callers import vouched_id
 from repartee.session.early import TOPIC as EARLY_TOPIC
 from repartee.session.early import CatchUp, EarlySpeech, Hold
+from repartee.session.eyes import Eyes
 from repartee.session.inlet import Body, Inlet, Take
 from repartee.session.limits import MAX_EARLY_BYTES
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
+from repartee.session.shared_video import SharedVideo
 from repartee.session.voice_track import OUT_QUEUE_MS, OUT_SAMPLE_RATE_HZ, voice_options
 
 IN_SAMPLE_RATE_HZ = 16_000
@@ -100,6 +102,8 @@ class RoomHooks:
     """Marks the timeline."""
     early: tuple[Hold, CatchUp] | None = None
     """Has the audio wait, and takes what was said before it; None takes nothing that was said before the call."""
+    eyes: Eyes | None = None
+    """Looks at what the caller shares; None receives no video."""
 
 
 class RoomClient(LiveKitTransportClient):
@@ -128,6 +132,7 @@ class RoomClient(LiveKitTransportClient):
         self._rejoining: asyncio.TimerHandle | None = None
         self._mending: dict[Cause, asyncio.TimerHandle] = {}
         self.inlet = Inlet(self.is_caller, hooks.messages, mark=hooks.mark)
+        self._video = SharedVideo(hooks.eyes, self.is_caller)
         self._early = EarlySpeech(self.inlet, *hooks.early, hooks.mark) if hooks.early is not None else None
         self._refusals_told = False
         self._lobby: asyncio.TimerHandle | None = None
@@ -143,6 +148,7 @@ class RoomClient(LiveKitTransportClient):
             return
         room = self.room
         _bound_streams(room)
+        self._video.listen(room)
         # Not registered by Pipecat: who can hear us, why someone left, the network's state, text streams.
         room.on("local_track_subscribed")(self._on_heard)
         room.on("participant_connected")(self._on_joined)
@@ -234,7 +240,11 @@ class RoomClient(LiveKitTransportClient):
     def caller_muted(self) -> bool:
         """Whether the caller muted their microphone where everybody can see it."""
         caller = self.room.remote_participants.get(self._caller or "") if self._room is not None else None
-        return caller is not None and any(track.muted for track in caller.track_publications.values())
+        return caller is not None and any(
+            track.muted
+            for track in caller.track_publications.values()
+            if track.kind == rtc.TrackKind.KIND_AUDIO
+        )
 
     @property
     def source(self) -> rtc.AudioSource | None:
@@ -329,8 +339,13 @@ class RoomClient(LiveKitTransportClient):
         if self._caller is None:
             self._hooks.call_over("no_caller")
 
-    def _on_track_gone(self, _: object, __: object, participant: rtc.RemoteParticipant) -> None:
+    def _on_track_gone(
+        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
         """Their microphone is closed: it has nothing to send. When they are gone, that is told next."""
+        if track.kind == rtc.TrackKind.KIND_VIDEO:
+            self._video.gone(publication)
+            return
         if participant.identity == self._caller:
             if self._watching is not None:
                 self._watching.cancel()
@@ -392,6 +407,10 @@ class RoomClient(LiveKitTransportClient):
         publication: rtc.RemoteTrackPublication,
         participant: rtc.RemoteParticipant,
     ) -> None:
+        if track.kind == rtc.TrackKind.KIND_VIDEO:
+            self._on_joined(participant)  # who was there first is told of by their track before anything else
+            self._video.subscribed(publication, participant)
+            return
         if track.kind != rtc.TrackKind.KIND_AUDIO or self._task_manager is None:
             await super()._async_on_track_subscribed(track, publication, participant)
             return

@@ -37,7 +37,9 @@ from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
 from repartee.providers.metering import Meter
 from repartee.providers.patience import Failsafe
+from repartee.providers.privacy import allowed_hosts, check_sealed
 from repartee.providers.routed import RoutedLLM
+from repartee.providers.seal import seal, sealed
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
 from repartee.providers.voice_cache import VoiceCache
@@ -51,6 +53,7 @@ from repartee.session.client_rpc import ClientRpc
 from repartee.session.clips import clips_for
 from repartee.session.degrading import Degrading, load_reporter
 from repartee.session.ears import Ears
+from repartee.session.eyes import Eyes
 from repartee.session.fence import Fence
 from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
@@ -73,6 +76,7 @@ from repartee.session.spec import SessionSpec
 from repartee.session.telephone import Telephone
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
+from repartee.session.toolbox import NOBODY
 from repartee.session.tools import ReplyWatcher, ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.troubles import Troubles
@@ -92,7 +96,10 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
     Raises:
         ConfigError: The agent file is not usable.
     """
-    for agent in team_of(agent_of(agent_path), agent_of):
+    team = team_of(agent_of(agent_path), agent_of)
+    if any(agent.private for agent in team):
+        seal(allowed_hosts(settings))
+    for agent in team:
         check_budget(agent)
     keeping(settings)
     turn_scorer()
@@ -185,6 +192,7 @@ class Session:
             hang_up=lambda: self._bridge.submit(HangUpWanted(self._clock_ms())),
             mark=self._timeline.mark,
         )
+        self._eyes: Eyes | None = None
         self.watchers: tuple[ReplyWatcher, ...] = ()
         """Told of the life of replies before anybody else."""
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
@@ -224,6 +232,7 @@ class Session:
 
     async def _take(self) -> EndReason:
         agent, spec = self._agent, self._spec
+        check_sealed((agent, *self._others), sealed=sealed())
         ladder = await self._ladder()
         permits = ToolPermits()
         permits.watch(*self.watchers)
@@ -231,6 +240,7 @@ class Session:
         agent, others = telephone.bound(agent), tuple(telephone.bound(one) for one in self._others)
         context = ToolContext(spec.call_id, telephone.shown(spec.caller_identity), spec.data_dir)
         has_model = ladder.llm.provider != "answers"
+        agent = self._seeing(agent, permits) if agent.vision.enabled and has_model else agent
         self._agenda = Agenda(
             agent,
             permits,
@@ -241,6 +251,7 @@ class Session:
             others=others,
             hops=spec.hops,
         )
+        self._agenda.eyes = self._eyes
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
         kit = ProviderKit(
             self._settings,
@@ -270,16 +281,10 @@ class Session:
         )
         self._network.connect(self._bridge.submit, wire)
         telephone.line = client.line = transport.client
-        self._agenda.toolbox.ask_client = client.ask
-        self._agenda.withheld, self._agenda.toolbox.phone = telephone.withheld, lambda: telephone.number
         if agent.opening != agent.greeting:
             # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
             self._timeline.mark("consent.line", words=agent.version)
-        self._agenda.toolbox.caller_id = lambda: self._callers.caller_id
-        self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
-        self._agenda.toolbox.on_running = wire.tool
-        self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
-        self._agenda.toolbox.holds = self._agenda.team.holds = self._fence.holds
+        self._connect_agenda(wire, client)
         caches = {one.name: self._kept_voice(one, ladder) for one in self._agenda.team.agents.values()}
         self._members = Members(self._agenda.team, kit, spec.data_dir, wire.show, caches)
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
@@ -303,6 +308,23 @@ class Session:
                 await self._remembering.finish()
                 await self._callers.keep()
             await kit.aclose()
+
+    def _seeing(self, agent: Agent, permits: ToolPermits) -> Agent:
+        """Return the agent with eyes."""
+        self._eyes = Eyes(
+            agent.vision, lambda: (permits.live or NOBODY).turn_id, self._timeline.mark, self._clock_ms
+        )
+        return agent.model_copy(update={"tools": (*agent.tools, self._eyes.tool)})
+
+    def _connect_agenda(self, wire: Wire, client: ClientRpc) -> None:
+        agenda, telephone = self._agenda, self._telephone
+        agenda.toolbox.ask_client = client.ask
+        agenda.withheld, agenda.toolbox.phone = telephone.withheld, lambda: telephone.number
+        agenda.toolbox.caller_id = lambda: self._callers.caller_id
+        agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
+        agenda.toolbox.on_running = wire.tool
+        agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
+        agenda.toolbox.holds = agenda.team.holds = self._fence.holds
 
     def _assemble(
         self,
@@ -503,6 +525,7 @@ class Session:
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
             mark=self._timeline.mark,
+            eyes=self._eyes,
             # Who takes a call over hears what is said now: the rest was heard by the one before.
             early=(self._hold, self._catch_up) if self._resume is None else None,
         )

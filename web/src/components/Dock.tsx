@@ -1,6 +1,7 @@
 import { useLocalParticipant } from '@livekit/components-react';
 import { useState, type SyntheticEvent } from 'react';
 import { HangUpIcon, MicIcon, MicOffIcon, SendIcon } from './icons';
+import { ShareButtons } from './ShareButtons';
 
 const TEXT_MAX = 2000;
 
@@ -14,6 +15,7 @@ export function Dock({ withMicrophone, onSay, onEnd }: Props) {
   return (
     <div className="dock">
       {withMicrophone && <MuteButton />}
+      <ShareButtons />
       <ChatForm onSay={onSay} />
       <button className="round round-end" type="button" data-testid="end" onClick={onEnd} aria-label="End the call">
         <HangUpIcon />

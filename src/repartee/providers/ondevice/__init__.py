@@ -13,6 +13,7 @@ import structlog
 
 from repartee.errors import ProviderError
 from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER
+from repartee.providers.ondevice.sizes import Speed, known_speed, present
 
 log = structlog.get_logger()
 READY_S = 60.0
@@ -83,6 +84,32 @@ class SpeechHost:
                 wait_s = RESTART_S[0]
             except ProviderError:
                 await _stop(self._process)
+
+
+async def measured_speed(models: Path, cache_dir: Path, *, needed: bool = False) -> Speed | None:
+    """Return how quick Whisper is here; measured now, in a process of its own, where that is not known.
+
+    Args:
+        models: Where fetched models are.
+        cache_dir: Where the measurement is kept.
+        needed: Measure also where there is only one size, and so nothing to choose.
+    """
+    sizes = await asyncio.to_thread(present, models)
+    speed = await asyncio.to_thread(known_speed, cache_dir, sizes)
+    if speed is not None or not (needed or len(sizes) > 1):
+        return speed
+    where = ("--models", str(models), "--measure", str(cache_dir))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "repartee.providers.ondevice", *where
+    )
+    try:
+        async with asyncio.timeout(READY_S):
+            await process.wait()
+    except TimeoutError:
+        log.warning("whisper.not_measured", after_s=READY_S)
+    finally:
+        await _stop(process)
+    return await asyncio.to_thread(known_speed, cache_dir, sizes)
 
 
 async def _spawn(port: int, arguments: tuple[str, ...]) -> Process:

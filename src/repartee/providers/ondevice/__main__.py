@@ -1,4 +1,4 @@
-"""`python -m repartee.providers.ondevice --port N`: serve the on-device models on loopback."""
+"""`python -m repartee.providers.ondevice --port N`: serve the on-device models on loopback; or time them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER
 async def _serve(given: argparse.Namespace) -> None:
     # After the environment is set: BLAS threads of numpy and ONNX starve each other on few cores.
     from repartee.providers.ondevice.host import Host  # noqa: PLC0415
+    from repartee.providers.seal import seal  # noqa: PLC0415
 
+    seal()  # it is asked, and asks nobody
     host = Host(
         speech=not given.only_sentences, whisper=given.whisper, voice=given.voice, models=given.models
     )
@@ -51,7 +53,14 @@ def main() -> None:
     parser.add_argument("--whisper", default=OWN_WHISPER, help="the recogniser")
     parser.add_argument("--voice", default=OWN_VOICE, help="the voice")
     parser.add_argument("--models", type=Path, default=Path(), help="where fetched models are")
-    asyncio.run(_serve(parser.parse_args()))
+    parser.add_argument("--measure", type=Path, metavar="CACHE", help="time the sizes of Whisper instead")
+    given = parser.parse_args()
+    if given.measure is not None:
+        from repartee.providers.ondevice.whisper import measure_here  # noqa: PLC0415 - beside `Host`
+
+        measure_here(given.models, given.measure)
+        return
+    asyncio.run(_serve(given))
 
 
 if __name__ == "__main__":

@@ -16,19 +16,19 @@ import numpy as np
 import soundfile as sf
 import structlog
 from aiohttp import web
-from faster_whisper import WhisperModel
 
 from repartee.errors import ProviderError
 from repartee.providers.ondevice import registry
 from repartee.providers.ondevice.sentences import SentenceModel
+from repartee.providers.ondevice.sizes import Size
 from repartee.providers.ondevice.voice import Voice
+from repartee.providers.ondevice.whisper import Whisper
 
 log = structlog.get_logger()
 MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 MAX_TEXT_CHARACTERS = 4096
 MAX_WAITING = 16
 NO_SPEECH = "this host was started for sentence vectors only"
-WHISPER_THREADS = 2
 WHISPER_WORKERS = 2
 """An inference cannot be stopped half way; one whose caller has gone on speaking must not hold up the next."""
 
@@ -54,16 +54,11 @@ class Host:
         voice: str = registry.OWN_VOICE,
         models: Path = Path(),
     ) -> None:
-        self._whisper: WhisperModel | None = None
+        self._whisper: Whisper | None = None
         self._voice: Voice | None = None
         if speech:
-            self._whisper = WhisperModel(
-                str(registry.WHISPERS[whisper].locate(models)),
-                device="cpu",
-                compute_type="int8",
-                cpu_threads=WHISPER_THREADS,
-                num_workers=WHISPER_WORKERS,
-            )
+            size = Size(whisper, registry.WHISPERS[whisper].locate(models))
+            self._whisper = Whisper(size, WHISPER_WORKERS)
             self._voice = Voice(*registry.piper_voice(voice, models))
         self._sentences = SentenceModel(*registry.minilm_files())
         self._executor = ThreadPoolExecutor(max_workers=WHISPER_WORKERS, thread_name_prefix="whisper")
@@ -101,14 +96,16 @@ class Host:
     async def _transcribe(self, request: web.Request) -> web.Response:
         if self._whisper is None:
             return _refuse(404, NO_SPEECH)
-        if self._waiting >= MAX_WAITING:
-            return _refuse(429, "too many transcriptions are waiting")
         form = await request.post()
+        if form.get("partial") and not self._whisper.quick:
+            return _refuse(409, "this machine is too slow to transcribe while somebody speaks")
+        if self._waiting >= (1 if form.get("partial") else MAX_WAITING):
+            return _refuse(429, "too many transcriptions are waiting")
         upload = form.get("file")
         if not isinstance(upload, web.FileField):
             return _refuse(400, "the form needs a 'file' with audio")
         language = str(form.get("language") or "en")
-        if language not in self._whisper.supported_languages:
+        if language not in self._whisper.languages:
             return _refuse(400, f"the on-device recogniser does not know the language '{language}'")
         try:
             audio, rate = sf.read(io.BytesIO(upload.file.read()), dtype="float32", always_2d=True)
@@ -131,18 +128,7 @@ class Host:
 
             audio = soxr.resample(audio, rate, 16_000)
         assert self._whisper is not None  # noqa: S101 - requests without it are refused
-        segments, _ = self._whisper.transcribe(
-            audio,
-            language=language,
-            beam_size=1,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            without_timestamps=True,
-        )
-        # A stretch the model itself calls no speech is where it invents words.
-        return " ".join(
-            s.text.strip() for s in segments if s.no_speech_prob < 0.8 or s.avg_logprob > -0.7
-        ).strip()
+        return self._whisper.hear(audio, language)
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
         if self._voice is None:

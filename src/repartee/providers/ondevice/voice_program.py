@@ -12,9 +12,11 @@ import sys
 
 def main() -> None:
     """Speak until stdin closes."""
-    from piper import PiperVoice, SynthesisConfig  # noqa: PLC0415 - a missing piper is reported by the parent
+    import onnxruntime  # noqa: PLC0415 - comes with piper, and a missing one is reported by the parent
+    from piper import PiperVoice, SynthesisConfig  # noqa: PLC0415
 
-    voice = PiperVoice.load(sys.argv[1], sys.argv[2])
+    gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    voice = PiperVoice.load(sys.argv[1], sys.argv[2], use_cuda=gpu)
     out = sys.stdout.buffer
     out.write((json.dumps({"sample_rate_hz": voice.config.sample_rate}) + "\n").encode())
     out.flush()

@@ -59,6 +59,8 @@ class Entry:
     """What a model was asked: the last words of the user."""
     told: str = ""
     """And what it was told that the user heard last."""
+    pictures: int = 0
+    """How many it was shown."""
     voice: str = ""
     """Whose voice was asked for."""
     outcome: str = "cancelled"

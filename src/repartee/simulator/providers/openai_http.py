@@ -18,7 +18,8 @@ from repartee.simulator.providers.asked import AskedChat, AskedSpeech, read
 from repartee.simulator.providers.bill import Entry
 from repartee.simulator.providers.desk import Desk, FaultError
 from repartee.simulator.providers.prompt_cache import PromptCache, prompt_text, prompt_tokens
-from repartee.simulator.providers.replies import Reply, normalised
+from repartee.simulator.providers.replies import Reply, normalised, text_of
+from repartee.simulator.providers.sight import picture_of
 from repartee.simulator.providers.voices import speak
 
 MODELS = ("gpt-4.1-mini", "gpt-4o-mini", "gpt-4o-mini-transcribe", "whisper-1", "gpt-4o-mini-tts", "tts-1")
@@ -95,6 +96,7 @@ class OpenAIHttp:
         entry.tokens_in = prompt_tokens(prompt)
         entry.tokens_cached = self._prompts.known_tokens(entry.model, prompt)
         entry.said, entry.told = _last(messages, "user"), _last(messages, "assistant")
+        entry.pictures = sum(picture_of(message) is not None for message in messages)
         entry.text = reply.text or f"{reply.tool}({json.dumps(reply.arguments)})"
         try:
             async with self._desk.booked(entry):
@@ -196,7 +198,7 @@ def _request_id(request: web.Request) -> str:
 
 
 def _last(messages: list[dict[str, Any]], role: str) -> str:
-    return next((str(m.get("content") or "") for m in reversed(messages) if m.get("role") == role), "")
+    return next((text_of(m) for m in reversed(messages) if m.get("role") == role), "")
 
 
 async def _pace(until_s: float) -> None:

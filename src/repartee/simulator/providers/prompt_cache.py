@@ -10,8 +10,10 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from repartee.conversation.tokens import without_pictures
 
 CHARACTERS_PER_TOKEN = 4
 LEAST_TOKENS = 1024
@@ -23,7 +25,8 @@ MOST_BEGINNINGS = 50_000
 
 def prompt_text(messages: Sequence[Any], tools: Sequence[Any] | None) -> str:
     """Return a request's prompt in the order in which its beginning is kept."""
-    return "".join(json.dumps(part) for part in (*(tools or ()), *messages))
+    words = [without_pictures(message) if isinstance(message, Mapping) else message for message in messages]
+    return "".join(json.dumps(part) for part in (*(tools or ()), *words))
 
 
 def prompt_tokens(text: str) -> int:

@@ -15,7 +15,7 @@ import yaml
 
 from repartee.conversation.summaries import NOTES_OF_A_CALL
 from repartee.errors import ConfigError
-from repartee.simulator.providers import recall
+from repartee.simulator.providers import recall, sight
 
 OPENINGS = ("Certainly.", "Of course.", "Good question.", "Let me see.", "Sure.")
 Message = dict[str, Any]
@@ -68,15 +68,17 @@ class Replies:
     def answer(self, messages: list[Message]) -> Reply:
         """Answer a conversation: notes where notes are asked for, what was said before from the prompt alone."""
         last = messages[-1] if messages else {}
-        if messages and _text(messages[0]).startswith(NOTES_OF_A_CALL):
+        if messages and text_of(messages[0]).startswith(NOTES_OF_A_CALL):
             return Reply(recall.notes(messages))
-        persona = _text(messages[0]) if messages and messages[0].get("role") == "system" else ""
+        persona = text_of(messages[0]) if messages and messages[0].get("role") == "system" else ""
         rules = [rule for rule in self._rules if rule.persona is None or rule.persona.search(persona)]
         if last.get("role") == "tool":
             called = _called(messages)
             said = next((rule.say for rule in rules if rule.after == called and rule.say), None)
-            return Reply(said or _told(_text(last)))
-        said = _text(next((m for m in reversed(messages) if m.get("role") == "user"), {}))
+            return Reply(said or _told(text_of(last)))
+        if (url := sight.picture_of(last)) is not None:
+            return Reply(sight.said_of(url))
+        said = text_of(next((m for m in reversed(messages) if m.get("role") == "user"), {}))
         for rule in rules:
             if rule.when is not None and (match := rule.when.search(said)):
                 if rule.call is not None:
@@ -117,7 +119,8 @@ def _called(messages: list[Message]) -> str:
     return str(calls[-1]["function"]["name"]) if calls else ""
 
 
-def _text(message: Message) -> str:
+def text_of(message: Message) -> str:
+    """Return what a message says, without its pictures."""
     content = message.get("content") or ""
     if isinstance(content, str):
         return content

@@ -1,0 +1,98 @@
+"""Whisper itself: on the GPU where there is one that CTranslate2 can use, else on the processor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import soundfile as sf
+import soxr
+from faster_whisper import WhisperModel
+
+from repartee.providers.ondevice.sizes import UTTERANCE, Size, Speed, cores, keep_speed, measure, present
+
+RATE_HZ = 16_000
+THREADS = 2
+SURELY_NO_SPEECH, SURE_WORDS = 0.8, -0.7
+CAPTION_S = 0.3
+"""A piece is transcribed while it is still spoken where that takes no longer, lately, and nothing else is slowed."""
+CAPTION_CORES = 2 * THREADS
+LATELY = 0.3
+"""How much the newest counts."""
+
+
+class Whisper:
+    """A loaded model.
+
+    Args:
+        size: Which.
+        workers: Transcriptions at once.
+    """
+
+    def __init__(self, size: Size, workers: int = 1) -> None:
+        self.size = size
+        self.device = device()
+        self._took_s: float | None = None
+        self._model = WhisperModel(
+            str(size.folder),
+            device=self.device,
+            compute_type="float16" if self.device == "cuda" else "int8",
+            cpu_threads=THREADS,
+            num_workers=workers,
+        )
+
+    def hear(self, audio: Any, language: str) -> str:
+        """Return the words of 16 kHz float audio; blocks."""
+        began_s = time.monotonic()
+        segments, _ = self._model.transcribe(
+            audio,
+            language=language,
+            beam_size=1,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+        )
+        # A stretch the model itself calls no speech is where it invents words.
+        heard = (s for s in segments if s.no_speech_prob < SURELY_NO_SPEECH or s.avg_logprob > SURE_WORDS)
+        text = " ".join(
+            s.text.strip() for s in heard
+        ).strip()  # where the work is done: segments are made as read
+        took_s = time.monotonic() - began_s
+        before_s = self._took_s if self._took_s is not None else took_s
+        self._took_s = before_s + LATELY * (took_s - before_s)
+        return text
+
+    @property
+    def languages(self) -> Sequence[str]:
+        """Those that it knows."""
+        return self._model.supported_languages
+
+    @property
+    def quick(self) -> bool:
+        """Whether there is time to transcribe what is not over yet."""
+        spare = self.device == "cuda" or cores() >= CAPTION_CORES
+        return spare and self._took_s is not None and self._took_s <= CAPTION_S
+
+
+def device() -> str:
+    """Return where it computes."""
+    return "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
+
+
+def measure_here(models: Path, cache_dir: Path) -> Speed:
+    """Time the sizes that are on this machine, and keep what was found."""
+    sizes = present(models)
+    audio, rate = sf.read(UTTERANCE, dtype="float32")
+    utterance = np.asarray(soxr.resample(audio, rate, RATE_HZ), np.float32)
+
+    def load(size: Size) -> Any:
+        whisper = Whisper(size)
+        return lambda: whisper.hear(utterance, "en")
+
+    speed = Speed(device(), measure(sizes, load))
+    keep_speed(cache_dir, sizes, speed)
+    return speed
