@@ -302,7 +302,8 @@ class TestRoom:
         client._caller_identity, client._caller, client._lobby = None, None, None
         client._announced, client._mending, client._early = False, {}, None
         self.people: dict[str, Any] = {}
-        client._room = SimpleNamespace(remote_participants=self.people)
+        room: Any = SimpleNamespace(remote_participants=self.people)
+        client._room = room
         client.inlet = Inlet(client.is_caller)
         return client
 
