@@ -28,7 +28,7 @@ def client() -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.BACKOFF_S = (0.0, 0.0)
+    vars(module)["BACKOFF_S"] = (0.0, 0.0)
     return module
 
 
@@ -124,7 +124,12 @@ async def test_a_wake_command_that_fails_makes_no_calls(
     client: Any, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     troubled = asyncio.Event()
-    monkeypatch.setattr(client, "show", lambda state: state == "trouble" and troubled.set())
+
+    def show(state: str) -> None:
+        if state == "trouble":
+            troubled.set()
+
+    monkeypatch.setattr(client, "show", show)
     made = device(client, server, wake=[sys.executable, "-c", "raise SystemExit(3)"])
     running = asyncio.ensure_future(made.run())
     await asyncio.wait_for(troubled.wait(), 20)

@@ -172,5 +172,5 @@ async def test_the_address_with_its_key_lets_in_and_the_one_without_does_not(
 @pytest.mark.parametrize("given", ["", "x", KEY + "x", "é"])
 async def test_another_cookie_is_none(visited: Settings, livekit: LiveKit, given: str) -> None:
     async with client_of(create_app(visited, site(livekit.url)), base="https://192.168.1.20:8080") as client:
-        headers = {"Cookie": f"{COOKIE}={given}".encode()}
+        headers = {b"Cookie": f"{COOKIE}={given}".encode()}
         assert (await client.post("/api/token", headers=headers)).status_code == 401

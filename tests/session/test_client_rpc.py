@@ -30,7 +30,7 @@ class Participant:
 def client_of(answer: str | Exception, caller: str | None = "caller-1") -> tuple[ClientRpc, Participant]:
     client, participant = ClientRpc(), Participant(answer)
     room = SimpleNamespace(local_participant=participant)
-    client.line = SimpleNamespace(room=room, caller=caller)  # type: ignore[assignment]
+    client.line = SimpleNamespace(room=room, caller=caller)
     return client, participant
 
 

@@ -13,10 +13,12 @@ import pytest
 from aiohttp import web
 from livekit import api, rtc
 from livekit.protocol.sip import SIPTransferStatus
+from livekit.rtc.participant import PublishDTMFError
 from pydantic import SecretStr
 
 from repartee.agent import Agent, ToolContext, load_agent
 from repartee.errors import ToolError
+from repartee.session import session
 from repartee.session import telephone as telephone_module
 from repartee.session.inlet import Inlet
 from repartee.session.room import RoomClient, RoomHooks
@@ -131,8 +133,11 @@ class Presser:
 
     def __init__(self) -> None:
         self.pressed: list[tuple[int, str]] = []
+        self.fails = False
 
     async def publish_dtmf(self, *, code: int, digit: str) -> None:
+        if self.fails:
+            raise PublishDTMFError("the connection is closed")
         self.pressed.append((code, digit))
 
 
@@ -157,7 +162,7 @@ class Phone:
         )
         self.presser = Presser()
         room = SimpleNamespace(local_participant=self.presser)
-        self.part.line = SimpleNamespace(room=room, caller=f"sip_{NUMBER}")  # type: ignore[assignment]
+        self.part.line = SimpleNamespace(room=room, caller=f"sip_{NUMBER}")
         self.tools = {tool.name: tool for tool in self.part.bound(agent).tools}
 
     def _end(self) -> None:
@@ -238,6 +243,12 @@ class TestTools:
             with pytest.raises(ToolError, match="keys are 1 to 32"):
                 await phone.call("send_keys", keys=wrong)
 
+    async def test_keys_that_cannot_be_sent_are_told(self, phone: Phone) -> None:
+        phone.part.rings(SIP)
+        phone.presser.fails = True
+        with pytest.raises(ToolError, match="could not be sent"):
+            await phone.call("send_keys", keys="1")
+
     async def test_it_hangs_up(self, phone: Phone) -> None:
         assert "goodbye" in await phone.call("hang_up")
         assert phone.ended == 1
@@ -270,6 +281,9 @@ class TestNumber:
         assert without_number(room) == kept
 
 
+SipDTMF: Any = rtc.SipDTMF
+
+
 class TestRoom:
     """The room's client, without a room."""
 
@@ -287,21 +301,23 @@ class TestRoom:
         client._hooks = hooks
         client._caller_identity, client._caller, client._lobby = None, None, None
         client._announced, client._mending, client._early = False, {}, None
-        client._room = SimpleNamespace(remote_participants={})  # type: ignore[assignment]
+        self.people: dict[str, Any] = {}
+        room: Any = SimpleNamespace(remote_participants=self.people)
+        client._room = room
         client.inlet = Inlet(client.is_caller)
         return client
 
     def join(
         self, client: RoomClient, status: str, kind: Any = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
     ) -> Any:
-        person = SimpleNamespace(
+        person: Any = SimpleNamespace(
             identity="sip_1",
             kind=kind,
             attributes={**SIP, "sip.callStatus": status},
             permissions=SimpleNamespace(can_update_metadata=False),
             disconnect_reason=rtc.DisconnectReason.UNKNOWN_REASON,
         )
-        client.room.remote_participants["sip_1"] = person
+        self.people["sip_1"] = person
         client._on_joined(person)
         return person
 
@@ -326,16 +342,16 @@ class TestRoom:
 
     def test_keys_of_the_caller_count_and_of_nobody_else(self, client: RoomClient) -> None:
         person = self.join(client, "active")
-        client._on_sip_dtmf_received_wrapper(rtc.SipDTMF(code=5, digit="5", participant=person))
+        client._on_sip_dtmf_received_wrapper(SipDTMF(code=5, digit="5", participant=person))
         other: Any = SimpleNamespace(identity="other")
-        client._on_sip_dtmf_received_wrapper(rtc.SipDTMF(code=6, digit="6", participant=other))
-        client._on_sip_dtmf_received_wrapper(rtc.SipDTMF(code=7, digit="7", participant=None))
+        client._on_sip_dtmf_received_wrapper(SipDTMF(code=6, digit="6", participant=other))
+        client._on_sip_dtmf_received_wrapper(SipDTMF(code=7, digit="7", participant=None))
         assert [told for told in self.told if told[0] == "key"] == [("key", "5")]
 
     def test_keys_have_the_limit_of_all_messages(self, client: RoomClient) -> None:
         person = self.join(client, "active")
         for _ in range(100):
-            client._on_sip_dtmf_received_wrapper(rtc.SipDTMF(code=5, digit="5", participant=person))
+            client._on_sip_dtmf_received_wrapper(SipDTMF(code=5, digit="5", participant=person))
         assert 20 <= sum(told[0] == "key" for told in self.told) < 30
 
 
@@ -361,8 +377,8 @@ def caller(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     more = SECTION.partition("telephony:")[2]
     monkeypatch.setattr(test_whole_call, "AGENT", f"{test_whole_call.AGENT}telephony:{more}")
     monkeypatch.setattr(Room, "made", rooms, raising=False)
-    monkeypatch.setattr(test_whole_call.session, "RoomTransport", Room)
-    monkeypatch.setattr(test_whole_call.session, "RoomSink", lambda *_: rooms[-1].sink)
+    monkeypatch.setattr(session, "RoomTransport", Room)
+    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
     return Caller(simulator, tmp_path, rooms)
 
 

@@ -33,7 +33,8 @@ models: {stt: 'openai:gpt-4o-mini-transcribe', llm: 'openai:gpt-4.1-mini', tts: 
 """
 SCRIPT = "- {when: workshops, call: hang_up}\n- {when: want to book, say: 'For which day?'}\n"
 
-pytestmark = pytest.mark.livekit
+# In CI the same call is held without a media server: tests/session/test_telephone.py.
+pytestmark = [pytest.mark.long, pytest.mark.livekit]
 
 
 def by_wire(pcm: Pcm) -> Pcm:

@@ -14,8 +14,9 @@ from typing import Any
 
 import aiohttp
 import structlog
-from livekit import api, rtc
+from livekit import api
 from livekit.protocol.sip import SIPTransferStatus
+from livekit.rtc.participant import PublishDTMFError
 
 from repartee.agent import Agent, Tool
 from repartee.agent.telephony import (
@@ -175,7 +176,7 @@ class Telephone:
         for key in keys:
             try:
                 await self.line.room.local_participant.publish_dtmf(code=_CODES[key], digit=key)
-            except rtc.PublishDTMFError as error:
+            except PublishDTMFError as error:
                 raise ToolError("the keys could not be sent") from error
             await asyncio.sleep(BETWEEN_KEYS_S)
         self._mark("keys.sent", count=len(keys))
