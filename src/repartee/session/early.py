@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import av
 import numpy as np
@@ -163,7 +162,7 @@ def _unwrapped(data: bytes, container: str) -> tuple[npt.NDArray[np.int16], int]
             stream = next(iter(file.streams.audio), None)
             if stream is None or stream.codec_context.name not in CODECS:
                 raise UndecodableError("no Opus or AAC in it")
-            for frame in cast("Iterator[av.AudioFrame]", file.decode(stream)):
+            for frame in file.decode(stream):
                 parts += _samples(resampler.resample(frame))
                 if sum(map(len, parts)) > limit:
                     raise UndecodableError("longer than a client records")
