@@ -23,7 +23,7 @@ from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.system.helpers import write_agent
 from tests.system.test_browser import FIRST_MS, TURN_MS, page_at, picture
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 QUESTION = "aiewf/turn_003.flac"
 SAID_S = 4.0
 """Before the server gives out a place, so that all of the question is said by then."""
