@@ -236,6 +236,7 @@ class TestRoom:
         ignore: Any = lambda *_: None  # noqa: E731
         client._hooks = RoomHooks(ignore, ignore, ignore, ignore, ignore, identified=identified.append)
         client._caller_identity, client._caller, client._lobby = None, None, None
+        client._listened_to = False
         return client
 
     def participant(self, *, may_change: bool, identity: str = "caller-1") -> Any:

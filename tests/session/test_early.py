@@ -243,6 +243,26 @@ async def test_the_room_takes_it_of_the_caller_and_greets_first(rig: Rig) -> Non
     assert client.inlet.summary() == {"audio.not_caller": 1}
 
 
+async def test_a_caller_who_listens_before_anybody_told_of_them_is_greeted() -> None:
+    """The server may tell that the agent's voice is subscribed to before it tells by whom."""
+    greeted: list[str] = []
+    client = room(early=None, ready=greeted.append)
+    client._caller = None
+    people: dict[str, Any] = {}
+    client._room = SimpleNamespace(remote_participants=people)
+    client._on_heard()
+    assert greeted == []
+    people["ann"] = SimpleNamespace(
+        identity="ann",
+        kind=rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
+        attributes={},
+        permissions=SimpleNamespace(can_update_metadata=False),
+    )
+    client._on_joined(people["ann"])
+    client._on_heard()
+    assert greeted == ["ann"]
+
+
 async def test_who_takes_a_call_over_takes_nothing_of_before() -> None:
     client, reader = room(early=None, ready=lambda _: None), Reader(SAID)
     client._on_early(reader.it, "ann")

@@ -365,5 +365,6 @@ async def test_a_page_that_was_away_for_long_comes_back_to_its_call(
         network.clear()
         line = page.get_by_test_id("line")
         await expect(line).to_have_attribute("data-line", re.compile("back|good"), timeout=40_000)
+        await expect(page.get_by_test_id("caption-agent").last).to_contain_text("cut off", timeout=20_000)
         await asked_by_typing(page)
         assert len(site.calls()) == 1, "it is the same call"

@@ -129,6 +129,7 @@ class RoomClient(LiveKitTransportClient):
         self._caller_identity = caller_identity
         self._caller: str | None = None
         self._announced = False
+        self._listened_to = False
         self._rejoining: asyncio.TimerHandle | None = None
         self._mending: dict[Cause, asyncio.TimerHandle] = {}
         self.inlet = Inlet(self.is_caller, hooks.messages, mark=hooks.mark)
@@ -262,6 +263,8 @@ class RoomClient(LiveKitTransportClient):
                 self._hooks.identified(caller_id)
             if self._lobby is not None:
                 self._lobby.cancel()
+            if self._listened_to:
+                self._announce()
 
     def _may_be_caller(self, participant: rtc.RemoteParticipant) -> bool:
         if participant.kind not in _STANDARD_KINDS:
@@ -269,7 +272,11 @@ class RoomClient(LiveKitTransportClient):
         return self._caller_identity is None or participant.identity == self._caller_identity
 
     def _on_heard(self, *_: object) -> None:
-        """Somebody subscribed to the agent's voice: the caller, as agents do not subscribe to each other."""
+        """Somebody subscribed to the agent's voice: the caller, as agents do not subscribe to each other.
+
+        The server may tell this before it tells that there is a caller.
+        """
+        self._listened_to = True
         for participant in self.room.remote_participants.values():
             self._on_joined(participant)
         self._announce()
