@@ -56,6 +56,7 @@ def main() -> int:
         (ROOT / "docs" / "reliability.md", tables(load("chaos"))),
         (ROOT / "docs" / "security.md", fuzzing()),
         (ROOT / "docs" / "voices.md", voices()),
+        (ROOT / "docs" / "tone.md", tone()),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -413,6 +414,24 @@ With {calls["calls"]:,} calls of a month on {calls["cpus"]} CPUs (`{calls["comma
 
 | | SQLite | PostgreSQL |
 |---|---|---|
+{lines}"""
+
+
+def tone() -> str:
+    """Return the figures of the page on tone."""
+    if not (RESULTS / "tone.json").is_file():
+        return "\nNot measured yet: `python scripts/tone.py`.\n"
+    run = load("tone")
+    lines = "".join(
+        f"| {name} | {found['hurried']:.0%} | {found['upset']:.0%} | {found['calm']:.0%} | {found['unknown']:.0%} |\n"
+        for name, found in run["found"].items()
+    )
+    return f"""
+{run["sequences"]} made-up callers a line, of {run["recordings"]} recordings of {run["speakers"]} sources: {run["usual_turns"]} turns as they were recorded, then {run["changed_turns"]} that are
+changed as the line says; what is told after the last (`{run["command"]}`).
+
+| the last turns are | hurried | upset | calm | unknown |
+|---|---|---|---|---|
 {lines}"""
 
 

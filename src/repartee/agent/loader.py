@@ -26,7 +26,9 @@ from repartee.agent.mcp import McpServer
 from repartee.agent.memory import MemorySection
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.team import MAX_TEAM, TeamSection, pass_name
+from repartee.agent.tone import ToneSection
 from repartee.agent.tools import Tool
+from repartee.agent.voice import LanguageSection, voices_in
 from repartee.agent.waiting import Waiting
 from repartee.agent.yaml_text import compose
 from repartee.errors import ConfigError
@@ -49,6 +51,8 @@ class Agent(BaseModel):
     persona: str
     greeting: str
     voice: Voice
+    voices: dict[str, Voice] = {}
+    languages: dict[str, LanguageSection] = {}
     models: Models
     answers: tuple[Answer, ...]
     fallback: str
@@ -65,6 +69,7 @@ class Agent(BaseModel):
     routing: Routing = Routing()
     budget: Budget
     waiting: Waiting = Waiting()
+    tone: ToneSection = ToneSection()
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path
@@ -156,6 +161,12 @@ def _load_alone(path: Path) -> tuple[Agent, dict[Location, int]]:
     version = hashlib.sha256(text.encode() + tools_bytes).hexdigest()[:12]
     values = {name: getattr(definition, name) for name in AgentFile.model_fields if name != "tools"}
     values["answers"] = confirmed_answers(definition.answers, tools)
+    voices = voices_in(definition.language, definition.voice, definition.languages)
+    values["voice"] = voices[definition.language]
+    values["languages"] = {
+        code: section.model_copy(update={"voice": voices[code]})
+        for code, section in definition.languages.items()
+    }
     return Agent(**values, tools=tools, path=path.resolve(), version=version), lines
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from repartee.agent.definition import AgentFile, Answer
 from repartee.agent.slots import nearest
 from repartee.agent.tools import Tool
+from repartee.agent.voice import DEFAULT_VOICE
 
 Location = tuple[str | int, ...]
 Problem = tuple[Location, str]
@@ -18,6 +19,7 @@ Problem = tuple[Location, str]
 def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[Problem]:
     """Yield what is wrong between the sections."""
     by_name = {tool.name: tool for tool in tools}
+    yield from _languages(definition)
     yield from _unique("intents", [intent.name for intent in definition.intents])
     yield from _unique("forms", [form.name for form in definition.forms])
     yield from _unique("mcp", [server.name for server in definition.mcp])
@@ -50,6 +52,22 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
                         ("answers", index, "do"),
                         f"tool '{tool.name}' confirms with {{{name}}}, which is no slot of this answer",
                     )
+
+
+def _languages(definition: AgentFile) -> Iterator[Problem]:
+    if DEFAULT_VOICE in definition.voices:
+        yield (
+            ("voices", DEFAULT_VOICE),
+            f"'{DEFAULT_VOICE}' is what 'voice' has; give this voice another name",
+        )
+    spoken = [definition.language[:2]]
+    for code in definition.languages:
+        if code[:2] in spoken:
+            yield (
+                ("languages", code),
+                f"'{code[:2]}' is spoken already; a language is written once, or as 'language'",
+            )
+        spoken.append(code[:2])
 
 
 def confirmed_answers(answers: tuple[Answer, ...], tools: tuple[Tool, ...]) -> tuple[Answer, ...]:

@@ -23,6 +23,14 @@ OnInterrupt = Literal["finish", "cancel"]
 """What happens to a running tool when the user interrupts the reply it was called for."""
 
 
+def _one_voice(name: str) -> None:
+    raise ToolError(f"there is no voice '{name}'; this agent has one")
+
+
+def _one_language(code: str) -> None:
+    raise ToolError(f"there is no language '{code}'; this agent speaks one")
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool may know about the call; annotate a parameter with it to receive it."""
@@ -36,6 +44,13 @@ class ToolContext:
     """The same for the same tool with the same arguments in the same call: hand it to services that take one."""
     caller_id: str | None = None
     """Who the operator's token says is calling: decide by this what somebody may see and do, never by an argument."""
+
+    set_voice: Callable[[str], None] = _one_voice
+    """Speak with another of the agent file's `voices` from the next reply on; `default` goes back. Call it in a tool
+    with `side_effect=True`, so that a reply that is thrown away changes nothing. `ToolError`: there is no such voice.
+    """
+    set_language: Callable[[str], None] = _one_language
+    """Speak another of the agent file's `languages` from the next reply on. As above."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ from repartee.session.fixed_texts import kept_voice
 from repartee.session.gate import AudioSink, ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
+from repartee.session.languages import CallLanguage, in_language
 from repartee.session.lines import lines_of
 from repartee.session.listening import voice_model
 from repartee.session.members import Members
@@ -63,9 +64,11 @@ from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
+from repartee.session.tone import watch_of
 from repartee.session.tools import ReplyWatcher, ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.troubles import Troubles
+from repartee.session.voice_choice import VOICE_METHOD
 from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
 from repartee.session.wire import Wire
 from repartee.settings import Settings
@@ -167,6 +170,11 @@ class Session:
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
+        self._loop = asyncio.get_running_loop()
+        self._language = CallLanguage(self._agent, self._timeline.mark)
+        self._language.on_change(self._speaks)
+        self._waiting_words: Fillers | None = None
+        self._tone = watch_of(self._agent.tone)
         self.watchers: tuple[ReplyWatcher, ...] = ()
         """Told of the life of replies before anybody else."""
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
@@ -208,8 +216,16 @@ class Session:
         ladder = await self._ladder()
         permits = ToolPermits()
         permits.watch(*self.watchers)
-        context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
+        context = ToolContext(
+            spec.call_id,
+            spec.caller_identity,
+            spec.data_dir,
+            set_voice=self._set_voice,
+            set_language=self._set_language,
+        )
         has_model = ladder.llm.provider != "answers"
+        if not has_model:
+            self._language.stay()
         self._agenda = Agenda(
             agent,
             permits,
@@ -256,8 +272,16 @@ class Session:
         self._agenda.toolbox.on_running = wire.tool
         self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
         self._agenda.toolbox.holds = self._agenda.team.holds = self._fence.holds
-        caches = {one.name: self._kept_voice(one, ladder) for one in self._agenda.team.agents.values()}
-        self._members = Members(self._agenda.team, kit, spec.data_dir, wire.show, caches)
+        self._members = Members(
+            self._agenda.team,
+            kit,
+            spec.data_dir,
+            wire.show,
+            lambda one: self._kept_voice(one, ladder),
+            self._language,
+            self._timeline.mark,
+            self._tone,
+        )
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
@@ -275,6 +299,8 @@ class Session:
                 if isinstance(end, Exception):
                     log.error("session.task_failed", task=task.get_name(), error=type(end).__name__)
             await self._agenda.aclose()
+            if self._tone is not None:
+                await self._tone.aclose()
             if self._callers.keeps:
                 await self._remembering.finish()
                 await self._callers.keep()
@@ -356,6 +382,8 @@ class Session:
             self._members.kept,
             self._failsafe.budget,
             self._members.speaker,
+            self._language,
+            self._tone,
         )
         self._agenda.toolbox.on_ran = books.record.tool
         bridge.connect(parts, self._agenda)
@@ -423,6 +451,7 @@ class Session:
             listeners=[
                 self._microphone,
                 *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
+                *([self._tone.listen] if self._tone is not None else []),
             ],
             scores=lambda: not self._degrading.plain(),
         )
@@ -475,7 +504,11 @@ class Session:
             sensitivity=self._set_sensitivity,
             identified=self._identified,
             audio=self._hear,
-            rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
+            rpc={
+                MEMORY_METHOD: self._callers.tell,
+                FORGET_METHOD: self._forget,
+                **({VOICE_METHOD: self._voice_asked} if self._agent.voices else {}),
+            },
             mark=self._timeline.mark,
             # Who takes a call over hears what is said now: the rest was heard by the one before.
             early=(self._hold, self._catch_up) if self._resume is None else None,
@@ -513,7 +546,7 @@ class Session:
         toolbox.submit = self._bridge.submit
         if self._agenda.asides is None:
             return None
-        return Fillers(
+        self._waiting_words = Fillers(
             words_of(self._agent),
             self._agenda.asides,
             tool_line=toolbox.line,
@@ -521,11 +554,16 @@ class Session:
             only_kept=self._degrading.small,
             mark=self._timeline.mark,
         )
+        return self._waiting_words
 
     def _standing(self) -> Standing:
         degrading = self._degrading
         return Standing(
-            self._agenda.arranging, self._books.budget.state, degrading.small(), degrading.plain()
+            self._agenda.arranging,
+            self._books.budget.state,
+            degrading.small(),
+            degrading.plain(),
+            self._language.foreign,
         )
 
     def _identified(self, caller_id: str) -> None:
@@ -537,6 +575,25 @@ class Session:
         if self._recorder is not None:
             self._recorder.discard()
         return await self._callers.forget(payload)
+
+    def _set_language(self, code: str) -> None:
+        """Called by a tool, maybe on a thread."""
+        self._language.check(code)
+        self._loop.call_soon_threadsafe(self._language.choose, code)
+
+    def _speaks(self, language: str) -> None:
+        """The call goes on in another language: everything that is said without the model is of it."""
+        agent = in_language(self._agent, language)
+        self._bridge.speak(lines_of(agent), clips_for(language))
+        self._agenda.speak(language)
+        if self._waiting_words is not None:
+            self._waiting_words.speak(words_of(agent))
+
+    async def _voice_asked(self, payload: str) -> str:
+        return await self._members.voice.rpc(payload)
+
+    def _set_voice(self, name: str) -> None:
+        self._members.voice.choose(name)
 
     def _set_sensitivity(self, sensitivity: Sensitivity) -> None:
         enabled = self._bridge.interruption.enabled
