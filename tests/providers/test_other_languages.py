@@ -25,7 +25,7 @@ from repartee.simulator.voices.texts import TEXTS, word_errors
 RATE_HZ = 24_000
 SAID = ("greeting", "sorry", "explanation")
 ENOUGH = {"en": 0.15, "de": 0.45}
-"""Of these Whisper base mishears this share of the words at most. espeak-ng's Spanish it knows for Spanish, no more."""
+"""Of these Whisper base mishears so much at most, in words; espeak-ng's Spanish it knows for Spanish, no more."""
 
 
 @pytest.mark.parametrize(
