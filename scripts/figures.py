@@ -57,6 +57,7 @@ def main() -> int:
         (ROOT / "docs" / "security.md", fuzzing()),
         (ROOT / "docs" / "private.md", private()),
         (ROOT / "docs" / "voices.md", voices()),
+        (ROOT / "docs" / "tone.md", tone()),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -432,6 +433,24 @@ On {found["cpus"]} CPUs with everything on them, caller included (`{found["comma
 | part | ms |
 |---|---|
 {rows}"""
+
+
+def tone() -> str:
+    """Return the figures of the page on tone."""
+    if not (RESULTS / "tone.json").is_file():
+        return "\nNot measured yet: `python scripts/tone.py`.\n"
+    run = load("tone")
+    lines = "".join(
+        f"| {name} | {found['hurried']:.0%} | {found['upset']:.0%} | {found['calm']:.0%} | {found['unknown']:.0%} |\n"
+        for name, found in run["found"].items()
+    )
+    return f"""
+{run["sequences"]} made-up callers a line, of {run["recordings"]} recordings of {run["speakers"]} sources: {run["usual_turns"]} turns as they were recorded, then {run["changed_turns"]} that are
+changed as the line says; what is told after the last (`{run["command"]}`).
+
+| the last turns are | hurried | upset | calm | unknown |
+|---|---|---|---|---|
+{lines}"""
 
 
 def voices() -> str:

@@ -30,7 +30,7 @@ def main() -> int:
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     steps = [python_packages, livekit_server, web_page, models]
     if "--tests" in sys.argv[1:]:
-        steps += [browser, postgresql, redis, firewall, sound_server, helm, promtool]
+        steps += [browser, postgresql, redis, firewall, sound_server, helm, promtool, other_voices]
     if "--check-web" in sys.argv[1:]:
         steps = [web_checks]
     for number, step in enumerate(steps, 1):
@@ -145,6 +145,12 @@ def redis() -> None:
     """Redis, for the tests of what machines share; they run a server of their own."""
     if not shutil.which("redis-server"):
         apt("redis-server", "the tests of what machines share need Redis")
+
+
+def other_voices() -> None:
+    """espeak-ng, for the tests of other languages than English."""
+    if not shutil.which("espeak-ng"):
+        apt("espeak-ng", "the tests of other languages need espeak-ng")
 
 
 def promtool() -> None:

@@ -108,5 +108,5 @@ def test_who_is_quick(
     monkeypatch.setattr("repartee.providers.ondevice.whisper.time.monotonic", lambda: next(now) * took_s)
     heard = Whisper(Size("tiny.en", tmp_path))
     assert not heard.quick, "nothing is known yet"
-    heard.hear(np.zeros(16_000, np.float32), "en")
+    heard.hear(np.zeros(16_000, np.float32), ("en",))
     assert heard.quick == quick

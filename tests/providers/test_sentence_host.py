@@ -14,7 +14,7 @@ async def test_it_makes_vectors_and_loads_nothing_else(monkeypatch: pytest.Monke
         raise AssertionError("neither recogniser nor voice is loaded")
 
     monkeypatch.setattr(host, "Whisper", never)
-    monkeypatch.setattr(host, "Voice", never)
+    monkeypatch.setattr(host, "Speakers", never)
     async with TestClient(TestServer(host.Host(speech=False).app())) as client:
         answer = await client.post("/v1/embeddings", json={"input": ["kids", "children", "tyre"]})
         vectors = np.array([item["embedding"] for item in (await answer.json())["data"]])

@@ -31,6 +31,7 @@ from pipecat.workers.runner import WorkerRunner
 from repartee.conversation import Policies, State
 from repartee.conversation.history import History
 from repartee.events import Event, ReplyWorded
+from repartee.providers.services import SmallChunkTTS
 from repartee.session.agenda import Agenda
 from repartee.session.asides import Asides
 from repartee.session.bridge import Bridge
@@ -38,6 +39,7 @@ from repartee.session.clauses import Clauses
 from repartee.session.degrading import Degrading
 from repartee.session.fillers import Fillers, words_for
 from repartee.session.gate import ReplyGate
+from repartee.session.languages import CallLanguage
 from repartee.session.lines import lines_for
 from repartee.session.parts import Parts, Script
 from repartee.session.remembering import Remembering
@@ -248,7 +250,10 @@ class Call:
         self.remembering: Remembering | None = None
         self.kept_audio: Callable[[str], bytes | None] = lambda _: None
         self.degrading: Degrading | None = None
-        self.clauses = clauses = Clauses(None)
+        self.speaker: Callable[[], str] = str
+        self.language: CallLanguage | None = None
+        one = voice[0] if voice else None
+        self.clauses = clauses = Clauses(one if isinstance(one, SmallChunkTTS) else None)
         self.connect()
         before, speaking = [] if tiers is None else [tiers], voice or [self.voice]
         if tiers is not None:
@@ -274,6 +279,8 @@ class Call:
             kept_audio=self.kept_audio,
             fillers=self.fillers,
             degrading=self.degrading,
+            speaker=self.speaker,
+            language=self.language,
         )
         self.bridge.connect(parts, self.agenda)
 

@@ -19,7 +19,9 @@ from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
 from repartee.agent.team import TeamSection
 from repartee.agent.telephony import Telephony
+from repartee.agent.tone import ToneSection
 from repartee.agent.vision import Vision
+from repartee.agent.voice import Code, Languages, Voice, Voices
 from repartee.agent.waiting import Waiting
 
 __all__ = [
@@ -81,16 +83,6 @@ def _check_model(name: str) -> None:
     provider = name.split(":", 1)[0]
     if provider not in PROVIDERS:
         raise ValueError(f"unknown provider '{provider}'{nearest(provider, PROVIDERS)}")
-
-
-class Voice(_Strict):
-    """The voice's name at each provider; the one in use is picked by the ladder."""
-
-    openai: str = "alloy"
-    elevenlabs: str = "21m00Tcm4TlvDq8ikWAM"
-    cartesia: str = "e07c00bc-4134-4eae-9ea4-1a55fb45746b"
-    on_device: str = "en_US-joe-medium"
-    speed: float = Field(default=1.0, ge=0.5, le=2.0)
 
 
 class Answer(_Strict):
@@ -165,7 +157,7 @@ class AgentFile(_Strict):
     """An agent file as it is written."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
+    language: Code = "en"
     persona: Text
     greeting: Text
     privacy: Privacy = Field(
@@ -173,6 +165,10 @@ class AgentFile(_Strict):
         description="on-device: nothing that is said leaves this machine, and whatever would is refused",
     )
     voice: Voice = Voice()
+    voices: Voices = Field(default={}, description="Others that a call may change to, by name")
+    languages: Languages = Field(
+        default={}, description="Others that it speaks when the caller does, by code"
+    )
     models: Models = Models()
     answers: tuple[Answer, ...] = ()
     fallback: Text = "I'm sorry, I can't help with that. Is there anything else?"
@@ -192,6 +188,7 @@ class AgentFile(_Strict):
     waiting: Waiting = Waiting()
     telephony: Telephony = Telephony()
     vision: Vision = Vision()
+    tone: ToneSection = ToneSection()
 
     @model_validator(mode="after")
     def _unique_answers(self) -> AgentFile:

@@ -28,8 +28,10 @@ from repartee.agent.privacy import PRIVATE, Privacy
 from repartee.agent.sections import check_sections, confirmed_answers
 from repartee.agent.team import MAX_TEAM, TeamSection, pass_name
 from repartee.agent.telephony import Telephony, telephone_tools
+from repartee.agent.tone import ToneSection
 from repartee.agent.tools import Tool
 from repartee.agent.vision import Vision
+from repartee.agent.voice import LanguageSection, voices_in
 from repartee.agent.waiting import Waiting
 from repartee.agent.yaml_text import compose
 from repartee.errors import ConfigError
@@ -53,6 +55,8 @@ class Agent(BaseModel):
     greeting: str
     privacy: Privacy = "vendors"
     voice: Voice
+    voices: dict[str, Voice] = {}
+    languages: dict[str, LanguageSection] = {}
     models: Models
     answers: tuple[Answer, ...]
     fallback: str
@@ -71,6 +75,7 @@ class Agent(BaseModel):
     waiting: Waiting = Waiting()
     telephony: Telephony = Telephony()
     vision: Vision = Vision()
+    tone: ToneSection = ToneSection()
     tools: tuple[Any, ...]
     """`Tool` objects, or what stands for them."""
     path: Path
@@ -168,6 +173,12 @@ def _load_alone(path: Path) -> tuple[Agent, dict[Location, int]]:
     version = hashlib.sha256(text.encode() + tools_bytes).hexdigest()[:12]
     values = {name: getattr(definition, name) for name in AgentFile.model_fields if name != "tools"}
     values["answers"] = confirmed_answers(definition.answers, tools)
+    voices = voices_in(definition.language, definition.voice, definition.languages)
+    values["voice"] = voices[definition.language]
+    values["languages"] = {
+        code: section.model_copy(update={"voice": voices[code]})
+        for code, section in definition.languages.items()
+    }
     return Agent(**values, tools=tools, path=path.resolve(), version=version), lines
 
 

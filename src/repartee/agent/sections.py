@@ -11,6 +11,7 @@ from repartee.agent.privacy import check_privacy
 from repartee.agent.slots import nearest
 from repartee.agent.telephony import telephone_tools
 from repartee.agent.tools import Tool
+from repartee.agent.voice import DEFAULT_VOICE
 
 LOOK = "look"
 """The tool that comes with vision."""
@@ -25,6 +26,7 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
     yield from _telephone(definition, [tool.name for tool in tools])
     yield from check_privacy(definition)
     yield from _of_vision(definition, by_name)
+    yield from _languages(definition)
     yield from _unique("intents", [intent.name for intent in definition.intents])
     yield from _unique("forms", [form.name for form in definition.forms])
     yield from _unique("mcp", [server.name for server in definition.mcp])
@@ -68,6 +70,22 @@ def _telephone(definition: AgentFile, names: list[str]) -> Iterator[Problem]:
 def _of_vision(definition: AgentFile, by_name: dict[str, Tool]) -> Iterator[Problem]:
     if definition.vision.enabled and LOOK in by_name:
         yield ("tools",), f"with vision there is a tool '{LOOK}' already; give yours another name"
+
+
+def _languages(definition: AgentFile) -> Iterator[Problem]:
+    if DEFAULT_VOICE in definition.voices:
+        yield (
+            ("voices", DEFAULT_VOICE),
+            f"'{DEFAULT_VOICE}' is what 'voice' has; give this voice another name",
+        )
+    spoken = [definition.language[:2]]
+    for code in definition.languages:
+        if code[:2] in spoken:
+            yield (
+                ("languages", code),
+                f"'{code[:2]}' is spoken already; a language is written once, or as 'language'",
+            )
+        spoken.append(code[:2])
 
 
 def confirmed_answers(answers: tuple[Answer, ...], tools: tuple[Tool, ...]) -> tuple[Answer, ...]:

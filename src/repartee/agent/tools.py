@@ -27,6 +27,14 @@ async def _no_client(_method: str, _payload: str = "") -> str:
     raise ToolError("nobody is on the line")
 
 
+def _one_voice(name: str) -> None:
+    raise ToolError(f"there is no voice '{name}'; this agent has one")
+
+
+def _one_language(code: str) -> None:
+    raise ToolError(f"there is no language '{code}'; this agent speaks one")
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool may know about the call; annotate a parameter with it to receive it."""
@@ -46,6 +54,13 @@ class ToolContext:
     phone: str | None = None
     """The caller's number, where they call by telephone and the agent file says `telephony.keep_number`. Numbers can
     be forged: it says nothing of who somebody is."""
+
+    set_voice: Callable[[str], None] = _one_voice
+    """Speak with another of the agent file's `voices` from the next reply on; `default` goes back. Call it in a tool
+    with `side_effect=True`, so that a reply that is thrown away changes nothing. `ToolError`: there is no such voice.
+    """
+    set_language: Callable[[str], None] = _one_language
+    """Speak another of the agent file's `languages` from the next reply on. As above."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,11 +110,12 @@ def call(
 def say(
     text: Annotated[str, typer.Argument(help="What to say.")],
     out_file: Annotated[Path, typer.Option("--out", help="The sound file to write.")] = Path("said.wav"),
+    voice: Annotated[str, typer.Option(help="A voice of this machine, e.g. espeak:de.")] = "en_US-joe-medium",
 ) -> None:
     """Make a recording with the on-device voice: something to call with where there is no microphone."""
     from repartee.cli.say import say as run_say  # noqa: PLC0415
 
-    asyncio.run(run_say([(text, out_file)]))
+    asyncio.run(run_say([(text, out_file)], voice, _settings().models_dir))
     out.print(f"wrote {out_file}", soft_wrap=True)
 
 

@@ -10,22 +10,28 @@ import soundfile as sf
 
 from repartee.errors import ConfigError, ProviderError
 from repartee.providers.ondevice import SpeechHost
+from repartee.providers.ondevice.registry import OWN_VOICE
 
 RATE_HZ = 24_000
 BEFORE_S, AFTER_S = 0.3, 0.5
 SAY_S = 60.0
 
 
-async def say(texts: list[tuple[str, Path]]) -> None:
+async def say(texts: list[tuple[str, Path]], voice: str = OWN_VOICE, models: Path = Path()) -> None:
     """Speak each text into its file.
+
+    Args:
+        texts: What is said, and where it is written.
+        voice: A voice of this machine.
+        models: Where fetched models are.
 
     Raises:
         ConfigError: A file cannot be written.
         ProviderError: The voice failed.
     """
-    async with SpeechHost.start() as host, httpx.AsyncClient(timeout=SAY_S) as client:
+    async with SpeechHost.start(models=models) as host, httpx.AsyncClient(timeout=SAY_S) as client:
         for text, path in texts:
-            response = await client.post(f"{host.url}/v1/audio/speech", json={"input": text})
+            response = await client.post(f"{host.url}/v1/audio/speech", json={"input": text, "voice": voice})
             if response.status_code != httpx.codes.OK:
                 message = response.json()["error"]["message"]
                 raise ProviderError(f"the voice failed: {message}", kind="refused", provider="on-device")

@@ -24,9 +24,11 @@ from rich.table import Column, Table
 
 from repartee.agent import Voice, load_agent
 from repartee.agent.definition import nearest
+from repartee.agent.voice import spoken_in
 from repartee.errors import ConfigError
 from repartee.providers.ladder import Rung
 from repartee.providers.ondevice import SpeechHost
+from repartee.providers.ondevice.registry import OWN_WHISPER, WHISPERS
 from repartee.providers.prices import load_prices
 from repartee.providers.vendor_voices import VENDOR_VOICES, voice_for
 from repartee.settings import Settings
@@ -53,9 +55,6 @@ DEFAULTS = (
     "on-device:piper",
 )
 VENDORS = ("openai", "elevenlabs", "cartesia", "on-device")
-RECOGNISER = "Whisper tiny.en on this machine"
-HEARS = frozenset({"en"})
-"""Languages that recogniser knows."""
 PROBE_S = 2.0
 
 
@@ -94,10 +93,13 @@ async def run_voices(
     if options.language not in TEXTS:
         raise ConfigError(f"there are no texts in '{options.language}'; choose from: {', '.join(TEXTS)}")
     names = load_agent(options.agent).voice if options.agent is not None else Voice()
+    names = spoken_in(options.language, names)
     samples = TEXTS[options.language]
     load = round(os.getloadavg()[0], 1)
     async with contextlib.AsyncExitStack() as stack:
-        host = await stack.enter_async_context(SpeechHost.start())
+        whisper = _whisper(options.language, settings)
+        starting = SpeechHost.start(whisper=whisper or OWN_WHISPER, models=settings.models_dir)
+        host = await stack.enter_async_context(starting)
         candidates = await _candidates(options, settings, names, host, stack)
         with out.status("asking the voices") as status:
             said = await speak_all(
@@ -108,17 +110,22 @@ async def run_voices(
             )
         with out.status("listening"):
             client = await stack.enter_async_context(httpx.AsyncClient(base_url=host.url))
-            report = await _report(options, settings, said, client, load)
+            report = await _report(options, settings, said, client, load, whisper)
     await asyncio.to_thread(_write, report, said, write, html)
     _print(report, options, out)
     return report
 
 
 async def _report(
-    options: VoicesOptions, settings: Settings, said: Said, client: httpx.AsyncClient, load: float
+    options: VoicesOptions,
+    settings: Settings,
+    said: Said,
+    client: httpx.AsyncClient,
+    load: float,
+    whisper: str | None,
 ) -> dict[str, Any]:
     prices = load_prices(settings.prices)
-    hear = listener(client, options.language) if options.language in HEARS else None
+    hear = listener(client, options.language) if whisper is not None else None
     found: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     for candidate, spoken in said.items():
         rows = await rows_of(candidate, spoken, hear)
@@ -131,11 +138,19 @@ async def _report(
         "language": options.language,
         "texts": len(TEXTS[options.language]),
         "repeats": options.repeats,
-        "recogniser": RECOGNISER if hear is not None else None,
+        "recogniser": whisper and f"Whisper {whisper} on this machine",
         "prices": prices.version,
         "voices": found[False],
         "simulated": found[True],
     }
+
+
+def _whisper(language: str, settings: Settings) -> str | None:
+    """Return which recogniser of this machine hears a language; None where none that is here does."""
+    if language == "en":
+        return OWN_WHISPER
+    fetched = (name for name in ("small", "base") if WHISPERS[name].is_here(settings.models_dir))
+    return next(fetched, None)
 
 
 # --- which voices ---------------------------------------------------------------------------------------------

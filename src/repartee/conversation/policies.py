@@ -16,17 +16,20 @@ Sensitivity = Literal["low", "medium", "high"]
 _WORD = re.compile(r"[\w']+")
 _OPEN_END = re.compile(
     r"(?:\b(?:and|or|but|so|because|the|a|an|to|of|for|with|my|your|is|are|was|at|from|um|uh|er|if|that"
-    r"|und|oder|aber|weil|der|die|das|ein|eine|mit|y|o|pero|el|la|los|un|una|de|con)|[,:;-]|\.\.\.)$",
+    r"|und|oder|aber|weil|dass|wenn|ob|der|die|das|dem|den|des|ein|eine|einen|einem|einer|mit|für|von|zum|zur|bei"
+    r"|nach|mein|meine|meinen|ihr|ihre|äh|ähm"
+    r"|y|o|pero|porque|que|el|la|los|las|un|una|unos|unas|de|del|con|para|por|al|mi|mis|su|sus|eh|este)"
+    r"|[,:;-]|\.\.\.)$",
     re.IGNORECASE,
 )
 _DIGIT = re.compile(
-    r"\d+|zero|one|two|three|four|five|six|seven|eight|nine|oh|double|null|eins|zwei|drei|vier|fünf|sechs|sieben"
-    r"|acht|neun|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve",
+    r"\d+|zero|one|two|three|four|five|six|seven|eight|nine|oh|double|null|eins|zwei|zwo|drei|vier|fünf|sechs|sieben"
+    r"|acht|neun|doppel|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|doble",
     re.IGNORECASE,
 )
 _ASKS_DIGITS = re.compile(
-    r"\b(?:numbers?|phone|digits?|code|pin|zip|postcode|post code|spell|account|card|nummer|telefon|buchstabier\w*"
-    r"|número|teléfono|código)\b",
+    r"\b(?:numbers?|phone|digits?|code|pin|zip|postcode|post code|spell|account|card|\w*nummer"
+    r"|telefon\w*|buchstabier\w*|postleitzahl|geheimzahl|número|teléfono|código(?: postal)?|tarjeta|deletre\w*)\b",
     re.IGNORECASE,
 )
 
@@ -34,9 +37,12 @@ BACKCHANNELS = frozenset(
     """
     mm mmm mhm mmhm uh huh uhhuh hm hmm yeah yep yes right okay ok sure i see got it ah oh aha alright all
     cool great good nice true exactly wow really um er
+    ja jaja genau gut achso ach stimmt klar verstehe richtig super schön eben äh ähm mhmm hmhm
+    sí ya claro vale bueno bien exacto entiendo ajá ah eh cierto perfecto
     """.split()  # noqa: SIM905 - a word list reads better as words
 )
-"""Words that, alone and few, acknowledge without asking for the floor (English)."""
+"""Words that, alone and few, acknowledge without asking for the floor: English, German, Spanish. All at once, as a
+caller's "okay" is no language's own and none of these asks for the floor in another."""
 
 
 def words(text: str) -> list[str]:

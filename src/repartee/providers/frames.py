@@ -96,3 +96,6 @@ class PieceTranscribedFrame(TranscriptionFrame):
 
     piece_id: int = 0
     segment_id: int = 0
+    spoken: str | None = None
+    """The language it is in, two letters, where the recogniser says so."""
+    confidence: float | None = None

@@ -37,6 +37,7 @@ from repartee.providers.learned import LearnedAnswers
 from repartee.providers.metered_http import MeteredClient, MeteredHostClient
 from repartee.providers.metered_sockets import MeteredCartesia, MeteredElevenLabs, MeteredRealtimeSTT
 from repartee.providers.metering import Meter
+from repartee.providers.ondevice.registry import OWN_WHISPER
 from repartee.providers.patience import SMALL_FIRST_S, Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.tool_calls import register, schema_of
@@ -111,7 +112,8 @@ class ProviderKit:
     def stt(self) -> STTService:
         """Speech to text."""
         rung = self._ladder.stt
-        language = Language(self._agent.language)
+        # Of an agent that speaks several, the recogniser is not told which one to hear.
+        language = None if self._agent.languages else Language(self._agent.language)
         if rung.provider == "openai-realtime":
             realtime = MeteredRealtimeSTT(
                 self._transcriber(),
@@ -219,10 +221,14 @@ class ProviderKit:
         match rung.provider:
             case "elevenlabs":
                 settings = services.ElevenLabsTTSService.Settings(
-                    voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
+                    voice=voice.elevenlabs,
+                    speed=elevenlabs_speed(voice.speed),
+                    language=elevenlabs_language(rung.model, agent.language),
                 )
             case "cartesia":
-                settings = services.CartesiaTTSService.Settings(voice=voice.cartesia)
+                settings = services.CartesiaTTSService.Settings(
+                    voice=voice.cartesia, language=Language(agent.language)
+                )
             case provider:
                 name = voice.on_device if provider == "on-device" else voice.openai
                 settings = services.SmallChunkTTS.Settings(voice=name, speed=voice.speed)
@@ -310,11 +316,17 @@ class ProviderKit:
         recognisers = [
             None
             if rung.provider == "openai-realtime"
-            else Recogniser(self._client(rung.provider), rung.model)
+            else Recogniser(self._client(rung.provider), rung.model, self._to_tell_apart(rung))
             for rung in rungs
         ]
-        language = self._agent.language.split("-", maxsplit=1)[0]
+        language = None if self._agent.languages else self._agent.language.split("-", maxsplit=1)[0]
         return Transcriber(failover, recognisers, self._failsafe.budget, language)
+
+    def _to_tell_apart(self, rung: Rung) -> tuple[str, ...]:
+        """Return the languages of which this machine's recogniser is to find the one that is spoken."""
+        if rung.provider != "on-device" or rung.model == OWN_WHISPER or not self._agent.languages:
+            return ()
+        return tuple(code[:2] for code in (self._agent.language, *self._agent.languages))
 
     def _voice(self, rung: Rung, agent: Agent | None = None) -> Voice:
         own_format = rung.provider in VENDOR_VOICES

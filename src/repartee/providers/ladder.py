@@ -15,6 +15,7 @@ from repartee.agent.memory import EXTRACTIVE
 from repartee.agent.privacy import is_cloud_model
 from repartee.errors import ConfigError
 from repartee.providers.limits import plan_limit
+from repartee.providers.ondevice.espeak import espeak_language, has_espeak
 from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER, VOICES, WHISPERS, Model
 from repartee.providers.ondevice.sizes import whisper_for
 from repartee.providers.privacy import check_private, without_vendors
@@ -162,8 +163,17 @@ def _own(settings: Settings, agent: Agent, stage: Stage) -> tuple[str, str]:
     """Return this machine's own for a stage: of the recognisers that are here the best that is quick enough."""
     if stage == "tts":
         return ON_DEVICE, agent.voice.on_device
-    size = whisper_for(settings.models_dir, settings.cache_dir, agent.language)
+    size = whisper_for(settings.models_dir, settings.cache_dir, _hardest(agent))
     return ON_DEVICE, size.name if size is not None else OWN_WHISPER
+
+
+def _only_english(agent: Agent) -> bool:
+    return all(code[:2] == "en" for code in (agent.language, *agent.languages))
+
+
+def _hardest(agent: Agent) -> str:
+    """Return a language that decides which recogniser hears: one that is not English, if it speaks any."""
+    return next((code for code in (agent.language, *agent.languages) if code[:2] != "en"), agent.language)
 
 
 def _language(agent: Agent) -> str:
@@ -174,7 +184,9 @@ def _speaks_here(settings: Settings, agent: Agent, stage: Stage) -> bool:
     """Say whether this machine's own models know the agent's language."""
     _, model = _own(settings, agent, stage)
     if stage == "stt":
-        return _language(agent) == "en" or model != OWN_WHISPER
+        return _only_english(agent) or model != OWN_WHISPER
+    if agent.languages:
+        return False  # one voice of this machine would be heard in all of them
     voice = VOICES.get(model)
     here = voice is not None and voice.is_here(settings.models_dir)
     return (
@@ -263,7 +275,7 @@ def _stt(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None
         small = model == OWN_WHISPER
         lost = "English only, and more words misheard" if small else "more words misheard, slower"
         climb = "export OPENAI_API_KEY=..."
-        if small and _language(agent) != "en":
+        if small and not _only_english(agent):
             climb = f"repartee models pull whisper-small (or {climb})"
         return Rung("stt", provider, model, f"Whisper {model} on this machine", lost, climb)
     kind = "OpenAI realtime" if provider == "openai-realtime" else "OpenAI"
@@ -315,12 +327,16 @@ def _tts(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None
     if importlib.util.find_spec("piper") is None:
         raise ConfigError("no key for a voice, and the on-device voice is not installed; run `make setup`")
     name = agent.voice.on_device
-    _need_model(settings, agent, "voice.on_device", name, VOICES)
+    sections = {f"languages.{code}.voice": section.voice for code, section in agent.languages.items()}
+    named = {f"voices.{key}": voice for key, voice in agent.voices.items()}
+    for where, voice in {"voice": agent.voice, **named, **sections}.items():
+        if voice is not None:
+            _need_voice(settings, agent, f"{where}.on_device", voice.on_device)
     return Rung(
         "tts",
         provider,
         name,
-        f"Piper {name} on this machine",
+        f"{'espeak-ng' if espeak_language(name) else 'Piper'} {name} on this machine",
         "one plain voice",
         "export CARTESIA_API_KEY=... (or ELEVENLABS_API_KEY, OPENAI_API_KEY)",
     )
@@ -375,6 +391,21 @@ def _need_key(settings: Settings, agent: Agent, where: str, value: str) -> None:
         raise ConfigError(
             f"{agent.path}: {where} asks for '{value}', which needs {variable}; set it, or leave {where} out "
             "to use what is there"
+        )
+
+
+def _need_voice(settings: Settings, agent: Agent, where: str, name: str) -> None:
+    """See that a voice of this machine's own is here.
+
+    Raises:
+        ConfigError: It is not, or there is none of that name.
+    """
+    if espeak_language(name) is None:
+        _need_model(settings, agent, where, name, VOICES)
+    elif not has_espeak():
+        raise ConfigError(
+            f"{agent.path}: {where} is '{name}', which needs espeak-ng; install it, e.g. `apt install espeak-ng`, or "
+            "name a voice of `repartee models`"
         )
 
 

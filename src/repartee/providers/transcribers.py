@@ -39,7 +39,7 @@ from repartee.providers.frames import (
     TurnClosedFrame,
     VoicePausedFrame,
 )
-from repartee.providers.hearing import Transcriber
+from repartee.providers.hearing import Transcriber, spoken_language
 from repartee.providers.metering import about
 
 TRAILING_SILENCE_S = 0.2
@@ -311,6 +311,7 @@ class PiecewiseSTT(OpenAISTTService):
 
 def piece_frame(frame: TranscriptionFrame, piece_id: int, segment_id: int) -> PieceTranscribedFrame:
     """Return the words of a piece as such."""
+    spoken, confidence = spoken_language(frame.result)
     return PieceTranscribedFrame(
         frame.text,
         frame.user_id,
@@ -320,4 +321,6 @@ def piece_frame(frame: TranscriptionFrame, piece_id: int, segment_id: int) -> Pi
         finalized=True,
         piece_id=piece_id,
         segment_id=segment_id,
+        spoken=spoken,
+        confidence=confidence,
     )

@@ -131,6 +131,14 @@ class Agenda:
         """Tell a listener whenever a goal changes; it must not wait. Before `connect`."""
         self._listeners.append(listener)
 
+    def speak(self, language: str) -> None:
+        """The call goes on in another language: what is asked, read and understood by rules is of it from now on."""
+        self._consents.language = language
+        self.toolbox.speak(language, long_line(language))
+        for desk in self._desks.values():
+            if desk.keeper is not None:
+                desk.keeper.speak(language)
+
     def restore(self, goals: Goals) -> None:
         """Go on with the goals of an agent that had the call before; after `connect`."""
         if (keeper := self._desk.keeper) is not None:

@@ -8,7 +8,7 @@ event loop that come back as events.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -89,6 +89,7 @@ from repartee.providers.frames import (
     VoiceStartedFrame,
 )
 from repartee.providers.patience import BEFORE_GIVING_UP_S, REPLY_S
+from repartee.session.clips import Clip
 from repartee.session.frames import KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.parts import OnOffer, Parts, Script
 from repartee.session.shown import live_reply, mark_name, needs_provider, shown_state, user_turn
@@ -150,6 +151,10 @@ class Bridge(FrameProcessor):
     def interruption(self, interruption: Interruption) -> None:
         self._policies = replace(self._policies, interruption=interruption)
 
+    def speak(self, lines: dict[Line, str], clips: Mapping[str, Clip]) -> None:
+        """Say these fixed lines from now on, or play these recordings of them."""
+        self._script = replace(self._script, lines=lines, clips=clips)
+
     def connect(self, parts: Parts, tools: OnOffer | ToolsSchema | None) -> None:
         """Hand over the parts commands are performed on and what the model may call; once, before the start."""
         self._parts, self._tools = parts, tools
@@ -186,6 +191,8 @@ class Bridge(FrameProcessor):
                 pass  # nobody behind here listens: each audio frame that went on would cost eight queues
             case PieceTranscribedFrame():
                 piece = TranscriptReceived(self._clock_ms(), frame.text, frame.piece_id, frame.segment_id)
+                if self.parts.language is not None:
+                    self.parts.language.heard(frame.spoken, frame.confidence)
                 self._piece_id = max(self._piece_id, frame.piece_id)
                 self.submit(piece)
             case TranscriptionFrame():
@@ -337,14 +344,22 @@ class Bridge(FrameProcessor):
             case OpenTurn() | CloseTurn():
                 await self._perform_turn(command)
             case RememberUser(_, text):
-                self.parts.history.remember_user(text)
-                self.parts.permits.turn_remembered(text)
+                self._remember_user(text)
             case ArmDeadline(name, at_ms):
                 self._arm(name, at_ms)
             case DisarmDeadline(name):
                 self._disarm(name)
             case EndCall(reason):
                 self._on_end(reason)
+
+    def _remember_user(self, text: str) -> None:
+        """These words belong to the conversation."""
+        self.parts.history.remember_user(text)
+        if self.parts.language is not None:
+            self.parts.language.remember(text)
+        if self.parts.tone is not None:
+            self.parts.tone.remember(text)
+        self.parts.permits.turn_remembered(text)
 
     async def _perform_turn(self, command: OpenTurn | CloseTurn) -> None:
         match command:
@@ -429,7 +444,13 @@ class Bridge(FrameProcessor):
         parts.permits.open(reply_id, held=command.held, turn_id=command.turn_id, text=text)
         offer = self._tools if isinstance(self._tools, OnOffer) else None
         tools = offer.tools() if offer is not None else self._tools
-        messages = parts.history.messages(text, offer.note(reply_id) if offer is not None else "")
+        notes = [offer.note(reply_id)] if offer is not None else []
+        if parts.language is not None:
+            parts.language.answer(text)
+            notes.append(parts.language.note())
+        if parts.tone is not None:
+            notes.append(parts.tone.note())
+        messages = parts.history.messages(text, "\n".join(filter(None, notes)))
         context = ReplyContext(messages, tools=NOT_GIVEN if tools is None else tools, reply_id=reply_id)
         await self._begin(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))

@@ -35,11 +35,11 @@ class Consents(ReplyWatcher):
     """What the user was asked, and whether they said yes.
 
     Args:
-        language: Of the agent.
+        language: That is spoken; may change.
     """
 
     def __init__(self, language: str) -> None:
-        self._language = language
+        self.language = language
         self._asked: dict[str, _Asked] = {}
 
     def ask(self, tool: str, arguments: str, must_hear: str, reply: LiveReply) -> None:
@@ -77,7 +77,7 @@ class Consents(ReplyWatcher):
         """Read the user's words in the turns after a question."""
         for asked in self._asked.values():
             if asked.heard and reply.turn_id > asked.turn_id:
-                asked.verdicts[reply.turn_id] = verdict(reply.text, self._language)
+                asked.verdicts[reply.turn_id] = verdict(reply.text, self.language)
 
     def heard(self, reply_id: int, text: str) -> None:
         """A question counts when its values were heard."""

@@ -61,13 +61,17 @@ class Fillers:
         only_kept: Callable[[], bool],
         mark: Callable[..., None],
     ) -> None:
-        self._chooser = Chooser(words.fillers, words.language)
-        self._apology = words.apology
+        self.speak(words)
         self._asides = asides
         self._tool_line = tool_line
         self._kept = kept
         self._only_kept = only_kept
         self._mark = mark
+
+    def speak(self, words: WaitingWords) -> None:
+        """From now on these are said."""
+        self._chooser = Chooser(words.fillers, words.language)
+        self._apology = words.apology
 
     async def say(self, command: SpeakAside) -> None:
         """Say something, if there is something to say and still a reason to."""

@@ -87,17 +87,17 @@ class GoalKeeper(ReplyWatcher):
         mark: Callable[..., None],
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
-        self._language = agent.language
+        self.language = agent.language
         self._reader = reader
         self._mark = mark
         self._now = now
         self._tracker = Tracker(rules_of(agent))
         self._slots = _slots_of(agent)
         self._tools = {rule.tool for rule in self._tracker.rules if rule.tool}
-        default = DEFAULT_RESUME.get(agent.language[:2], DEFAULT_RESUME["en"])
-        self._resume = {rule.name: default for rule in self._tracker.rules}
-        self._resume |= {form.name: form.resume for form in agent.forms if form.resume}
-        self._resume |= {intent.name: intent.resume for intent in agent.intents if intent.resume}
+        self._own_resume = {form.name: form.resume for form in agent.forms if form.resume}
+        self._own_resume |= {intent.name: intent.resume for intent in agent.intents if intent.resume}
+        self._resume = self._resume_lines() | self._own_resume
+        self._written_in = agent.language
         self._examples = {
             tuple(words(example)): intent.name for intent in agent.intents for example in intent.examples
         }
@@ -114,6 +114,16 @@ class GoalKeeper(ReplyWatcher):
     def goals(self) -> Goals:
         """Where the goals stand now."""
         return self._tracker.goals
+
+    def speak(self, language: str) -> None:
+        """Read and offer in a language from now on; what the agent's file has to say is of its own."""
+        self.language = language
+        own = self._own_resume if language == self._written_in else {}
+        self._resume = self._resume_lines() | own
+
+    def _resume_lines(self) -> dict[str, str]:
+        default = DEFAULT_RESUME.get(self.language[:2], DEFAULT_RESUME["en"])
+        return {rule.name: default for rule in self._tracker.rules}
 
     @property
     def offers(self) -> bool:
@@ -262,10 +272,10 @@ class GoalKeeper(ReplyWatcher):
         if named is not None:
             return named, True
         offered = self._tracker.offering is not None and turn_id > self._tracker.offered_turn
-        if offered and (answer := verdict(text, self._language)) != "unclear":
+        if offered and (answer := verdict(text, self.language)) != "unclear":
             self._take(Returned(turn_id) if answer == "yes" else Refused(turn_id))
             return None, True
-        match cue(text, self._language):
+        match cue(text, self.language):
             case "drop":
                 self._take(Dropped(turn_id))
                 return None, True
@@ -292,7 +302,7 @@ class GoalKeeper(ReplyWatcher):
     async def _values(self, text: str, intent: str | None) -> dict[str, str]:
         """Read what a turn says of an intent's slots; on a thread, as dates take their time."""
         slots = self._slots.get(intent or "", {})
-        if not slots or not self._language.startswith("en"):
+        if not slots or not self.language.startswith("en"):
             return {}
         today = self._now()
         return await asyncio.to_thread(_read_values, slots, text, today)

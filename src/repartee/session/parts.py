@@ -16,9 +16,11 @@ from repartee.session.clips import Clip
 from repartee.session.degrading import Degrading
 from repartee.session.fillers import Fillers
 from repartee.session.gate import ReplyGate
+from repartee.session.languages import CallLanguage
 from repartee.session.ledger import Ledger
 from repartee.session.record import CallRecord
 from repartee.session.remembering import Remembering
+from repartee.session.tone import ToneWatch
 from repartee.session.tools import ToolPermits
 from repartee.session.wire import Wire
 from repartee.telemetry.timeline import Timeline
@@ -56,6 +58,10 @@ class Parts:
     budget: TurnBudget = field(default_factory=TurnBudget)
     speaker: Callable[[], str] = str
     """Returns which agent of a team has the call; "" where there is none."""
+    language: CallLanguage | None = None
+    """In which language; None is the same one always."""
+    tone: ToneWatch | None = None
+    """How the caller sounds; None does not listen for it."""
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from livekit import rtc
 from pipecat.transports.livekit.transport import LiveKitParams, LiveKitTransport, LiveKitTransportClient
 
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
-from repartee.errors import MediaError
+from repartee.errors import MediaError, ToolError
 from repartee.events import EndReason
 from repartee.session.callers import vouched_id
 from repartee.session.early import TOPIC as EARLY_TOPIC
@@ -402,7 +402,10 @@ class RoomClient(LiveKitTransportClient):
         async def method(call: rtc.RpcInvocationData) -> str:
             if not self.inlet.admit("rpc", call.caller_identity, len(call.payload.encode(errors="replace"))):
                 raise rtc.RpcError(RPC_REFUSED, "only the caller may ask this, and now and then")
-            return await answer(call.payload)
+            try:
+                return await answer(call.payload)
+            except ToolError as error:
+                raise rtc.RpcError(RPC_REFUSED, str(error)) from error
 
         return method
 

@@ -60,6 +60,7 @@ from repartee.session.fixed_texts import kept_voice
 from repartee.session.gate import AudioSink, ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
+from repartee.session.languages import CallLanguage, in_language
 from repartee.session.lines import lines_of
 from repartee.session.listening import voice_model
 from repartee.session.members import Members
@@ -76,10 +77,12 @@ from repartee.session.spec import SessionSpec
 from repartee.session.telephone import Telephone
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
+from repartee.session.tone import watch_of
 from repartee.session.toolbox import NOBODY
 from repartee.session.tools import ReplyWatcher, ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.troubles import Troubles
+from repartee.session.voice_choice import VOICE_METHOD
 from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
 from repartee.session.wire import Wire
 from repartee.settings import Settings
@@ -193,6 +196,11 @@ class Session:
             mark=self._timeline.mark,
         )
         self._eyes: Eyes | None = None
+        self._loop = asyncio.get_running_loop()
+        self._language = CallLanguage(self._agent, self._timeline.mark)
+        self._language.on_change(self._speaks)
+        self._waiting_words: Fillers | None = None
+        self._tone = watch_of(self._agent.tone)
         self.watchers: tuple[ReplyWatcher, ...] = ()
         """Told of the life of replies before anybody else."""
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
@@ -238,8 +246,16 @@ class Session:
         permits.watch(*self.watchers)
         telephone, client = self._telephone, ClientRpc()
         agent, others = telephone.bound(agent), tuple(telephone.bound(one) for one in self._others)
-        context = ToolContext(spec.call_id, telephone.shown(spec.caller_identity), spec.data_dir)
+        context = ToolContext(
+            spec.call_id,
+            telephone.shown(spec.caller_identity),
+            spec.data_dir,
+            set_voice=self._set_voice,
+            set_language=self._set_language,
+        )
         has_model = ladder.llm.provider != "answers"
+        if not has_model:
+            self._language.stay()
         agent = self._seeing(agent, permits) if agent.vision.enabled and has_model else agent
         self._agenda = Agenda(
             agent,
@@ -285,8 +301,16 @@ class Session:
             # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
             self._timeline.mark("consent.line", words=agent.version)
         self._connect_agenda(wire, client)
-        caches = {one.name: self._kept_voice(one, ladder) for one in self._agenda.team.agents.values()}
-        self._members = Members(self._agenda.team, kit, spec.data_dir, wire.show, caches)
+        self._members = Members(
+            self._agenda.team,
+            kit,
+            spec.data_dir,
+            wire.show,
+            lambda one: self._kept_voice(one, ladder),
+            self._language,
+            self._timeline.mark,
+            self._tone,
+        )
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
         captions = asyncio.create_task(wire.run(), name="captions")
@@ -304,6 +328,8 @@ class Session:
                 if isinstance(end, Exception):
                     log.error("session.task_failed", task=task.get_name(), error=type(end).__name__)
             await self._agenda.aclose()
+            if self._tone is not None:
+                await self._tone.aclose()
             if self._callers.keeps:
                 await self._remembering.finish()
                 await self._callers.keep()
@@ -402,6 +428,8 @@ class Session:
             self._members.kept,
             self._failsafe.budget,
             self._members.speaker,
+            self._language,
+            self._tone,
         )
         self._agenda.toolbox.on_ran = books.record.tool
         bridge.connect(parts, self._agenda)
@@ -469,6 +497,7 @@ class Session:
             listeners=[
                 self._microphone,
                 *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
+                *([self._tone.listen] if self._tone is not None else []),
             ],
             scores=lambda: not self._degrading.plain(),
         )
@@ -523,7 +552,11 @@ class Session:
             telephone=self._telephone.rings,
             key=self._telephone.press,
             audio=self._hear,
-            rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
+            rpc={
+                MEMORY_METHOD: self._callers.tell,
+                FORGET_METHOD: self._forget,
+                **({VOICE_METHOD: self._voice_asked} if self._agent.voices else {}),
+            },
             mark=self._timeline.mark,
             eyes=self._eyes,
             # Who takes a call over hears what is said now: the rest was heard by the one before.
@@ -562,7 +595,7 @@ class Session:
         toolbox.submit = self._bridge.submit
         if self._agenda.asides is None:
             return None
-        return Fillers(
+        self._waiting_words = Fillers(
             words_of(self._agent),
             self._agenda.asides,
             tool_line=toolbox.line,
@@ -570,11 +603,16 @@ class Session:
             only_kept=self._degrading.small,
             mark=self._timeline.mark,
         )
+        return self._waiting_words
 
     def _standing(self) -> Standing:
         degrading = self._degrading
         return Standing(
-            self._agenda.arranging, self._books.budget.state, degrading.small(), degrading.plain()
+            self._agenda.arranging,
+            self._books.budget.state,
+            degrading.small(),
+            degrading.plain(),
+            self._language.foreign,
         )
 
     def _identified(self, caller_id: str) -> None:
@@ -586,6 +624,25 @@ class Session:
         if self._recorder is not None:
             self._recorder.discard()
         return await self._callers.forget(payload)
+
+    def _set_language(self, code: str) -> None:
+        """Called by a tool, maybe on a thread."""
+        self._language.check(code)
+        self._loop.call_soon_threadsafe(self._language.choose, code)
+
+    def _speaks(self, language: str) -> None:
+        """The call goes on in another language: everything that is said without the model is of it."""
+        agent = in_language(self._agent, language)
+        self._bridge.speak(lines_of(agent), clips_for(language))
+        self._agenda.speak(language)
+        if self._waiting_words is not None:
+            self._waiting_words.speak(words_of(agent))
+
+    async def _voice_asked(self, payload: str) -> str:
+        return await self._members.voice.rpc(payload)
+
+    def _set_voice(self, name: str) -> None:
+        self._members.voice.choose(name)
 
     def _set_sensitivity(self, sensitivity: Sensitivity) -> None:
         enabled = self._bridge.interruption.enabled

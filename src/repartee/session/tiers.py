@@ -58,12 +58,14 @@ class Standing:
         budget: How money stands.
         small: The machine is loaded: the small model answers, whatever is asked.
         plain: And nothing is learned.
+        foreign: The caller speaks another language than the agent file: what it knows is not for them.
     """
 
     open_goal: bool = False
     budget: BudgetState = "normal"
     small: bool = False
     plain: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class Tiers(FrameProcessor):
         messages = _conversation(context)
         text, agent_said = _last_turn(messages)
         found = Found()
-        if parts.cache is not None and text:
+        if parts.cache is not None and text and not standing.foreign:
             found = await parts.cache.find(text, agent_said, open_goal=standing.open_goal)
         if found.hit is not None and found.hit.known.answer is not None:
             hit = found.hit
@@ -221,7 +223,7 @@ class Tiers(FrameProcessor):
             ),
             found,
         )
-        if standing.plain:
+        if standing.plain or standing.foreign:
             return False
         if parts.cache is not None and parts.cache.learns and text and not standing.open_goal:
             before = [str(m["content"]) for m in messages[:-1] if m.get("role") == "user"]

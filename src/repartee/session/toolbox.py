@@ -114,7 +114,8 @@ class Toolbox:
         self._budget = budget
         self._mark = mark
         self._clock_ms = clock_ms
-        self._language = language
+        self.language = language
+        self._written_in = language
         self._asks = asks
         self._long_line = long_line
         self._calls = 0
@@ -140,6 +141,10 @@ class Toolbox:
         self.on_running: Callable[[str], None] | None = None
         """Called with the name of the tool that is waited for, "" when there is none any more."""
         self._waits: list[tuple[int, Tool]] = []
+
+    def speak(self, language: str, long_line: str) -> None:
+        """Read values and ask in a language from now on; lines of the agent's tools are of the one of its file."""
+        self.language, self._long_line = language, long_line
 
     def guard(self, tool: Tool) -> GuardedTool:
         """Return a tool that runs here."""
@@ -245,12 +250,12 @@ class Toolbox:
         """Return what the user is asked before the tool acts, None when it need not ask."""
         if not self._asks or tool.options.confirm is not None or not self._budget.confirms_all:
             return tool.options.confirm if self._asks else None
-        return anyway(tool.name, values, self._language)
+        return anyway(tool.name, values, self.language)
 
     def _ask(
         self, tool: Tool, template: str, values: Mapping[str, Any], canonical: str, reply: LiveReply
     ) -> None:
-        said = {name: say_value(value, self._language) for name, value in values.items()}
+        said = {name: say_value(value, self.language) for name, value in values.items()}
         # As the voice will be given it: what is not said cannot be heard, and would be asked for ever.
         question, must_hear = (speakable(text) for text in fill(template, said))
         self._consents.ask(tool.name, canonical, must_hear, reply)
@@ -293,7 +298,8 @@ class Toolbox:
     async def _waited(self, run: _Run, reply_id: int) -> Any:
         tool, work = run.tool, run.work
         until_s = asyncio.get_running_loop().time() + tool.timeout_s
-        line = tool.options.says or self._long_line
+        own = tool.options.says if self.language == self._written_in else None
+        line = own or self._long_line
         first_s = min(tool.timeout_s, tool.options.says_after_s if tool.options.says else LONG_S)
         try:
             done, _ = await asyncio.wait({work}, timeout=first_s)

@@ -17,17 +17,19 @@ import soundfile as sf
 import structlog
 from aiohttp import web
 
-from repartee.errors import ProviderError
+from repartee.errors import ConfigError, ProviderError
 from repartee.providers.ondevice import registry
+from repartee.providers.ondevice.hearing import Heard
 from repartee.providers.ondevice.sentences import SentenceModel
 from repartee.providers.ondevice.sizes import Size
-from repartee.providers.ondevice.voice import Voice
+from repartee.providers.ondevice.speakers import Speakers
 from repartee.providers.ondevice.whisper import Whisper
 
 log = structlog.get_logger()
 MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 MAX_TEXT_CHARACTERS = 4096
 MAX_WAITING = 16
+MAX_LANGUAGES = 16
 NO_SPEECH = "this host was started for sentence vectors only"
 WHISPER_WORKERS = 2
 """An inference cannot be stopped half way; one whose caller has gone on speaking must not hold up the next."""
@@ -55,11 +57,11 @@ class Host:
         models: Path = Path(),
     ) -> None:
         self._whisper: Whisper | None = None
-        self._voice: Voice | None = None
+        self._voices: Speakers | None = None
         if speech:
             size = Size(whisper, registry.WHISPERS[whisper].locate(models))
             self._whisper = Whisper(size, WHISPER_WORKERS)
-            self._voice = Voice(*registry.piper_voice(voice, models))
+            self._voices = Speakers(voice, models)
         self._sentences = SentenceModel(*registry.minilm_files())
         self._executor = ThreadPoolExecutor(max_workers=WHISPER_WORKERS, thread_name_prefix="whisper")
         self._small = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sentences")
@@ -77,16 +79,16 @@ class Host:
         return app
 
     async def _start(self, _: web.Application) -> None:
-        if self._voice is not None:
-            await self._voice.start()
+        if self._voices is not None:
+            await self._voices.start()
         # The first inference of a model is slow; it shall not be a caller's. Nobody waits for these.
         if self._whisper is not None:
-            self._executor.submit(self._hear, np.zeros(16_000, np.float32), 16_000, "en")
+            self._executor.submit(self._hear, np.zeros(16_000, np.float32), 16_000, ("en",))
         self._small.submit(self._sentences.embed, ["hello"])
 
     async def _stop(self, _: web.Application) -> None:
-        if self._voice is not None:
-            await self._voice.stop()
+        if self._voices is not None:
+            await self._voices.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._small.shutdown(wait=False, cancel_futures=True)
 
@@ -104,9 +106,13 @@ class Host:
         upload = form.get("file")
         if not isinstance(upload, web.FileField):
             return _refuse(400, "the form needs a 'file' with audio")
-        language = str(form.get("language") or "en")
-        if language not in self._whisper.languages:
-            return _refuse(400, f"the on-device recogniser does not know the language '{language}'")
+        # One language, or, in a field of our own, several of which one is spoken.
+        languages = tuple(
+            str(form.get("languages") or form.get("language") or "en").split(",")[:MAX_LANGUAGES]
+        )
+        for language in languages:
+            if language not in self._whisper.languages:
+                return _refuse(400, f"the on-device recogniser does not know the language '{language[:16]}'")
         try:
             audio, rate = sf.read(io.BytesIO(upload.file.read()), dtype="float32", always_2d=True)
         except sf.LibsndfileError:
@@ -115,23 +121,30 @@ class Host:
         try:
             loop = asyncio.get_running_loop()
             sound = audio.mean(axis=1)
-            text = await loop.run_in_executor(self._executor, self._hear, sound, rate, language)
+            heard = await loop.run_in_executor(self._executor, self._hear, sound, rate, languages)
         finally:
             self._waiting -= 1
         if form.get("response_format") == "text":
-            return web.Response(text=text)
-        return web.json_response({"text": text})
+            return web.Response(text=heard.text)
+        told: dict[str, Any] = {"text": heard.text}
+        if form.get("response_format") == "verbose_json":
+            told |= {
+                "language": heard.language,
+                "language_probability": round(heard.probability, 4),
+                "duration": round(len(audio) / rate, 3),
+            }
+        return web.json_response(told)
 
-    def _hear(self, audio: Any, rate: int, language: str) -> str:
+    def _hear(self, audio: Any, rate: int, languages: tuple[str, ...]) -> Heard:
         if rate != 16_000:
             import soxr  # noqa: PLC0415 - callers send 16 kHz
 
             audio = soxr.resample(audio, rate, 16_000)
         assert self._whisper is not None  # noqa: S101 - requests without it are refused
-        return self._whisper.hear(audio, language)
+        return self._whisper.hear(audio, languages)
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
-        if self._voice is None:
+        if self._voices is None:
             return _refuse(404, NO_SPEECH)
         body = await request.json()
         text = body.get("input")
@@ -140,8 +153,12 @@ class Host:
         if body.get("response_format", "pcm") != "pcm":
             return _refuse(400, "the on-device voice gives 'pcm' only")
         speed = min(4.0, max(0.25, float(body.get("speed") or 1.0)))
+        try:
+            voice = await self._voices.of(str(body.get("voice") or ""))
+        except ConfigError as error:
+            return _refuse(400, str(error))
         response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
-        blocks = self._voice.speak(text, speed)
+        blocks = voice.speak(text, speed)
         try:
             async for block in blocks:
                 if not response.prepared:

@@ -85,7 +85,7 @@ class Voice:
                 while block := await self._block():
                     samples = np.frombuffer(block, dtype=np.int16)
                     if first:
-                        samples = _without_leading_silence(samples)
+                        samples = without_leading_silence(samples)
                         first = False
                     if out := resampler.resample_chunk(samples).tobytes():
                         yield out
@@ -122,7 +122,8 @@ class Voice:
             await self.stop()
 
 
-def _without_leading_silence(samples: np.ndarray) -> np.ndarray:
+def without_leading_silence(samples: np.ndarray) -> np.ndarray:
+    """Return samples from just before the first sound on; all of them where nothing sounds."""
     loud = np.flatnonzero(np.abs(samples) > LEADING_SILENCE_LEVEL)
     # Keep 5 ms before the first sound: the attack of a consonant.
     return samples[max(0, int(loud[0]) - 110) :] if loud.size else samples

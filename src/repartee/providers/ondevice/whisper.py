@@ -13,11 +13,11 @@ import soundfile as sf
 import soxr
 from faster_whisper import WhisperModel
 
+from repartee.providers.ondevice.hearing import Heard, hear
 from repartee.providers.ondevice.sizes import UTTERANCE, Size, Speed, cores, keep_speed, measure, present
 
 RATE_HZ = 16_000
 THREADS = 2
-SURELY_NO_SPEECH, SURE_WORDS = 0.8, -0.7
 CAPTION_S = 0.3
 """A piece is transcribed while it is still spoken where that takes no longer, lately, and nothing else is slowed."""
 CAPTION_CORES = 2 * THREADS
@@ -45,26 +45,19 @@ class Whisper:
             num_workers=workers,
         )
 
-    def hear(self, audio: Any, language: str) -> str:
-        """Return the words of 16 kHz float audio; blocks."""
+    def hear(self, audio: Any, languages: tuple[str, ...]) -> Heard:
+        """Return the words of 16 kHz float audio; blocks.
+
+        Args:
+            audio: Samples from -1 to 1.
+            languages: The one that is spoken, or several of which one is.
+        """
         began_s = time.monotonic()
-        segments, _ = self._model.transcribe(
-            audio,
-            language=language,
-            beam_size=1,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            without_timestamps=True,
-        )
-        # A stretch the model itself calls no speech is where it invents words.
-        heard = (s for s in segments if s.no_speech_prob < SURELY_NO_SPEECH or s.avg_logprob > SURE_WORDS)
-        text = " ".join(
-            s.text.strip() for s in heard
-        ).strip()  # where the work is done: segments are made as read
+        heard = hear(self._model, audio, languages)
         took_s = time.monotonic() - began_s
         before_s = self._took_s if self._took_s is not None else took_s
         self._took_s = before_s + LATELY * (took_s - before_s)
-        return text
+        return heard
 
     @property
     def languages(self) -> Sequence[str]:
@@ -91,7 +84,7 @@ def measure_here(models: Path, cache_dir: Path) -> Speed:
 
     def load(size: Size) -> Any:
         whisper = Whisper(size)
-        return lambda: whisper.hear(utterance, "en")
+        return lambda: whisper.hear(utterance, ("en",))
 
     speed = Speed(device(), measure(sizes, load))
     keep_speed(cache_dir, sizes, speed)
