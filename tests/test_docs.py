@@ -9,8 +9,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
@@ -21,6 +23,7 @@ from repartee.agent import agent_json_schema
 from repartee.agent.definition import AgentFile
 from repartee.cli import app
 from repartee.providers.prices import load_prices
+from repartee.server.headers import WIDGET_PATH
 from repartee.settings import Settings
 from repartee.simulator.faults.plan import parse_plan
 from tests.conftest import ROOT
@@ -69,7 +72,8 @@ def parsed(words: Sequence[str], *, mentioned: bool = False) -> None:
         pytest.raises(SystemExit) as ended,
     ):
         command.main(given, prog_name="repartee")
-    if ended.value.code and not (mentioned and "Missing argument" in said.getvalue()):
+    left_out = any(words in said.getvalue() for words in ("Missing argument", "requires an argument"))
+    if ended.value.code and not (mentioned and left_out):
         raise WrongCommandError(said.getvalue())
 
 
@@ -159,8 +163,27 @@ def test_python_runs(snippet: Snippet, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.parametrize("snippet", snippets("html"), ids=str)
+def test_a_page_s_tags_are_what_the_widget_reads(snippet: Snippet) -> None:
+    source = (ROOT / "web" / "src" / "embed" / "options.ts").read_text(encoding="utf-8")
+    [known] = re.findall(r"const \{([^}]+)\} = script\.dataset", source)
+    tags: list[tuple[str, dict[str, str | None]]] = []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.append((tag, dict(attrs)))
+
+    Tags().feed(snippet.text)
+    assert tags
+    for tag, attributes in tags:
+        assert tag == "script"
+        assert urlsplit(attributes.pop("src") or "").path == WIDGET_PATH
+        attributes.pop("async", None)
+        assert {name.removeprefix("data-") for name in attributes} <= set(known.replace(" ", "").split(","))
+
+
 def test_every_block_says_what_it_is_of() -> None:
-    known = snippets("sh", "yaml", "json", "python", "")
+    known = snippets("sh", "yaml", "json", "python", "html", "")
     fences = sum(len(re.findall(r"^```", d.read_text(encoding="utf-8"), re.MULTILINE)) for d in DOCUMENTS)
     assert len(known) * 2 == fences, "a block in a language that no test looks at"
 
@@ -183,7 +206,7 @@ def test_the_chart_takes_what_is_set_in_the_documents() -> None:
 
 def test_variables_exist_and_each_is_told_of() -> None:
     text = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
-    said = set(re.findall(r"\bREPARTEE_[A-Z_]*[A-Z]\b", text))
+    said = set(re.findall(r"\bREPARTEE_[A-Z0-9_]*[A-Z0-9]\b", text))
     known = {name for name in settings_variables() if name.startswith("REPARTEE_")}
     assert said - OF_TESTS <= known, "nobody reads these"
     assert known <= said, "no document tells of these"

@@ -147,6 +147,7 @@ async def test_the_speech_host_comes_back_on_its_port() -> None:
         assert len(response.json()["data"][0]["embedding"]) == 384
 
 
+@pytest.mark.long
 async def test_fetched_models_are_those_that_hear_and_speak(
     speech: Path, transcribed: list[dict[str, Any]], tmp_path: Path
 ) -> None:
