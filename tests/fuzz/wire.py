@@ -35,7 +35,11 @@ class _Line(Body):
 
 def message(case: tuple[str | None, bytes]) -> None:
     taken: list[_Line] = []
-    inlet = Inlet(lambda who: who == "ann", {"send-text": (_Line, taken.append)}, bucket=TokenBucket(10, 10))
+    inlet = Inlet(
+        lambda who: who == "ann",
+        {"send-text": (_Line, lambda line, _: taken.append(line))},
+        bucket=TokenBucket(10, 10),
+    )
     inlet.data(*case)
     assert len(taken) + sum(inlet.refused.values()) == 1, "every message is taken or counted"
     if taken:

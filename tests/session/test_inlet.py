@@ -37,7 +37,7 @@ class Rig:
         self.clock, self.taken, self.marks = Clock(), list[Line](), list[tuple[str, dict[str, Any]]]()
         self.inlet = Inlet(
             lambda who: who == "ann",
-            {"send-text": (Line, self.taken.append)},
+            {"send-text": (Line, lambda line, _: self.taken.append(line))},
             mark=lambda name, **values: self.marks.append((name, values)),
             bucket=TokenBucket(BURST, 10.0, self.clock),
         )
@@ -99,7 +99,7 @@ def test_what_is_not_allowed_is_dropped_and_counted(rig: Rig, payload: bytes, wh
 @pytest.mark.parametrize("kind", sorted(NEVER_TAKEN))
 def test_nobody_can_ask_for_forged_results(kind: str) -> None:
     with pytest.raises(ValueError, match=kind):
-        Inlet(lambda _: True, {kind: (Line, lambda _: None)})
+        Inlet(lambda _: True, {kind: (Line, lambda *_: None)})
 
 
 def test_a_flood_is_cut_and_told_once(rig: Rig) -> None:
@@ -195,7 +195,7 @@ class TestRoom:
         nothing: Any = lambda *_: None  # noqa: E731
         hooks = RoomHooks(
             nothing, nothing, said.append, nothing, nothing,
-            messages={"send-text": (Line, lambda line: said.append(line.content))},
+            messages={"send-text": (Line, lambda line, _: said.append(line.content))},
         )  # fmt: skip
         client = RoomTransport("ws://x", "t", "r", hooks=hooks, caller_identity=None).client
         client._caller = "ann"

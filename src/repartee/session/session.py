@@ -36,6 +36,7 @@ from repartee.session.books import Books
 from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
+from repartee.session.clients import Clients
 from repartee.session.clips import clips_for
 from repartee.session.degrading import Degrading, load_reporter
 from repartee.session.ears import Ears
@@ -212,21 +213,27 @@ class _Session:
             on_end=self._end,
         )
         self._degrading.start(self._bridge)
+        submit, now = self._bridge.submit, self._clock_ms
+        clients = Clients(
+            agent=agent.name,
+            chat=lambda text: submit(TextTyped(now(), text)),
+            hang_up=lambda: submit(CallEnded(now(), "caller_left")),
+            answers={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
+            clock_ms=now,
+        )
         transport = RoomTransport(
             spec.url,
             spec.token,
             spec.room,
-            hooks=self._hooks(),
+            hooks=self._hooks(clients),
             caller_identity=spec.caller_identity,
             clock_ms=self._clock_ms,
             grace_s=float(agent.limits.reconnect_s),
         )
-        wire = Wire(
-            lambda: transport.client.room.local_participant,
-            lambda: transport.client.caller,
-            # Captions of an agent that takes over are not those of the first, though they are numbered alike.
-            f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
-        )
+        # Captions of an agent that takes over are not those of the first, though they are numbered alike.
+        captions_id = f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id
+        wire = clients.connect(transport.client, captions_id)
+        wire.show("repartee.call", spec.call_id)
         self._network.connect(self._bridge.submit, wire)
         if agent.opening != agent.greeting:
             # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
@@ -238,7 +245,7 @@ class _Session:
         self._agenda.toolbox.holds = self._fence.holds
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
-        captions = asyncio.create_task(wire.run(), name="captions")
+        captions = asyncio.create_task(clients.run(), name="captions")
         warming = asyncio.create_task(kit.prewarm(), name="prewarm")
         folding = asyncio.create_task(self._remembering.run(), name="memory")
         loading = asyncio.create_task(self._callers.run(), name="caller")
@@ -395,12 +402,14 @@ class _Session:
             raise failure
         return self._ended.result() if self._ended.done() else ("stopped" if self._stop.is_set() else "error")
 
-    def _hooks(self) -> RoomHooks:
+    def _hooks(self, clients: Clients) -> RoomHooks:
         submit, now, line = self._bridge.submit, self._clock_ms, self._network
         return RoomHooks(
             caller_ready=self._caller_ready,
             call_over=lambda reason: submit(CallEnded(now(), reason)),
-            chat=lambda text: submit(TextTyped(now(), text)),
+            chat=clients.typed,
+            messages=clients.messages,
+            session=clients.session_message,
             network=line.connection,
             lost=line.lost,
             returned=line.returned,
@@ -409,7 +418,7 @@ class _Session:
             sensitivity=self._set_sensitivity,
             identified=self._identified,
             audio=self._hear,
-            rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
+            rpc=clients.answers,
             mark=self._timeline.mark,
         )
 
