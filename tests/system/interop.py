@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -12,8 +13,9 @@ from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import httpx
 import numpy as np
 import pytest
 import soundfile as sf
@@ -27,16 +29,29 @@ RATE_HZ = 48_000
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _Site(SimpleHTTPRequestHandler):
+    """A folder, and `POST /start`, where Pipecat's pages ask for a place: the site's own server asks for it."""
+
+    start: ClassVar[str] = ""
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        answer = httpx.post(self.start, content=asked, headers={"Content-Type": "application/json"})
+        self.send_response(answer.status_code)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(answer.content)
+
     def log_message(self, *_: Any) -> None:
         pass
 
 
 @contextmanager
-def site(folder: Path = BUILT) -> Iterator[str]:
-    """A site that serves a folder; its origin is told."""
+def site(folder: Path = BUILT, start: str = "") -> Iterator[str]:
+    """A site that serves a folder; its origin is told. Who starts a bot there is given a place at `start`."""
     assert folder.is_dir(), f"{folder} is not built; run `make test`, which builds it"
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    handler = type("Site", (_Site,), {"start": start})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     serving = threading.Thread(target=server.serve_forever, daemon=True)
     serving.start()
     try:
@@ -109,6 +124,14 @@ class Seen:
             last = json.dumps(await self.now(name))
             raise AssertionError(f"{name} never was such that {holds}; it is {last}") from error
         return await self.now(name)
+
+
+def pipecat_s_page() -> Path:
+    """Return the folder of Pipecat's own page, as it is on PyPI."""
+    found = importlib.util.find_spec("pipecat_ai_prebuilt")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "client" / "dist"
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from repartee.cli.instance import instance
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.system.helpers import write_agent
-from tests.system.interop import Seen, browsing, microphone, row, site, versions
+from tests.system.interop import Seen, browsing, microphone, pipecat_s_page, row, site, versions
 
 pytestmark = pytest.mark.browser
 PROFILE = "fixed:60/60/60"
@@ -144,6 +145,37 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
             assert "nothing is known by that name" in refused
             await page.evaluate("() => window.client.disconnectBot()")
             await seen.until("events", "it.some(e => ['botDisconnected', 'disconnected'].includes(e.event))")
+
+
+@pytest.mark.long
+async def test_pipecat_s_page(speech: Path, tmp_path: Path) -> None:
+    """With Pipecat's own transport for LiveKit, which is in this page alone."""
+    shown = (
+        "connects by `POST /start`",
+        "`bot-ready`",
+        "conversation of both sides",
+        "typing",
+        "disconnects",
+    )
+    packages = {"pipecat-ai-prebuilt": version("pipecat-ai-prebuilt")}
+    mic = microphone(tmp_path, 7.0, speech / "aiewf" / "turn_001.flac")
+    with row("Pipecat's Playground, its LiveKit transport", packages, shown):
+        async with Simulator.start(SimulatorConfig(profile=PROFILE, speech=speech)) as simulator:
+            agent = write_agent(tmp_path)
+            async with instance(agent, tmp_path / "state", simulator.environment) as running:
+                with site(pipecat_s_page(), start=f"{running.url}/api/token") as origin:
+                    async with browsing(mic) as page:
+                        await page.goto(origin)
+                        await hold_conversation(page)
+
+
+async def hold_conversation(page: Page) -> None:
+    await page.get_by_label("Transport").click()
+    await page.get_by_role("option", name="LiveKit").click()
+    await page.get_by_role("button", name="Connect").click()
+    said = page.get_by_text(GREETING)
+    await expect(said.first).to_be_visible(timeout=30_000)
+    await expect(page.get_by_text(QUESTION).first).to_be_visible(timeout=30_000)
 
 
 def said_by_agent(text: str) -> str:
