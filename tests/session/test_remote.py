@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from livekit import rtc
 from livekit.protocol.agent_pb import agent_session as pb
 from livekit.rtc._proto import stats_pb2
@@ -180,10 +181,11 @@ async def test_statistics_say_how_long_sound_is_on_its_way_and_no_address() -> N
     rig.ask("stats", get_rtc_stats=pb.SessionRequest.GetRTCStats())
     await rig.told(lambda r: "stats" in r.responses)
     told = rig.responses["stats"].get_rtc_stats
-    pair = told.publisher_stats[0]["candidatePair"]["candidatePair"]
-    assert pair["currentRoundTripTime"] == pytest.approx(0.02)
-    assert told.subscriber_stats[0]["inboundRtp"]["stream"]["kind"] == "audio"
-    assert len(told.publisher_stats) == 1
+    pairs = [MessageToDict(stat) for stat in told.publisher_stats]
+    assert [pair["candidatePair"]["candidatePair"]["currentRoundTripTime"] for pair in pairs] == [
+        pytest.approx(0.02)
+    ]
+    assert MessageToDict(told.subscriber_stats[0])["inboundRtp"]["stream"] == {"kind": "audio"}
     assert "10.1.2.3" not in str(told)
     rig.connected = False
     rig.ask("later", get_rtc_stats=pb.SessionRequest.GetRTCStats())

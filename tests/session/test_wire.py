@@ -201,8 +201,9 @@ class Told(Watcher):
 async def test_watchers_are_told_what_changes() -> None:
     told = Told()
     async with showing(Participant(), watchers=(told,)) as wire:
-        for state in ("initializing", "listening", "listening", "speaking"):
-            wire.state(cast("AgentState", state))
+        states: list[AgentState] = ["initializing", "listening", "listening", "speaking"]
+        for state in states:
+            wire.state(state)
         wire.user_text(1, "", final=True)
         wire.user_turn(is_open=True)
         wire.interrupted(7)

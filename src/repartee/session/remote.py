@@ -36,7 +36,7 @@ _AGENT = {
     "thinking": pb.AS_THINKING,
     "speaking": pb.AS_SPEAKING,
 }
-_STATS = {
+_STATS: dict[str, dict[str, tuple[str, ...]]] = {
     "candidatePair": {"candidatePair": ("state", "currentRoundTripTime")},
     "inboundRtp": {"stream": ("kind",), "inbound": ("jitterBufferDelay", "jitterBufferEmittedCount")},
 }
@@ -143,8 +143,8 @@ class RemoteSession(Watcher):
                 )
                 return {"get_session_state": state}
             case "get_framework_info":
-                info = Response.GetFrameworkInfoResponse(sdk="repartee", sdk_version=VERSION)
-                return {"get_framework_info": info}
+                made_with = Response.GetFrameworkInfoResponse(sdk="repartee", sdk_version=VERSION)
+                return {"get_framework_info": made_with}
             case _:
                 return {"error": NOT_TOLD}
 

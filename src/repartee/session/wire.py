@@ -294,7 +294,7 @@ def _first_track(participant: rtc.Participant) -> str | None:
     return next(iter(participant.track_publications), None)
 
 
-async def within_limit(what: str, work: Coroutine[Any, Any, None]) -> bool:
+async def within_limit(what: str, work: Coroutine[Any, Any, object]) -> bool:
     """Do it; return whether it worked. A caption that cannot be shown is no reason to stop talking."""
     try:
         async with asyncio.timeout(PUBLISH_S):
