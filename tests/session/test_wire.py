@@ -100,6 +100,21 @@ async def test_who_comes_back_is_shown_everything_and_the_reply_from_its_beginni
     assert participant.shown[1] == {"lk.agent.state": "speaking", "repartee.network": "good"}
 
 
+async def test_what_is_shown_before_the_agent_is_in_the_room_is_shown_when_it_is() -> None:
+    participant, joined = Participant(), False
+    local = cast("rtc.LocalParticipant", participant)
+    wire = Wire(lambda: local if joined else None, lambda: None, "call")
+    running = asyncio.create_task(wire.run())
+    wire.show("repartee.call", "c1")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    joined = True
+    wire.state("listening")
+    await until(lambda: participant.shown)
+    running.cancel()
+    assert participant.shown == [{"repartee.call": "c1", "lk.agent.state": "listening"}]
+
+
 async def test_captions_say_of_whom_and_of_which_track_they_are() -> None:
     participant = Participant()
     participant.track_publications = ("TR_voice",)

@@ -110,7 +110,7 @@ class Seen:
 
     async def history(self, name: str) -> list[Any]:
         """Return all a value has been."""
-        return list(await self._page.evaluate("name => window.history[name] ?? []", name))
+        return list(await self._page.evaluate("name => window.reports[name] ?? []", name))
 
     async def until(self, name: str, holds: str) -> Any:
         """Wait until a value is there for which an expression of `it` holds; return it."""
@@ -121,8 +121,8 @@ class Seen:
                 timeout=self._limit_ms,
             )
         except Exception as error:
-            last = json.dumps(await self.now(name))
-            raise AssertionError(f"{name} never was such that {holds}; it is {last}") from error
+            noted = json.dumps(await self._page.evaluate("() => window.report"), indent=1)
+            raise AssertionError(f"{name} never was such that {holds}; the page has noted {noted}") from error
         return await self.now(name)
 
 

@@ -18,8 +18,8 @@ class Place(Protocol):
     """The agent's own place in the room."""
 
     @property
-    def room(self) -> rtc.Room:
-        """The room; its participants are there once it is connected."""
+    def joined(self) -> rtc.Room | None:
+        """The room, None before the agent is in it."""
 
     @property
     def caller(self) -> str | None:
@@ -56,7 +56,7 @@ class Clients:
         self._wire: Wire | None = None
         self._rtvi = Rtvi(
             publish=self._publish_packet,
-            caller=lambda: self._place.caller if self._place is not None else None,
+            caller=lambda: self._caller,
             say=self._may_say,
             hang_up=hang_up,
             answers=answers,
@@ -87,13 +87,7 @@ class Clients:
     def connect(self, place: Place, call_id: str) -> Wire:
         """Return what shows the call in a room that is going to be joined."""
         self._place = place
-        self._wire = Wire(
-            lambda: place.room.local_participant,
-            lambda: place.caller,
-            call_id,
-            lambda: list(place.room.remote_participants.values()),
-            [self._rtvi, self._remote],
-        )
+        self._wire = Wire(self._me, lambda: place.caller, call_id, self._others, [self._rtvi, self._remote])
         return self._wire
 
     async def run(self) -> None:
@@ -110,19 +104,35 @@ class Clients:
         self.typed(text)
         return True
 
+    @property
+    def _room(self) -> rtc.Room | None:
+        return self._place.joined if self._place is not None else None
+
+    def _me(self) -> rtc.LocalParticipant | None:
+        return self._room.local_participant if self._room is not None else None
+
+    def _others(self) -> list[rtc.RemoteParticipant]:
+        return list(self._room.remote_participants.values()) if self._room is not None else []
+
+    @property
+    def _caller(self) -> str | None:
+        return self._place.caller if self._place is not None else None
+
     async def _publish_packet(self, payload: bytes) -> bool:
-        if self._place is None or (caller := self._place.caller) is None:
+        me, caller = self._me(), self._caller
+        if me is None or caller is None:
             return False
-        send = self._place.room.local_participant.publish_data
-        return await within_limit("rtvi", send(payload, reliable=True, destination_identities=[caller]))
+        sending = me.publish_data(payload, reliable=True, destination_identities=[caller])
+        return await within_limit("rtvi", sending)
 
     async def _publish_stream(self, payload: bytes) -> bool:
-        if self._place is None or (caller := self._place.caller) is None:
+        me, caller = self._me(), self._caller
+        if me is None or caller is None:
             return False
-        send = self._place.room.local_participant.send_bytes
-        return await within_limit("session", send(payload, topic=TOPIC, destination_identities=[caller]))
+        sending = me.send_bytes(payload, topic=TOPIC, destination_identities=[caller])
+        return await within_limit("session", sending)
 
     async def _stats(self) -> rtc.RtcStats:
-        if self._place is None:
-            raise RuntimeError("no room yet")
-        return await self._place.room.get_rtc_stats()
+        if self._room is None:
+            raise RuntimeError("the room isn't connected")
+        return await self._room.get_rtc_stats()

@@ -222,6 +222,11 @@ class RoomClient(LiveKitTransportClient):
         return self._caller
 
     @property
+    def joined(self) -> rtc.Room | None:
+        """The room, None before the agent is in it."""
+        return self._room if self._connected else None
+
+    @property
     def caller_muted(self) -> bool:
         """Whether the caller muted their microphone where everybody can see it."""
         caller = self.room.remote_participants.get(self._caller or "") if self._room is not None else None

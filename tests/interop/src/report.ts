@@ -2,16 +2,16 @@
 declare global {
   interface Window {
     report: Record<string, unknown>;
-    history: Record<string, unknown[]>;
+    reports: Record<string, unknown[]>;
   }
 }
 
 window.report = {};
-window.history = {};
+window.reports = {};
 
 /** Notes a value; one that is as before is no change. */
 export function note(name: string, value: unknown): void {
-  const known = (window.history[name] ??= []);
+  const known = (window.reports[name] ??= []);
   if (known.length > 0 && JSON.stringify(known[known.length - 1]) === JSON.stringify(value)) return;
   known.push(value);
   window.report[name] = value;
