@@ -21,21 +21,16 @@ RUNS = {
         *("--items", "16", "--warm-up", "6"),
     ],
     "interruption": [
-        "--suite",
-        "barge-in",
-        "--profile",
-        FIXED,
-        "--items",
-        "12",
-        "--warm-up",
-        "2",
-        "--seed",
-        "2",
+        *("--suite", "barge-in", "--profile", FIXED),
+        *("--items", "24", "--warm-up", "2", "--seed", "2"),
     ],
     "peers-interruption": [
         *("--suite", "barge-in", "--suite", "backchannel", "--suite", "noise", "--profile", FIXED),
+        *("--peers", "--items", "8", "--warm-up", "2"),
+    ],
+    "conversation": [
+        *("--suite", "conversation", "--profile", FIXED, "--warm-up", "0"),
         *("--system", "repartee", "--system", "pipecat", "--system", "livekit"),
-        *("--items", "6", "--warm-up", "2"),
     ],
 }
 SWEEP = (

@@ -43,6 +43,12 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(main())
 
 
+def _measure(work: Coroutine[Any, Any, None]) -> None:
+    """Run a measurement; ended from outside, it ends the servers it has started, as with Ctrl+C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asyncio.run(work)
+
+
 def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
     from repartee.cli.up import up as run_up  # noqa: PLC0415
     from repartee.worker.logs import set_up_logs  # noqa: PLC0415
@@ -194,7 +200,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
         speech=speech or Path("../shared/speech"),
         keep=keep,
     )
-    asyncio.run(run_bench(options, write, html, out))
+    _measure(run_bench(options, write, html, out))
 
 
 @bench_app.command()
@@ -236,9 +242,7 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
         settings=tuple((n, v) for n, _, v in (item.partition("=") for item in setting or ())),
         spy=spy,
     )
-    # Ended from outside, it ends what it has started, as with Ctrl+C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    asyncio.run(run_load(options, write, html, out, append=append))
+    _measure(run_load(options, write, html, out, append=append))
 
 
 @app.command()
