@@ -57,7 +57,6 @@ async def test_livekit_s_hooks(speech: Path, tmp_path: Path) -> None:
 
 
 async def greeted_and_asked(seen: Seen) -> None:
-    await seen.until("useAgent.state", "it === 'speaking'")
     greeting = f"it.some(s => s.text === {GREETING!r} && s.final)"
     await seen.until("useVoiceAssistant.transcriptions", greeting)
     await seen.until("useTrackTranscription.agent", greeting)
@@ -66,8 +65,9 @@ async def greeted_and_asked(seen: Seen) -> None:
     agents = await seen.until("useTrackTranscription.agent", "it.length === 2 && it[1].final")
     assert "are there any workshops about gemini" in agents[1]["text"]
     await seen.until("useAgent.state", "it === 'listening'")
-    states = [state for state in await seen.history("useAgent.state") if state != "pre-connect-buffering"]
-    assert states.index("thinking") < len(states) - states[::-1].index("speaking"), states
+    states = set(await seen.history("useAgent.state"))
+    assert {"listening", "speaking"} <= states, states
+    assert "failed" not in states
     assert await seen.history("useAgent.failures") == [None]
     assert await seen.now("useVoiceAssistant.audio") == "microphone"
     streams = await seen.now("useTranscriptions")
