@@ -50,6 +50,7 @@ function Call({ session }: { session: ReturnType<typeof useSession> }) {
   note('useAgent.identity', agent.identity ?? null);
   note('useAgent.failures', agent.failureReasons);
   note('useAgent.attributes', agent.attributes);
+  note('useAgent.subscribed', agent.microphoneTrack?.publication.isSubscribed ?? false);
   note('useVoiceAssistant.state', assistant.state);
   note('useVoiceAssistant.audio', assistant.audioTrack?.publication.source ?? null);
   note('useVoiceAssistant.transcriptions', texts(assistant.agentTranscriptions));
