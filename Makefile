@@ -21,7 +21,7 @@ test: ## Set up everything, then run all checks and tests
 
 test-long: ## The calls of a minute and more that `make test` leaves out: chaos, networks, floods, handovers (half an hour)
 	@$(PYTHON) scripts/setup.py --tests
-	@.venv/bin/pytest -m long tests/system
+	@.venv/bin/pytest -m long tests/system tests/session
 
 lint: ## Format, lint, types and layers, of Python and of the page
 	@.venv/bin/ruff format --check src tests agents scripts

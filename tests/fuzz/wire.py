@@ -18,9 +18,9 @@ from repartee import bounded_json
 from repartee.agent.describe import tools_of
 from repartee.errors import ToolError
 from repartee.session.callers import CALLER_ID, earlier_lines, valid_id, vouched_id
+from repartee.session.debugging import DebugSession
 from repartee.session.inlet import Body, Inlet
 from repartee.session.limits import TokenBucket
-from repartee.session.remote import RemoteSession
 from repartee.session.room import RoomHooks, RoomTransport
 from repartee.session.rtvi import Rtvi
 from repartee.session.spoken import SpokenReply
@@ -120,7 +120,7 @@ def asked_by_a_debugger(payload: bytes) -> None:
     async def stats() -> rtc.RtcStats:
         return rtc.RtcStats([], [])
 
-    session = RemoteSession(
+    session = DebugSession(
         publish=publish, say=lambda _: True, stats=stats, agent="Desk", clock_ms=lambda: 0.0
     )
     session.take(payload)

@@ -234,7 +234,7 @@ class Call:
         )
         asides = Asides(self.gate, tracker, None, self.clock)
         if self.agenda is not None:
-            self.agenda.connect(model or self.model, tracker, self.gate, None)
+            self.agenda.connect(model or self.model, tracker, self.gate, lambda _: None)
             self.agenda.toolbox.submit = self.bridge.submit
             asides = self.agenda.asides or asides
         self.marks: list[tuple[str, dict[str, object]]] = []

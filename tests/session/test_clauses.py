@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 
+from repartee.providers.frames import SpeakerFrame
 from repartee.session.clauses import ClauseCutter, Clauses
 from repartee.session.frames import ReplyStartFrame
 
@@ -65,6 +66,9 @@ class Voice:
     def prefetch(self, text: str, reply_id: int | None) -> None:
         assert reply_id is not None
         self.asked.append(text)
+
+    def speaks_next(self, name: str) -> None:
+        self.asked.append(f"({name})")
 
 
 async def clauses(monkeypatch: pytest.MonkeyPatch) -> tuple[Clauses, Voice, list[Frame]]:
@@ -116,3 +120,17 @@ async def test_a_line_of_our_own_needs_no_leave(monkeypatch: pytest.MonkeyPatch)
     await part.process_frame(ReplyStartFrame(reply_id=1), FrameDirection.DOWNSTREAM)
     await part.process_frame(LLMTextFrame("Hello there. "), FrameDirection.DOWNSTREAM)
     assert texts(pushed) == ["Hello there."]
+
+
+async def test_what_another_agent_says_is_asked_for_in_their_voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    part, voice, pushed = await clauses(monkeypatch)
+    down = FrameDirection.DOWNSTREAM
+    await part.process_frame(ReplyStartFrame(reply_id=3, context=LLMContext()), down)
+    await part.process_frame(LLMTextFrame("I pass you on. "), down)
+    await part.process_frame(SpeakerFrame(agent="Billing"), down)
+    await part.process_frame(LLMTextFrame("Billing here. "), down)
+    await part.process_frame(LLMFullResponseEndFrame(), down)
+    await part.allow(3)
+    assert voice.asked == ["I pass you on.", "(Billing)", "Billing here."]
+    kinds = [AggregatedTextFrame, SpeakerFrame, AggregatedTextFrame, LLMFullResponseEndFrame]
+    assert [type(frame) for frame in pushed[1:]] == kinds

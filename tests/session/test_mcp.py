@@ -168,8 +168,8 @@ async def test_a_call_goes_on_while_a_server_connects_and_has_its_tools_afterwar
         await call.until(lambda: isinstance(call.state, Speaking))
         call.agenda.start()
         await call.play_until(lambda: isinstance(call.state, Idle))
-        assert call.agenda._mcp is not None
-        await call.agenda._mcp.connected()
+        assert call.agenda._desk._mcp is not None
+        await call.agenda._desk._mcp.connected()
         said(call, "Are there cups?", segment=2)
         await call.until(lambda: len(model.asked) == 3)
         await call.play_until(lambda: isinstance(call.state, Idle))

@@ -32,7 +32,7 @@ from repartee.providers.transcribers import PiecewiseSTT
 from repartee.session.keeping import Keeping
 from repartee.session.room import RoomClient, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_scorer
-from repartee.session.session import _Session
+from repartee.session.session import Session
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
 from repartee.store import Store
@@ -71,16 +71,16 @@ async def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelineWor
     """A session's pipeline, assembled as a call assembles it, not run."""
     built: list[PipelineWorker] = []
 
-    async def stop_here(_: _Session, worker: PipelineWorker, __: object) -> str:
+    async def stop_here(_: Session, worker: PipelineWorker, __: object) -> str:
         built.append(worker)
         return "stopped"
 
-    monkeypatch.setattr(_Session, "_drive", stop_here)
+    monkeypatch.setattr(Session, "_drive", stop_here)
     monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9/v1")
     spec = SessionSpec("c", "r", "ws://x", "t", "agent", FRONT_DESK, None, tmp_path, "http://127.0.0.1:9")
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     kept = Keeping(Store.open(f"sqlite:///{tmp_path / 'calls.db'}"), load_prices())
-    await _Session(spec, settings, kept, asyncio.Event(), lambda *_: None).run()
+    await Session(spec, settings, kept, asyncio.Event(), lambda *_: None).run()
     kept.store.close()
     return built[0]
 

@@ -2,7 +2,7 @@
 
 from repartee.agent.cache import Cache, Routing
 from repartee.agent.definition import Answer, Limits, Models, Slot, TurnTaking, Voice
-from repartee.agent.loader import Agent, agent_json_schema, load_agent
+from repartee.agent.loader import Agent, agent_json_schema, load_agent, members_of, team_of
 from repartee.agent.memory import MemorySection
 from repartee.agent.tools import Tool, ToolContext, tool
 
@@ -21,5 +21,7 @@ __all__ = [
     "Voice",
     "agent_json_schema",
     "load_agent",
+    "members_of",
+    "team_of",
     "tool",
 ]

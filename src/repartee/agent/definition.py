@@ -16,6 +16,7 @@ from repartee.agent.mcp import McpServers
 from repartee.agent.memory import MemorySection
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
+from repartee.agent.team import TeamSection
 from repartee.agent.waiting import Waiting
 
 __all__ = [
@@ -172,6 +173,7 @@ class AgentFile(_Strict):
     intents: Intents = ()
     forms: Forms = ()
     mcp: McpServers = ()
+    team: TeamSection = TeamSection()
     record: bool = Field(default=False, description="Record calls, both sides, for the page of the call")
     turn_taking: TurnTaking = TurnTaking()
     limits: Limits = Limits()

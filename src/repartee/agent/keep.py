@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -33,6 +34,12 @@ class Keep(Strict):
     def _yaml_words(cls, value: Any) -> Any:
         # YAML reads a bare on and off as true and false.
         return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+
+def strictest(keeps: Iterable[Keep]) -> Transcripts:
+    """Return how little is kept where several agents have one call: what the strictest of them keeps."""
+    order: tuple[Transcripts, ...] = ("on", "redacted", "off")
+    return max((keep.transcripts for keep in keeps), key=order.index)
 
 
 def opening_of(greeting: str, keep: Keep, language: str, *, recorded: bool) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from repartee.agent.keep import Keep, opening_of
 from repartee.agent.mcp import McpServer
 from repartee.agent.memory import MemorySection
 from repartee.agent.sections import check_sections, confirmed_answers
+from repartee.agent.team import MAX_TEAM, TeamSection, pass_name
 from repartee.agent.tools import Tool
 from repartee.agent.waiting import Waiting
 from repartee.agent.yaml_text import compose
@@ -54,6 +55,7 @@ class Agent(BaseModel):
     intents: tuple[Intent, ...]
     forms: tuple[Form, ...]
     mcp: tuple[McpServer, ...]
+    team: TeamSection = TeamSection()
     record: bool = False
     turn_taking: TurnTaking
     limits: Limits
@@ -71,7 +73,8 @@ class Agent(BaseModel):
     @property
     def instruction(self) -> str:
         """What the model is told to be; with tools also that what they return is data."""
-        return f"{self.persona}\n\n{DATA_RULE}" if self.tools or self.mcp else self.persona
+        does = self.tools or self.mcp or self.team.agents or self.team.ask
+        return f"{self.persona}\n\n{DATA_RULE}" if does else self.persona
 
     @property
     def opening(self) -> str:
@@ -86,11 +89,56 @@ class _Problem:
 
 
 def load_agent(path: Path) -> Agent:
-    """Read, check and return an agent.
+    """Read, check and return an agent; the agents of its team are read and checked too.
 
     Raises:
         ConfigError: Every problem of the file, one per line: `file:line: sentence`.
     """
+    agent, lines = _load_alone(path)
+    if agent.team.agents:
+        _check_team(agent, lines)
+    return agent
+
+
+def team_of(first: Agent, load: Callable[[Path], Agent]) -> tuple[Agent, ...]:
+    """Return every agent that a call of this one can come to, this one first.
+
+    Args:
+        first: Who takes the call.
+        load: Returns the agent of a file.
+
+    Raises:
+        ConfigError: One of the files is not usable, or two agents have one name.
+    """
+    found = {first.path: first}
+    waiting = [first]
+    while waiting:
+        agent = waiting.pop(0)
+        for path in members_of(agent):
+            if path in found:
+                continue
+            member = load(path)
+            for other in found.values():
+                if pass_name(other.name) == pass_name(member.name):
+                    raise ConfigError(
+                        f"{path}: the name '{member.name}' is too like '{other.name}' in {other.path.name}; "
+                        "agents that pass calls to each other need names of their own"
+                    )
+            if len(found) == MAX_TEAM:
+                raise ConfigError(
+                    f"{first.path}: a team is {MAX_TEAM} agents at most, with those of its members"
+                )
+            found[path] = member
+            waiting.append(member)
+    return tuple(found.values())
+
+
+def members_of(agent: Agent) -> tuple[Path, ...]:
+    """Return the files of the agents that one may pass a call to."""
+    return tuple((agent.path.parent / member.agent).resolve() for member in agent.team.agents)
+
+
+def _load_alone(path: Path) -> tuple[Agent, dict[Location, int]]:
     text = _read(path)
     node = _compose(path, text)
     lines = dict(_lines(node, ()))
@@ -108,7 +156,49 @@ def load_agent(path: Path) -> Agent:
     version = hashlib.sha256(text.encode() + tools_bytes).hexdigest()[:12]
     values = {name: getattr(definition, name) for name in AgentFile.model_fields if name != "tools"}
     values["answers"] = confirmed_answers(definition.answers, tools)
-    return Agent(**values, tools=tools, path=path.resolve(), version=version)
+    return Agent(**values, tools=tools, path=path.resolve(), version=version), lines
+
+
+def _check_team(agent: Agent, lines: dict[Location, int]) -> None:
+    """Check the members' files, and theirs."""
+    folder, known = agent.path.parent, {agent.path: agent}
+    problems: list[_Problem] = []
+    for index, (member, path) in enumerate(zip(agent.team.agents, members_of(agent), strict=True)):
+        line = _line_of(("team", "agents", index, "agent"), lines)
+        if folder not in path.parents:
+            problems.append(
+                _Problem(line, f"team agent '{member.agent}' must be beside the agent file or below")
+            )
+        elif path == agent.path:
+            problems.append(
+                _Problem(line, "an agent cannot pass a call to itself; name another agent's file")
+            )
+        elif not path.is_file():
+            beside = [other.name for other in folder.glob("*.y*ml") if other != agent.path]
+            problems.append(
+                _Problem(line, f"there is no agent file '{member.agent}'{nearest(member.agent, beside)}")
+            )
+        elif path in known:
+            problems.append(_Problem(line, f"agent '{member.agent}' is in the team twice"))
+        else:
+            known[path], _ = _load_alone(path)
+            if known[path].language[:2] != agent.language[:2]:
+                problems.append(
+                    _Problem(
+                        line,
+                        f"'{member.agent}' speaks '{known[path].language}' and this agent '{agent.language}'; "
+                        "a call is passed on in one language",
+                    )
+                )
+    if problems:
+        raise _config_error(agent.path, problems)
+
+    def load(path: Path) -> Agent:
+        if path not in known:
+            known[path], _ = _load_alone(path)
+        return known[path]
+
+    team_of(agent, load)
 
 
 def agent_json_schema() -> dict[str, Any]:

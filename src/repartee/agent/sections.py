@@ -21,6 +21,12 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
     yield from _unique("intents", [intent.name for intent in definition.intents])
     yield from _unique("forms", [form.name for form in definition.forms])
     yield from _unique("mcp", [server.name for server in definition.mcp])
+    for index, remote in enumerate(definition.team.ask):
+        if (name := f"ask_{remote.name}") in by_name:
+            yield (
+                ("team", "ask", index, "name"),
+                f"'{name}' is a tool of the agent already; choose another name",
+            )
     for index, intent in enumerate(definition.intents):
         if intent.tool is None or (intent.tool not in by_name and definition.mcp):
             continue  # a server may bring it; that is only known in the call

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from repartee.cli import calls as _calls
 from repartee.cli import costs as _costs
+from repartee.cli import models as _models
 from repartee.cli.environment import read_settings as _settings
 from repartee.cli.stopping import Stop
 from repartee.errors import ConfigError, ReparteeError
@@ -43,7 +45,7 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(main())
 
 
-def _measure(work: Coroutine[Any, Any, None]) -> None:
+def _measure(work: Coroutine[Any, Any, Any]) -> None:
     """Run a measurement; ended from outside, it ends the servers it has started, as with Ctrl+C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asyncio.run(work)
@@ -51,9 +53,12 @@ def _measure(work: Coroutine[Any, Any, None]) -> None:
 
 def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
     from repartee.cli.up import up as run_up  # noqa: PLC0415
-    from repartee.worker.logs import set_up_logs  # noqa: PLC0415
+    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
 
-    set_up_logs(settings.log_level, settings.secrets)
+    talks = http and settings.a2a_calls > 0  # other agents talk to this very process
+    set_up_logs(settings.log_level, settings.secrets, in_call=talks)
+    if talks:
+        quiet_pipecat()
     _run(lambda stop: run_up(settings, stop, http=http, worker=worker))
 
 
@@ -245,6 +250,36 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
     _measure(run_load(options, write, html, out, append=append))
 
 
+@bench_app.command()
+def voices(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    voice: Annotated[
+        list[str] | None,
+        typer.Option(help="provider:model; may be repeated. All there is a key for when left out."),
+    ] = None,
+    language: Annotated[str, typer.Option(help="Of the texts: en, de, es.")] = "en",
+    repeats: Annotated[int, typer.Option(min=1, max=50, help="How often each text is said.")] = 3,
+    agent: Annotated[Path | None, typer.Option(help="An agent file, for its voices' names.")] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Add the simulator's stand-ins, marked as such.")
+    ] = False,
+    first_sound_ms: Annotated[
+        float | None, typer.Option(help="Name the voices that are this quick (95th percentile).")
+    ] = None,
+    word_error: Annotated[
+        float | None, typer.Option(help="And of which no larger share of words is misheard, e.g. 0.05.")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to listen to.")] = None,
+) -> None:
+    """Compare voices: first sound, speed, how many words are understood, loudness, silence, price."""
+    from repartee.cli.voices import VoicesOptions, run_voices  # noqa: PLC0415
+
+    options = VoicesOptions(
+        tuple(voice or ()), language, repeats, agent, simulated, first_sound_ms, word_error
+    )
+    asyncio.run(run_voices(options, _settings(), write, html, out))
+
+
 @app.command()
 def chaos(
     case: Annotated[list[str] | None, typer.Option(help="Play only these; may be repeated.")] = None,
@@ -285,15 +320,48 @@ def chaos(
         raise typer.Exit(1)
 
 
+@app.command(name="meet")
+def meet_command(
+    called: Annotated[Path, typer.Argument(help="The agent that is called; it greets.")],
+    caller: Annotated[Path, typer.Argument(help="The agent that calls.")],
+    turns: Annotated[int, typer.Option(help="Things said, by both together.", min=2)] = 40,
+    seconds: Annotated[float, typer.Option(help="Longest time it may take.", min=1)] = 600.0,
+    usd: Annotated[float | None, typer.Option(help="What both may cost together.", min=0)] = None,
+) -> None:
+    """Have two agents talk to each other in text, within limits; both calls are kept like any other."""
+    from repartee.agent import load_agent  # noqa: PLC0415
+    from repartee.cli.meet import run_meeting  # noqa: PLC0415
+    from repartee.session.meeting import MeetingLimits  # noqa: PLC0415
+    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
+
+    settings = _settings()
+    set_up_logs(settings.log_level, settings.secrets, in_call=True)
+    quiet_pipecat()
+    limits = MeetingLimits(turns, seconds, None if usd is None else Decimal(str(usd)))
+    agents = load_agent(called), load_agent(caller)
+    answered: list[bool] = []
+
+    async def work(stop: asyncio.Event) -> None:
+        answered.append(await run_meeting(*agents, settings, limits, out, stop))
+
+    _run(work)
+    if not all(answered):
+        raise typer.Exit(1)
+
+
 @app.command()
 def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
     """Check an agent file."""
-    from repartee.agent import load_agent  # noqa: PLC0415
+    from repartee.agent import load_agent, team_of  # noqa: PLC0415
     from repartee.session.prompt_budget import check_budget  # noqa: PLC0415
 
     loaded = load_agent(agent)
-    check_budget(loaded)
+    team = team_of(loaded, load_agent)
+    for one in team:
+        check_budget(one)
     counts = f"{len(loaded.answers)} answers, {len(loaded.tools)} tools"
+    if len(team) > 1:
+        counts += f", a team of {len(team)} ({', '.join(one.name for one in team[1:])})"
     out.print(f"{agent}: {loaded.name}, {counts}, version {loaded.version}", soft_wrap=True)
 
 
@@ -340,21 +408,7 @@ def key(name: Annotated[str, typer.Argument(help="Whose it will be, e.g. shop.")
     out.print(f"key    {made}\nentry  {entry_of(name, made)}", markup=False, soft_wrap=True)
 
 
-@app.command()
-def models() -> None:
-    """Verify the on-device models by SHA-256."""
-    from repartee.providers.ondevice.registry import verify  # noqa: PLC0415
-
-    wrong = False
-    for path, good in verify():
-        wrong |= not good
-        out.print(f"{'ok   ' if good else '[red]WRONG[/red]'} {path.name}")
-    if wrong:
-        raise ConfigError(
-            "a model file is not what it should be; delete the environment and run `make setup`"
-        )
-
-
+app.add_typer(_models.app, name="models")
 app.add_typer(_calls.app, name="calls")
 app.command()(_calls.forget)
 app.command()(_calls.export)

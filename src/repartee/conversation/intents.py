@@ -174,7 +174,9 @@ def to_offer(tracker: Tracker) -> Goal | None:
     """Return the goal whose return may be offered now: nothing else is open, and it was not offered before."""
     if tracker.goals.open is not None:
         return None
-    return next((goal for goal in tracker.goals.waiting if not goal.offered), None)
+    return next(
+        (goal for goal in tracker.goals.waiting if not goal.offered and tracker.rule(goal.intent)), None
+    )
 
 
 def _want(tracker: Tracker, intent: str, values: Mapping[str, str]) -> Tracker:
@@ -245,7 +247,9 @@ def _new(tracker: Tracker, rule: IntentRule, status: Literal["waiting", "done"])
 
 def _filled(tracker: Tracker, goal: Goal, values: Mapping[str, str]) -> Goal:
     rule = tracker.rule(goal.intent)
-    slots = rule.slots if rule is not None else ()
+    if rule is None:
+        return goal  # another agent's: what it needs is theirs to know
+    slots = rule.slots
     known = {**goal.values, **{name: value for name, value in values.items() if name in slots and value}}
     return replace(goal, values=known, missing=tuple(name for name in slots if name not in known))
 

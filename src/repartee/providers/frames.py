@@ -31,6 +31,13 @@ class ReplyFrame(ControlFrame):
 
 
 @dataclass
+class SpeakerFrame(ControlFrame):
+    """What follows is said by this agent of the team."""
+
+    agent: str = ""
+
+
+@dataclass
 class VoiceLostFrame(ControlFrame):
     """No voice goes on with this reply: of its newest text so many characters were spoken, of the rest none."""
 

@@ -39,9 +39,15 @@ from repartee.providers.metering import Meter
 from repartee.providers.patience import SMALL_FIRST_S, Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.tool_calls import register, schema_of
-from repartee.providers.vendor_voices import VENDOR_VOICES, secret, voice_for
+from repartee.providers.vendor_voices import (
+    VENDOR_VOICES,
+    elevenlabs_language,
+    elevenlabs_speed,
+    secret,
+    voice_for,
+)
 from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
-from repartee.providers.voices import Voice, VoiceChain
+from repartee.providers.voices import Speaker, Voice, VoiceChain
 from repartee.settings import Settings
 from repartee.urls import socket_url
 
@@ -92,6 +98,7 @@ class ProviderKit:
         self._shorter = shorter
         self._failsafe = failsafe or Failsafe()
         self._failsafe.health.limits.allow(ladder.ceilings)
+        self._chat_models: list[services.SharedClientLLM] = []
         self._clients: dict[str, AsyncOpenAI] = {}
         self._voice_clients: dict[str, httpx2.AsyncClient] = {}
         self._host: httpx.AsyncClient | None = None
@@ -130,7 +137,10 @@ class ProviderKit:
                 url=socket_url(settings.elevenlabs_base_url),
                 sample_rate=VOICE_RATE_HZ,
                 settings=services.ElevenLabsTTSService.Settings(
-                    model=rung.model, voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
+                    model=rung.model,
+                    voice=voice.elevenlabs,
+                    speed=elevenlabs_speed(voice.speed),
+                    language=elevenlabs_language(rung.model, self._agent.language),
                 ),
             )
             elevenlabs.meter_with(self._meter, rung.provider, rung.model)
@@ -140,7 +150,9 @@ class ProviderKit:
                 api_key=secret(settings.cartesia_api_key),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
                 sample_rate=VOICE_RATE_HZ,
-                settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
+                settings=services.CartesiaTTSService.Settings(
+                    model=rung.model, voice=voice.cartesia, language=Language(self._agent.language)
+                ),
             )
             cartesia.meter_with(self._meter, rung.provider, rung.model)
             return cartesia
@@ -154,6 +166,11 @@ class ProviderKit:
         )
 
     @property
+    def agent(self) -> Agent:
+        """Who takes the call."""
+        return self._agent
+
+    @property
     def models(self) -> set[tuple[str, str]]:
         """Provider and model of everything this call may run on."""
         stages: tuple[Stage, ...] = ("stt", "llm", "tts")
@@ -161,10 +178,11 @@ class ProviderKit:
         small = [self._ladder.small] if self._ladder.small is not None else []
         return {(rung.provider, rung.model) for rung in (*rungs, *small)}
 
-    def voices(self) -> VoiceChain:
-        """Every voice of this call by plain requests, first choice first."""
+    def voices(self, agent: Agent | None = None) -> VoiceChain:
+        """Every voice of an agent by plain requests, first choice first."""
         failover, rungs = self._failover("tts")
-        return VoiceChain(failover, [self._voice(rung) for rung in rungs], self._failsafe.budget)
+        voices = [self._voice(rung, agent) for rung in rungs]
+        return VoiceChain(failover, voices, self._failsafe.budget)
 
     def llm(self, context: ToolContext) -> tuple[LLMService, ToolsSchema | None]:
         """The model with the agent's tools registered, and their schema."""
@@ -180,15 +198,37 @@ class ProviderKit:
             register(service, tool, context)
         return service, schema_of(self._agent.tools)
 
-    def topic_reader(self) -> TopicReader | None:
+    def topic_reader(self, agent: Agent | None = None) -> TopicReader | None:
         """What finds the topic of a turn: this machine's sentence model, else a small language model."""
-        if not self._agent.intents:
+        agent = agent or self._agent
+        if not agent.intents:
             return None
         if (embed := self.embedder()) is not None:
-            return MeaningReader(embed, self._agent)
+            return MeaningReader(embed, agent)
         if (small := model_beside(self._ladder)) is None:
             return None
-        return ModelReader(self._client(small[0]), small[1], self._agent)
+        return ModelReader(self._client(small[0]), small[1], agent)
+
+    def speaker(self, agent: Agent, cache: VoiceCache | None) -> Speaker:
+        """How an agent of the team sounds in this call."""
+        rung, voice = self._ladder.tts, agent.voice
+        settings: Any
+        match rung.provider:
+            case "elevenlabs":
+                settings = services.ElevenLabsTTSService.Settings(
+                    voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
+                )
+            case "cartesia":
+                settings = services.CartesiaTTSService.Settings(voice=voice.cartesia)
+            case provider:
+                name = voice.on_device if provider == "on-device" else voice.openai
+                settings = services.SmallChunkTTS.Settings(voice=name, speed=voice.speed)
+        return Speaker(self.voices(agent), cache, settings)
+
+    def instruct(self, agent: Agent) -> None:
+        """Have every model of this call be another agent of the team from the next request on."""
+        for model in self._chat_models:
+            model.instruct(agent.instruction)
 
     def chat_client(self, provider: str) -> AsyncOpenAI:
         """The client of a chat provider, for requests beside the call's own."""
@@ -217,6 +257,7 @@ class ProviderKit:
                 settings=self._model_settings(large),
             )
             model.supports_developer_role = large.provider != "local"
+            self._chat_models.append(model)
         asked = [model, *(self._model(rung) for rung in then)]
         failsafe = self._failsafe
         model.chain = ModelChain(failover, asked, failsafe.budget, cut_line=failsafe.cut_line)
@@ -236,6 +277,7 @@ class ProviderKit:
         )
         # Servers of open models know system, user, assistant and tool; theirs is a user's note then.
         model.supports_developer_role = rung.provider != "local"
+        self._chat_models.append(model)
         return model
 
     def _model_settings(self, rung: Rung) -> Any:
@@ -271,10 +313,11 @@ class ProviderKit:
         language = self._agent.language.split("-", maxsplit=1)[0]
         return Transcriber(failover, recognisers, self._failsafe.budget, language)
 
-    def _voice(self, rung: Rung) -> Voice:
+    def _voice(self, rung: Rung, agent: Agent | None = None) -> Voice:
         own_format = rung.provider in VENDOR_VOICES
         client = self._voice_client(rung.provider) if own_format else self._client(rung.provider)
-        return voice_for(rung, self._agent, self._settings, client)
+        of = agent or self._agent
+        return voice_for(rung, of.voice, of.language, self._settings, client)
 
     def _voice_client(self, provider: str) -> httpx2.AsyncClient:
         if provider not in self._voice_clients:
@@ -283,13 +326,15 @@ class ProviderKit:
             )
         return self._voice_clients[provider]
 
-    def answer_cache(self, learned_file: Path) -> AnswerCache | None:
+    def answer_cache(self, learned_file: Path, agent: Agent | None = None) -> AnswerCache | None:
         """The answers that need no model; None where the agent file has none and learns none.
 
         Args:
             learned_file: Where learned answers are kept, for all calls of the machine.
+            agent: Of the team; None is the one that takes the call.
         """
-        cache, agent = self._agent.cache, self._agent
+        first, agent = agent is None, agent or self._agent
+        cache = agent.cache
         if self._ladder.llm.provider == "answers" or not (cache.learn or (cache.answers and agent.answers)):
             return None
         embed = self.embedder() if self._ladder.meaning else None
@@ -300,13 +345,15 @@ class ProviderKit:
             size=cache.size,
             now_s=time.time,
         )
-        self._answers = AnswerCache(agent, embed, learned if cache.learn else None)
-        return self._answers
+        answers = AnswerCache(agent, embed, learned if cache.learn else None)
+        if first:
+            self._answers = answers  # warm before it is needed
+        return answers
 
-    @property
-    def has_tools(self) -> bool:
-        """Whether the agent can do things."""
-        return bool(self._agent.tools or self._agent.forms or self._agent.mcp)
+    @staticmethod
+    def has_tools(agent: Agent) -> bool:
+        """Whether an agent can do things."""
+        return bool(agent.tools or agent.forms or agent.mcp or agent.team.agents or agent.team.ask)
 
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""

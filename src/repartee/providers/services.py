@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from pipecat.services.openai.tts import OpenAITTSService
 
 from repartee.providers.answering import ModelChain
 from repartee.providers.brevity import Brevity, shorten
-from repartee.providers.frames import ReplyContext, VoiceLostFrame
+from repartee.providers.frames import ReplyContext, SpeakerFrame, VoiceLostFrame
 from repartee.providers.ladder import Rung
 from repartee.providers.metering import about, current
 from repartee.providers.patience import Failsafe
@@ -34,7 +34,7 @@ from repartee.providers.socket_voice import ForReplies
 from repartee.providers.vendor_voices import OpenAIVoice
 from repartee.providers.voice_cache import VoiceCache
 from repartee.providers.voices import CHUNK_BYTES as TTS_CHUNK_BYTES
-from repartee.providers.voices import VoiceChain, VoiceLostError, behind
+from repartee.providers.voices import Speaker, VoiceChain, VoiceLostError, behind
 
 MAX_AHEAD = 2
 """Clauses asked for before the voice has come to them."""
@@ -70,6 +70,12 @@ class SharedClientLLM(ForReplies, OpenAILLMService):
 
     def _has_async_tools(self) -> bool:
         return False
+
+    def instruct(self, instruction: str) -> None:
+        """Be told to be somebody else from the next request on."""
+        # Pipecat makes the settings' instruction of this one anew whenever a function is registered.
+        self._base_system_instruction = instruction
+        self._compose_system_instruction()
 
     async def get_chat_completions(self, context: LLMContext) -> Any:
         """Return the stream of an answer: this model's, or that of one that stands by."""
@@ -117,13 +123,15 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
             **kwargs,
         )
         self._client = client
-        self._cache = cache
-        self._chain = chain or self._alone(client)
         self._lost: int | None = None
         """The reply whose voice was lost: what is left of it is not spoken."""
         self._other: tuple[int | None, int] = (None, 0)
         """A reply, and which of the voices it has come to: it stays with it."""
         self._ahead: dict[str, _Stream] = {}
+        self._speaker = self._coming = (cache, chain or self._alone(client))
+        """Whose the text is that is spoken, and whose those that are asked for ahead."""
+        self.speakers: Mapping[str, Speaker] = {}
+        """The agents that this call may be passed to, by name."""
         self.on_clause: Callable[[str, bool], None] | None = None
         """Called with each text as its audio is wanted, and whether it came from the cache."""
         self.on_spoken: Callable[[int | None, str, str | None], None] | None = None
@@ -135,6 +143,11 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         voice = OpenAIVoice(client, str(settings.model), str(settings.voice), settings.speed or 1.0)
         return VoiceChain(failsafe.failover("tts", [rung], ["none"]), [voice], failsafe.budget)
 
+    def speaks_next(self, name: str) -> None:
+        """Make the audio of what is asked for ahead from now on in an agent's voice."""
+        if (speaker := self.speakers.get(name)) is not None:
+            self._coming = (speaker.cache, speaker.chain)
+
     @property
     def chunk_size(self) -> int:
         """Bytes read before audio is handed on."""
@@ -143,24 +156,27 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
     def prefetch(self, text: str, reply_id: int | None) -> None:
         """Begin to make the audio of a text that will be spoken soon; at most two are on their way."""
         prepared = self._prepare_text_for_tts(text)
-        if len(self._ahead) < MAX_AHEAD and prepared not in self._ahead and not self._kept(prepared):
-            self._ahead[prepared] = self._begin(prepared, reply_id, "ahead")
+        cache, chain = self._coming
+        kept = cache is not None and cache.get(prepared) is not None
+        if len(self._ahead) < MAX_AHEAD and prepared not in self._ahead and not kept:
+            self._ahead[prepared] = self._begin(prepared, reply_id, "ahead", chain)
 
     def _tell(self, text: str, request: str | None) -> None:
         if self.on_spoken is not None:
             self.on_spoken(self.reply_id, text, request)
 
-    def _begin(self, text: str, reply_id: int | None, name: str) -> _Stream:
+    def _begin(self, text: str, reply_id: int | None, name: str, chain: VoiceChain) -> _Stream:
         stream = _Stream(reply_id)
         with about(reply_id=reply_id, name=stream.name):
-            stream.task = self.create_task(self._fetch(text, stream), f"{self}::{name}")
+            stream.task = self.create_task(self._fetch(text, stream, chain), f"{self}::{name}")
         return stream
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame, None]:
         """Speak one text; yields audio frames, or that the voice was lost."""
         if self.reply_id is not None and self._lost == self.reply_id:
             return
-        kept = self._cache.get(text) if self._cache is not None and text not in self._ahead else None
+        cache, chain = self._speaker
+        kept = cache.get(text) if cache is not None and text not in self._ahead else None
         if self.on_clause is not None:
             self.on_clause(text, kept is not None)
         if kept is not None:
@@ -171,9 +187,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
                 )
             return
         await self.start_tts_usage_metrics(text)
-        if text not in self._ahead:
-            self.prefetch(text, self.reply_id)
-        stream = self._ahead.pop(text, None) or self._begin(text, self.reply_id, "fetch")
+        stream = self._ahead.pop(text, None) or self._begin(text, self.reply_id, "fetch", chain)
         self._tell(text, stream.name)
         whole = bytearray()
         try:
@@ -185,8 +199,8 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
                 await self.stop_ttfb_metrics()
                 whole += item
                 yield TTSAudioRawFrame(item, self.sample_rate, 1, context_id=context_id)
-            if self._cache is not None and stream.own:
-                self._cache.put(text, bytes(whole))
+            if cache is not None and stream.own:
+                cache.put(text, bytes(whole))
         finally:
             if stream.task is not None and not stream.task.done():
                 stream.task.cancel()
@@ -198,18 +212,18 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
                 if stream.task is not None:
                     stream.task.cancel()
             self._ahead.clear()
+        if isinstance(frame, SpeakerFrame) and (speaker := self.speakers.get(frame.agent)) is not None:
+            self._speaker = (speaker.cache, speaker.chain)
+            await self._update_settings(speaker.settings)
         await super().process_frame(frame, direction)
-
-    def _kept(self, text: str) -> bool:
-        return self._cache is not None and self._cache.get(text) is not None
 
     async def _record_context_audio_outcome(self, context_id: str, received_audio: bool) -> None:
         """Nothing: a text without audio has been told, with the reply it belongs to."""
 
-    async def _fetch(self, text: str, stream: _Stream) -> None:
+    async def _fetch(self, text: str, stream: _Stream, chain: VoiceChain) -> None:
         try:
             skip = behind(self._other[1]) if self._other[0] == stream.reply_id else []
-            async for sound in self._chain.speak(text, skip):
+            async for sound in chain.speak(text, skip):
                 if sound.index:
                     self._other = (stream.reply_id, sound.index)
                 stream.own = stream.own and sound.index == 0

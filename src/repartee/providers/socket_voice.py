@@ -7,6 +7,8 @@ from then on its texts are announced and not spoken, until the next reply.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from pipecat.frames.frames import AggregatedTextFrame, CancelFrame, EndFrame, Frame, InterruptionFrame
@@ -14,8 +16,9 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import WebsocketTTSService
 
 from repartee.providers.failures import Failure
-from repartee.providers.frames import ReplyFrame
+from repartee.providers.frames import ReplyFrame, SpeakerFrame
 from repartee.providers.reconnecting import Reconnecting
+from repartee.providers.voices import Speaker
 
 RELIEVE_S = 0.2
 """For telling the vendor that nobody listens; it may not be able to hear it."""
@@ -53,6 +56,8 @@ class SocketVoice(ForReplies, Reconnecting, WebsocketTTSService):
     """Mixed in before a voice of Pipecat's that streams over a socket."""
 
     guard: Guard | None = None
+    speakers: Mapping[str, Speaker] = MappingProxyType({})
+    """The agents that this call may be passed to, by name."""
     _relieved: frozenset[str] = frozenset()
     """Contexts that ended before they had been spoken."""
 
@@ -60,6 +65,9 @@ class SocketVoice(ForReplies, Reconnecting, WebsocketTTSService):
         """Besides speaking: an interruption is told before anything of the next reply comes."""
         if isinstance(frame, (InterruptionFrame, EndFrame, CancelFrame)) and self.guard is not None:
             await self.guard.interrupted()
+        if isinstance(frame, SpeakerFrame) and (speaker := self.speakers.get(frame.agent)) is not None:
+            # Comes after all the other one was given has been spoken; does nothing where the voice is the same.
+            await self._update_settings(speaker.settings)
         await super().process_frame(frame, direction)
 
     async def dropped(self, failure: Failure) -> None:

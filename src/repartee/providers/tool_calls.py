@@ -38,6 +38,21 @@ class Question(dict[str, str]):
         return self["the_user_is_asked"]
 
 
+class Passed(dict[str, Any]):
+    """The result of passing the call to another agent: from here on that one answers.
+
+    Args:
+        line: Said by the agent who passes it on, where they have said nothing themselves.
+        to: Who has the call now.
+        told: What they are to know, for their model.
+    """
+
+    def __init__(self, line: str, to: str, told: str) -> None:
+        super().__init__(status="done", the_call_was_passed_to=to, what_you_must_know=told)
+        self.line = line
+        self.to = to
+
+
 def register(service: Any, tool: Any, context: ToolContext) -> None:
     """Register a tool with a Pipecat model.
 
@@ -89,6 +104,8 @@ async def outcome(tool: Any, arguments: dict[str, Any], context: ToolContext, re
         return Question(ask.question)
     except ToolError as error:
         return {"error": disarmed(str(error)), "instruction": APOLOGY}
+    if isinstance(result, Passed):
+        return result
     plain = harmless(_jsonable(result))
     if isinstance(plain, str) and len(plain) > MAX_RESULT_CHARACTERS:
         return f"{plain[:MAX_RESULT_CHARACTERS]} (cut off here)"

@@ -63,6 +63,7 @@ def call_view(data: CallData) -> dict[str, Any]:
         "replies": [_reply(event) for event in data.events if event.kind == "reply"],
         "tools": [_tool(event) for event in data.events if event.kind == "tool"],
         "goals": [{"at_ms": event.at_ms, **event.data} for event in data.events if event.kind == "goal"],
+        "hand_overs": [_hand_over(event) for event in data.events if event.kind == "team.passed"],
         "errors": [_event(event) for event in data.events if event.kind.startswith(TROUBLE)],
         "bill": {
             **money(data.bill),
@@ -207,6 +208,11 @@ def _reply(event: EventRow) -> dict[str, Any]:
 
 def _tool(event: EventRow) -> dict[str, Any]:
     names = ("tool", "arguments", "result", "outcome", "took_ms", "turn_id")
+    return {"at_ms": event.at_ms, **{name: event.data.get(name) for name in names}}
+
+
+def _hand_over(event: EventRow) -> dict[str, Any]:
+    names = ("giver", "to", "turn_id", "reply_id", "number")
     return {"at_ms": event.at_ms, **{name: event.data.get(name) for name in names}}
 
 

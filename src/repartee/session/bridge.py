@@ -82,6 +82,7 @@ from repartee.providers.frames import (
     PauseScoredFrame,
     PieceTranscribedFrame,
     ReplyContext,
+    SpeakerFrame,
     TranscribeNowFrame,
     TurnClosedFrame,
     VoicePausedFrame,
@@ -424,16 +425,22 @@ class Bridge(FrameProcessor):
         tools = offer.tools() if offer is not None else self._tools
         messages = parts.history.messages(text, offer.note(reply_id) if offer is not None else "")
         context = ReplyContext(messages, tools=NOT_GIVEN if tools is None else tools, reply_id=reply_id)
-        await self.push_frame(ReplyStartFrame(reply_id=reply_id, context=context))
+        await self._begin(ReplyStartFrame(reply_id=reply_id, context=context))
         await self.push_frame(LLMContextFrame(context=context))
 
     async def _speak(self, reply_id: int, *texts: str, is_line: bool = False) -> None:
         self.parts.budget.begin(REPLY_S)
         self.parts.gate.open(reply_id, held=False, is_line=is_line)
-        await self.push_frame(ReplyStartFrame(reply_id=reply_id))
+        await self._begin(ReplyStartFrame(reply_id=reply_id))
         for text in filter(None, texts):
             await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
         await self.push_frame(ReplyEndFrame(reply_id=reply_id))
+
+    async def _begin(self, frame: ReplyStartFrame) -> None:
+        await self.push_frame(frame)
+        if name := self.parts.speaker():
+            # Each time: one that was sent on its way in an earlier reply may have been cut off with it.
+            await self.push_frame(SpeakerFrame(agent=name))
 
     async def _play(self, reply_id: int, line: Line) -> None:
         """Play a line's recording, which no vendor has to make."""

@@ -22,6 +22,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from repartee.conversation.clauses import ClauseCutter
 from repartee.conversation.speakable import speakable
+from repartee.providers.frames import SpeakerFrame
 from repartee.session.frames import ReplyStartFrame
 
 __all__ = ["ClauseCutter", "Clauses"]
@@ -32,6 +33,9 @@ class Prefetching(Protocol):
 
     def prefetch(self, text: str, reply_id: int | None) -> None:
         """Begin to make the audio of a text."""
+
+    def speaks_next(self, name: str) -> None:
+        """Make what is asked for from now on in another agent's voice."""
 
 
 class Clauses(FrameProcessor):
@@ -81,6 +85,8 @@ class Clauses(FrameProcessor):
                 await self._put(frame)  # an answer that is spoken in one piece
             case LLMFullResponseEndFrame():
                 await self._put(*_spoken(self._cutter.flush()), frame)
+            case SpeakerFrame():
+                await self._put(frame)
             case _ if self._held:
                 await self._put(frame)
             case _:
@@ -96,7 +102,9 @@ class Clauses(FrameProcessor):
             return
         if self._voice is not None:
             for frame in self._held:
-                if isinstance(frame, AggregatedTextFrame):
+                if isinstance(frame, SpeakerFrame):
+                    self._voice.speaks_next(frame.agent)
+                elif isinstance(frame, AggregatedTextFrame):
                     self._voice.prefetch(frame.text, self._reply_id)
         while self._held:
             await self.push_frame(self._held.pop(0))

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from livekit import rtc
 
+from repartee.session.debugging import TOPIC, DebugSession
 from repartee.session.inlet import Body, Inlet, Take
-from repartee.session.remote import TOPIC, RemoteSession
 from repartee.session.rtvi import Answer, Rtvi
 from repartee.session.wire import Wire, within_limit
 
@@ -61,7 +61,7 @@ class Clients:
             hang_up=hang_up,
             answers=answers,
         )
-        self._remote = RemoteSession(
+        self._remote = DebugSession(
             publish=self._publish_stream,
             say=self._may_say,
             stats=self._stats,

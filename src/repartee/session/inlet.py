@@ -30,7 +30,7 @@ OLDER_CHAT = "lk-chat-topic"
 READ_S = 5.0
 """A stream that takes longer to arrive is given up."""
 
-Kind = Literal["data", "chat", "rpc", "dtmf", "session"]
+Kind = Literal["data", "chat", "rpc", "dtmf", "audio", "session"]
 Refusal = Literal["not_caller", "too_many", "too_large", "too_deep", "not_json", "unknown", "wrong"]
 
 NEVER_TAKEN = frozenset(
@@ -116,27 +116,28 @@ class Inlet:
         self.refused: Counter[tuple[Kind, Refusal]] = Counter()
         """How many were dropped, by kind and reason."""
 
-    def admit(self, kind: Kind, sender: str | None, size: int) -> bool:
+    def admit(self, kind: Kind, sender: str | None, size: int, limit: int = MAX_BYTES) -> bool:
         """Say whether a message may be looked at; one that may not is counted.
 
         Args:
             kind: How it came.
             sender: Whose it is; None where LiveKit does not say.
             size: In bytes.
+            limit: In bytes, where more than of a message is taken.
         """
         # First, so that nobody else can use up what is the caller's.
         if sender is None or not self._is_caller(sender):
-            return self._refuse(kind, "not_caller")
+            return self.refuse(kind, "not_caller")
         if not self._bucket.admit():
-            return self._refuse(kind, "too_many")
-        if size > MAX_BYTES:
-            return self._refuse(kind, "too_large")
+            return self.refuse(kind, "too_many")
+        if size > limit:
+            return self.refuse(kind, "too_large")
         return True
 
     def data(self, sender: str | None, payload: bytes) -> None:
         """Take a data message: hand it to whoever takes its type, or drop it."""
         if self.admit("data", sender, len(payload)) and (why := self._dispatch(payload)) is not None:
-            self._refuse("data", why)
+            self.refuse("data", why)
 
     def older_chat(self, sender: str | None, payload: bytes) -> str | None:
         """Return what a client without text streams has typed; None when it is not taken, or came as a stream too."""
@@ -145,15 +146,15 @@ class Inlet:
         try:
             said = _OlderChat.model_validate(loads(payload, MAX_DEPTH))
         except ValueError:  # pydantic's is one
-            self._refuse("chat", "wrong")
+            self.refuse("chat", "wrong")
             return None
         return None if said.known or not self.may_say(said.message) else said.message
 
     def may_say(self, text: str) -> bool:
         """Say whether what was typed, in whichever message, may become a turn."""
         if len(text) > self._chat.max_characters:
-            return self._refuse("chat", "too_large")
-        return self._chat.admit() or self._refuse("chat", "too_many")
+            return self.refuse("chat", "too_large")
+        return self._chat.admit() or self.refuse("chat", "too_many")
 
     def _dispatch(self, payload: bytes) -> Refusal | None:
         if depth(payload) > MAX_DEPTH:
@@ -196,7 +197,7 @@ class Inlet:
             if self._reading < READERS and (limiter is None or limiter.admit()):
                 self._reading += 1
                 return True
-            self._refuse(kind, "too_many")
+            self.refuse(kind, "too_many")
         reader.close()
         return False
 
@@ -208,10 +209,10 @@ class Inlet:
                 async for chunk in reader:
                     whole += chunk
                     if len(whole) > MAX_BYTES:
-                        self._refuse(kind, "too_large")
+                        self.refuse(kind, "too_large")
                         return None
         except (TimeoutError, rtc.StreamError):
-            self._refuse(kind, "wrong")
+            self.refuse(kind, "wrong")
             return None
         finally:
             self._reading -= 1
@@ -226,10 +227,10 @@ class Inlet:
                 async for chunk in reader:
                     text += chunk
                     if len(text) > self._chat.max_characters:
-                        self._refuse("chat", "too_large")
+                        self.refuse("chat", "too_large")
                         return None
         except (TimeoutError, rtc.StreamError):
-            self._refuse("chat", "wrong")
+            self.refuse("chat", "wrong")
             return None
         finally:
             self._reading -= 1
@@ -240,7 +241,8 @@ class Inlet:
         """Return how many were dropped, as `kind.reason`."""
         return {f"{kind}.{why}": count for (kind, why), count in sorted(self.refused.items())}
 
-    def _refuse(self, kind: Kind, why: Refusal) -> Literal[False]:
+    def refuse(self, kind: Kind, why: Refusal) -> Literal[False]:
+        """Count something that was dropped, and return that it is not taken."""
         self.refused[kind, why] += 1
         if self.refused[kind, why] == 1:
             # Once: a flood must not become a flood of lines.

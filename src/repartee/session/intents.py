@@ -115,14 +115,25 @@ class GoalKeeper(ReplyWatcher):
         """Where the goals stand now."""
         return self._tracker.goals
 
+    @property
+    def offers(self) -> bool:
+        """Whether a return to one of them is to be offered, now or when nothing else is open."""
+        return any(not goal.offered and self._tracker.rule(goal.intent) for goal in self.goals.waiting)
+
     def on_change(self, listener: OnGoals) -> None:
         """Tell a listener whenever a goal changes. It must not wait."""
         self._listeners.append(listener)
 
     def restore(self, goals: Goals) -> None:
-        """Take the goals of an agent that had the call before; once, at the beginning."""
+        """Take the goals of an agent that had the call before; what they left open that is not ours waits."""
+        items = tuple(
+            replace(goal, status="waiting")
+            if goal.status == "open" and self._tracker.rule(goal.intent) is None
+            else goal
+            for goal in goals.items
+        )
         last = max((goal.goal_id for goal in goals.items), default=0)
-        self._tracker = replace(self._tracker, goals=goals, last_goal_id=last)
+        self._tracker = replace(self._tracker, goals=Goals(items), last_goal_id=last)
 
     def start(self) -> None:
         """Begin to read turns; once."""

@@ -6,6 +6,8 @@ is kept could not be put in its place.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     Frame,
@@ -16,7 +18,9 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from repartee.providers.frames import SpeakerFrame
 from repartee.providers.voice_cache import VoiceCache
+from repartee.providers.voices import Speaker
 from repartee.session.frames import KeptAudioFrame, ReplyStartFrame
 
 
@@ -27,9 +31,11 @@ class KeptVoice(FrameProcessor):
         cache: The voice's audio.
     """
 
-    def __init__(self, cache: VoiceCache) -> None:
+    def __init__(self, cache: VoiceCache | None) -> None:
         super().__init__(name="KeptVoice")
         self._cache = cache
+        self.speakers: Mapping[str, Speaker] = {}
+        """The agents that this call may be passed to, by name."""
         self._given = False
         self._start: LLMFullResponseStartFrame | None = None
 
@@ -40,13 +46,15 @@ class KeptVoice(FrameProcessor):
             await self.push_frame(frame, direction)
             return
         match frame:
+            case SpeakerFrame() if frame.agent in self.speakers:
+                self._cache = self.speakers[frame.agent].cache
             case ReplyStartFrame() | InterruptionFrame():
                 self._given, self._start = False, None
             case LLMFullResponseStartFrame() if not self._given:
                 self._start = frame  # the voice opens a stream for it; perhaps it need not
                 return
             case AggregatedTextFrame() | TTSSpeakFrame() if not self._given:
-                pcm = self._cache.get(frame.text)
+                pcm = self._cache.get(frame.text) if self._cache is not None else None
                 if pcm is not None:
                     await self.push_frame(KeptAudioFrame(text=frame.text, audio=pcm))
                     return

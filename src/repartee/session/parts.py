@@ -54,6 +54,8 @@ class Parts:
     kept_audio: Callable[[str], bytes | None] = lambda _: None
     """Returns a fixed line's audio, where it was made before."""
     budget: TurnBudget = field(default_factory=TurnBudget)
+    speaker: Callable[[], str] = str
+    """Returns which agent of a team has the call; "" where there is none."""
 
 
 @runtime_checkable

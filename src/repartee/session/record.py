@@ -34,6 +34,7 @@ from repartee.events import (
 )
 from repartee.session.toolbox import ToolRun
 from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
+from repartee.telemetry.calling import turn_opened
 
 KEPT_MARKS = (
     "answer.",
@@ -57,6 +58,7 @@ KEPT_MARKS = (
     "sensitivity",
     "store.",
     "stt.failed",
+    "team.",
     "tool.",
     "voice.",
 )
@@ -71,6 +73,8 @@ TOOL_CHARACTERS = 4000
 GREETING_TURN = 0
 GOALS_EVENT = "goals"
 """The event with all goals, for an agent that takes the call over."""
+PASSED_EVENT = "team.passed"
+"""Another agent of the team has the call."""
 SOUNDING = "reply.sounding"
 """Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
 SOUNDING_MS = 1000.0
@@ -118,6 +122,8 @@ class CallRecord:
         self._written_ms = float("-inf")
         self._forgotten = False
         self._ended = False
+        self.on_answered: Callable[[float], None] = lambda _: None
+        """Told how many milliseconds the caller waited, once for each answer."""
         writer.begin(call)
 
     def identified(self, caller_id: str) -> None:
@@ -137,7 +143,8 @@ class CallRecord:
         if name in TIMED_MARKS | OVER_MARKS and isinstance(reply_id := values.get("reply_id"), int):
             self._steps.setdefault(reply_id, {})[name] = round(at_ms, 1)
         if name.startswith(KEPT_MARKS):
-            self._event(at_ms, name, values)
+            turn_id = self._reply_turns.get(values.get("reply_id", 0)) if name == PASSED_EVENT else None
+            self._event(at_ms, name, values if turn_id is None else {**values, "turn_id": turn_id})
 
     def tool(self, run: ToolRun) -> None:
         """A tool has run. Its arguments and its result may be the caller's words: they are forgotten with them."""
@@ -201,6 +208,7 @@ class CallRecord:
 
     def _open(self, turn_id: int, at_ms: float) -> None:
         self._turn_id = turn_id
+        turn_opened(turn_id)
         if turn_id not in self._turns:
             began_ms = self._began_ms if self._began_ms is not None else at_ms
             self._turns[turn_id] = self._turn(
@@ -275,6 +283,7 @@ class CallRecord:
             timings = {**timings, **known, **steps} if turn.ended_at_ms is not None else {**timings, **steps}
         if latency_ms is None and turn.ended_at_ms is not None:
             latency_ms = round(at_ms - turn.ended_at_ms, 1)
+            self.on_answered(latency_ms)
         self._written_ms = float("-inf")
         self._keep(replace(turn, timings=timings, latency_ms=latency_ms))
 

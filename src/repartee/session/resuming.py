@@ -13,7 +13,7 @@ from repartee.errors import StoreError
 from repartee.events import Event, ReplyFinished, TextTyped
 from repartee.goals import Goal, Goals
 from repartee.session.lines import back_lines
-from repartee.session.record import GOALS_EVENT, SOUNDING
+from repartee.session.record import GOALS_EVENT, PASSED_EVENT, SOUNDING
 from repartee.session.spec import Resume
 from repartee.store import Store
 
@@ -36,6 +36,7 @@ def resume_of(store: Store, call_id: str) -> Resume:
     unanswered = last is not None and bool(last.user_text) and not (last.heard_text or last.unheard_text)
     kept = turns[:-1] if unanswered else turns
     goals = next((event.data for event in reversed(events) if event.kind == GOALS_EVENT), None)
+    passed = [event.data for event in events if event.kind == PASSED_EVENT]
     began = call.call.started_at if call is not None else None
     return Resume(
         turns=tuple((turn.user_text, turn.heard_text) for turn in kept),
@@ -43,6 +44,8 @@ def resume_of(store: Store, call_id: str) -> Resume:
         unanswered=last.user_text if last is not None and unanswered else "",
         next_turn_id=last.turn_id + 1 if last is not None else 0,
         goals=goals_from(goals) if goals is not None else Goals(),
+        speaker=str(passed[-1].get("to", "")) if passed else "",
+        passed=len(passed),
         started_at=began,
         elapsed_ms=(datetime.now(UTC) - began).total_seconds() * 1000 if began is not None else 0.0,
     )

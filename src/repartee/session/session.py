@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import structlog
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
-from repartee.agent import Agent, ToolContext
-from repartee.conversation import Endpointing, Patience, Policies, Speculation, Waiting
+from repartee.agent import Agent, ToolContext, team_of
+from repartee.agent.keep import strictest
+from repartee.conversation import Policies
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.events import BudgetSpent, CallEnded, CallerJoined, EndReason, ReplyWorded, TextTyped
 from repartee.providers import Ladder, choose_ladder
@@ -30,6 +32,7 @@ from repartee.providers.patience import Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
+from repartee.providers.voice_cache import VoiceCache
 from repartee.session.agenda import Agenda
 from repartee.session.agents import agent_of
 from repartee.session.books import Books
@@ -43,13 +46,15 @@ from repartee.session.ears import Ears
 from repartee.session.fence import Fence
 from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
-from repartee.session.gate import ReplyGate
+from repartee.session.gate import AudioSink, ReplyGate
 from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.lines import lines_of
 from repartee.session.listening import voice_model
+from repartee.session.members import Members
 from repartee.session.network import Network
 from repartee.session.parts import Parts, Script
+from repartee.session.policies import policies_of
 from repartee.session.prompt_budget import check_budget, history_for
 from repartee.session.recording import RecordedSink, Recorder
 from repartee.session.remembering import Remembering
@@ -59,7 +64,7 @@ from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
-from repartee.session.tools import ToolPermits
+from repartee.session.tools import ReplyWatcher, ToolPermits
 from repartee.session.tracker import ReplyTracker
 from repartee.session.troubles import Troubles
 from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
@@ -78,7 +83,8 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
     Raises:
         ConfigError: The agent file is not usable.
     """
-    check_budget(agent_of(agent_path))
+    for agent in team_of(agent_of(agent_path), agent_of):
+        check_budget(agent)
     keeping(settings)
     turn_scorer()
     voice_model()
@@ -99,7 +105,7 @@ async def run_session(
         spec: The call.
         settings: Provider keys and limits.
         stop: Set to end the call from outside.
-        on_event: Called with "caller", "connected" and "ended".
+        on_event: Called with "caller", "connected", "answered", "trouble" and "ended".
         fence: Whether the call is still this agent's; one that is lost ends here, and goes on elsewhere.
 
     Returns:
@@ -110,10 +116,12 @@ async def run_session(
     """
     # Open already where the process was warmed up.
     kept = await asyncio.to_thread(keeping, settings)
-    return await _Session(spec, settings, kept, stop, on_event, fence or Fence()).run()
+    return await Session(spec, settings, kept, stop, on_event, fence or Fence()).run()
 
 
-class _Session:
+class Session:
+    """One call, from beginning to end: once made, `run` takes it. Takes what `run_session` does."""
+
     def __init__(
         self,
         spec: SessionSpec,
@@ -130,12 +138,16 @@ class _Session:
         self._stop = stop
         self._on_event = on_event
         self._agent: Agent = agent_of(spec.agent_path)
+        self._others = team_of(self._agent, agent_of)[1:]
+        """Whom the call may be passed to."""
+        transcripts = strictest(one.keep for one in (self._agent, *self._others))
+        keep = self._agent.keep.model_copy(update={"transcripts": transcripts})
         self._started_s = time.monotonic() - (self._resume.elapsed_ms / 1000 if self._resume else 0.0)
         self._timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self._clock_ms)
         self._network = Network(self._timeline.mark, self._clock_ms)
         self._books = Books(
             spec,
-            self._agent,
+            self._agent.model_copy(update={"keep": keep}),
             settings,
             kept,
             self._timeline,
@@ -143,6 +155,7 @@ class _Session:
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
             lambda trouble: on_event("trouble", {"what": trouble}),
         )
+        self._books.record.on_answered = lambda took_ms: on_event("answered", {"took_ms": took_ms})
         self._troubles = Troubles(self._timeline.mark, kept.health)
         self._failsafe = Failsafe(
             kept.health, TurnBudget(), self._troubles.watch, lines_of(self._agent)["lost_thread"]
@@ -155,12 +168,20 @@ class _Session:
         self._callers = CallerMemory(
             self._agent.memory, kept.store, spec.call_id, lambda: datetime.now(UTC), self._timeline.mark
         )
+        self.watchers: tuple[ReplyWatcher, ...] = ()
+        """Told of the life of replies before anybody else."""
         self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
     def _clock_ms(self) -> float:
         return (time.monotonic() - self._started_s) * 1000
 
+    @property
+    def cost(self) -> Decimal:
+        """What the call has cost so far, USD."""
+        return self._books.ledger.bill.cost
+
     async def run(self) -> EndReason:
+        """Take the call; see `run_session`."""
         reason: EndReason = "error"
         try:
             reason = await self._take()
@@ -185,21 +206,28 @@ class _Session:
 
     async def _take(self) -> EndReason:
         agent, spec = self._agent, self._spec
-        ladder = await choose_ladder(self._settings, agent)
+        ladder = await self._ladder()
         permits = ToolPermits()
+        permits.watch(*self.watchers)
         context = ToolContext(spec.call_id, spec.caller_identity, spec.data_dir)
         has_model = ladder.llm.provider != "answers"
         self._agenda = Agenda(
-            agent, permits, context, self._timeline.mark, self._clock_ms, has_model=has_model
+            agent,
+            permits,
+            context,
+            self._timeline.mark,
+            self._clock_ms,
+            has_model=has_model,
+            others=self._others,
+            hops=spec.hops,
         )
         guarded = agent.model_copy(update={"tools": self._agenda.tools_guarded})
-        self._voices = kept_voice(spec.data_dir, agent, ladder)
         kit = ProviderKit(
             self._settings,
             guarded,
             ladder,
             spec.speech_url,
-            voice_cache=self._voices,
+            voice_cache=self._kept_voice(agent, ladder),
             acting=self._agenda.toolbox.acts,
             meter=Meter(self._books.ledger.take, self._clock_ms),
             shorter=lambda: self._books.budget.shorter() or self._degrading.small(),
@@ -207,32 +235,23 @@ class _Session:
         )
         self._troubles.about(kit.models)
         self._bridge = Bridge(
-            policies=_policies(agent),
+            policies=self._policies(),
             script=self._script(),
             clock_ms=self._clock_ms,
             on_end=self._end,
         )
         self._degrading.start(self._bridge)
-        submit, now = self._bridge.submit, self._clock_ms
-        clients = Clients(
+        self._clients = Clients(
             agent=agent.name,
-            chat=lambda text: submit(TextTyped(now(), text)),
-            hang_up=lambda: submit(CallEnded(now(), "caller_left")),
+            chat=lambda text: self._bridge.submit(TextTyped(self._clock_ms(), text)),
+            hang_up=lambda: self._bridge.submit(CallEnded(self._clock_ms(), "caller_left")),
             answers={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
-            clock_ms=now,
-        )
-        transport = RoomTransport(
-            spec.url,
-            spec.token,
-            spec.room,
-            hooks=self._hooks(clients),
-            caller_identity=spec.caller_identity,
             clock_ms=self._clock_ms,
-            grace_s=float(agent.limits.reconnect_s),
         )
+        transport = self._room()
         # Captions of an agent that takes over are not those of the first, though they are numbered alike.
         captions_id = f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id
-        wire = clients.connect(transport.client, captions_id)
+        wire = self._clients.connect(transport.client, captions_id)
         wire.show("repartee.call", spec.call_id)
         self._network.connect(self._bridge.submit, wire)
         if agent.opening != agent.greeting:
@@ -242,10 +261,12 @@ class _Session:
         self._agenda.on_goals(lambda goals: wire.goals(goals_json(goals)))
         self._agenda.toolbox.on_running = wire.tool
         self._agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
-        self._agenda.toolbox.holds = self._fence.holds
+        self._agenda.toolbox.holds = self._agenda.team.holds = self._fence.holds
+        caches = {one.name: self._kept_voice(one, ladder) for one in self._agenda.team.agents.values()}
+        self._members = Members(self._agenda.team, kit, spec.data_dir, wire.show, caches)
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
-        captions = asyncio.create_task(clients.run(), name="captions")
+        captions = asyncio.create_task(self._clients.run(), name="captions")
         warming = asyncio.create_task(kit.prewarm(), name="prewarm")
         folding = asyncio.create_task(self._remembering.run(), name="memory")
         loading = asyncio.create_task(self._callers.run(), name="caller")
@@ -294,7 +315,7 @@ class _Session:
             self._agenda.toolbox.acts,
             history.fit,
         )
-        sink, recorder = RoomSink(transport.client, lambda: not self._fence.lost.is_set()), self._recorder
+        sink, recorder = self._sink(transport), self._recorder
 
         def heard(reply_id: int, text: str, final: bool) -> None:
             wire.agent_text(reply_id, text, final=final)
@@ -309,30 +330,21 @@ class _Session:
             self._clock_ms,
             heard,
         )
-        voice = kit.tts()
+        voice = self._voice(kit)
         tiers = tiers_for(kit, llm, voice, timeline, self._spec.data_dir, self._standing)
+        if self._resume is not None:
+            self._agenda.team.restore(self._resume.speaker, self._resume.passed)
+        self._members.connect(tiers, llm, voice)
+        self._agenda.on_passed = self._members.passed
         gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
-        ears = self._ears = Ears(
-            submit=bridge.submit,
-            clock_ms=self._clock_ms,
-            score_turn=turn_scorer(),
-            executor=turn_executor(),
-            is_caller=transport.client.is_caller,
-            on_stt_failed=bridge.transcription_failed,
-            listeners=[
-                self._network.microphone_of(lambda: transport.client.caller_muted),
-                *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
-            ],
-            scores=lambda: not self._degrading.plain(),
-        )
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
             voice.on_clause = lambda text, kept: timeline.mark("clause", characters=len(text), kept=kept)
             voice.on_spoken = books.ledger.spoken
         if isinstance(llm, RoutedLLM):
             llm.on_replaced = books.ledger.replaced
-        self._agenda.connect(llm, tracker, gate, kit.topic_reader(), books.ledger.aside)
+        self._agenda.connect(llm, tracker, gate, kit.topic_reader, books.ledger.aside)
         if self._resume is not None:
             self._agenda.restore(self._resume.goals)
         parts = Parts(
@@ -345,15 +357,16 @@ class _Session:
             self._remembering,
             books.ledger,
             books.record,
-            self._fillers(kit),
+            self._fillers(),
             self._degrading,
-            self._voices.get if self._voices is not None else lambda _: None,
+            self._members.kept,
             self._failsafe.budget,
+            self._members.speaker,
         )
         self._agenda.toolbox.on_ran = books.record.tool
         bridge.connect(parts, self._agenda)
-        speaking = voice_parts(kit, voice)
-        middle = [ears, kit.stt(), bridge, tiers, llm, tracker, clauses, *speaking, gate]
+        speaking = voice_parts(kit, voice, self._members.speakers)
+        middle = [*self._hearing(kit, transport), bridge, tiers, llm, tracker, clauses, *speaking, gate]
         pipeline = Pipeline([transport.input(), *middle, transport.output()])
         return PipelineWorker(
             pipeline,
@@ -368,6 +381,58 @@ class _Session:
             idle_timeout_secs=None,  # silence is the core's business; the default ends the call after 300 s
             cancel_runner_on_idle_timeout=False,
         )
+
+    async def _ladder(self) -> Ladder:
+        return await choose_ladder(self._settings, self._agent)
+
+    # --- where it takes place -----------------------------------------------------------------------------------
+
+    def _room(self) -> Any:
+        """Return the transport."""
+        spec = self._spec
+        return RoomTransport(
+            spec.url,
+            spec.token,
+            spec.room,
+            hooks=self._hooks(),
+            caller_identity=spec.caller_identity,
+            clock_ms=self._clock_ms,
+            grace_s=float(self._agent.limits.reconnect_s),
+        )
+
+    def _sink(self, transport: Any) -> AudioSink:
+        """Return where the agent's audio goes."""
+        return RoomSink(transport.client, lambda: not self._fence.lost.is_set())
+
+    def _kept_voice(self, agent: Agent, ladder: Ladder) -> VoiceCache | None:
+        """Return where an agent's audio is kept."""
+        return kept_voice(self._spec.data_dir, agent, ladder)
+
+    def _voice(self, kit: ProviderKit) -> Any:
+        """Return what speaks."""
+        return kit.tts()
+
+    def _policies(self) -> Policies:
+        return policies_of(self._agent)
+
+    def _hearing(self, kit: ProviderKit, transport: Any) -> list[FrameProcessor]:
+        """Return what hears the caller."""
+        recorder = self._recorder
+        self._microphone = self._network.microphone_of(lambda: transport.client.caller_muted)
+        self._ears = Ears(
+            submit=self._bridge.submit,
+            clock_ms=self._clock_ms,
+            score_turn=turn_scorer(),
+            executor=turn_executor(),
+            is_caller=transport.client.is_caller,
+            on_stt_failed=self._bridge.transcription_failed,
+            listeners=[
+                self._microphone,
+                *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
+            ],
+            scores=lambda: not self._degrading.plain(),
+        )
+        return [self._ears, kit.stt()]
 
     async def _drive(self, worker: PipelineWorker, wire: Wire) -> EndReason:
         """Run the pipeline until the call ends, from inside or outside."""
@@ -402,8 +467,9 @@ class _Session:
             raise failure
         return self._ended.result() if self._ended.done() else ("stopped" if self._stop.is_set() else "error")
 
-    def _hooks(self, clients: Clients) -> RoomHooks:
+    def _hooks(self) -> RoomHooks:
         submit, now, line = self._bridge.submit, self._clock_ms, self._network
+        clients = self._clients
         return RoomHooks(
             caller_ready=self._caller_ready,
             call_over=lambda reason: submit(CallEnded(now(), reason)),
@@ -420,7 +486,17 @@ class _Session:
             audio=self._hear,
             rpc=clients.answers,
             mark=self._timeline.mark,
+            # Who takes a call over hears what is said now: the rest was heard by the one before.
+            early=(self._hold, self._catch_up) if self._resume is None else None,
         )
+
+    def _hold(self) -> None:
+        self._ears.hold()
+
+    async def _catch_up(self, pcm: bytes) -> None:
+        # Not for the recording: it stands on the call's clock, and this was said before it began.
+        self._microphone(pcm, self._clock_ms())
+        await self._ears.catch_up(pcm)
 
     async def _hear(self, pcm: bytes, identity: str) -> None:
         await self._ears.hear(pcm, identity)
@@ -441,8 +517,8 @@ class _Session:
         self._timeline.mark("reply.first_text", reply_id=reply_id)
         self._bridge.submit(ReplyWorded(self._clock_ms(), reply_id))
 
-    def _fillers(self, kit: ProviderKit) -> Fillers | None:
-        toolbox, cache = self._agenda.toolbox, kit.voice_cache
+    def _fillers(self) -> Fillers | None:
+        toolbox, members = self._agenda.toolbox, self._members
         toolbox.submit = self._bridge.submit
         if self._agenda.asides is None:
             return None
@@ -450,7 +526,7 @@ class _Session:
             words_of(self._agent),
             self._agenda.asides,
             tool_line=toolbox.line,
-            kept=lambda text: cache is not None and cache.has_all([text]),
+            kept=members.has,
             only_kept=self._degrading.small,
             mark=self._timeline.mark,
         )
@@ -479,33 +555,3 @@ class _Session:
     def _end(self, reason: EndReason) -> None:
         if not self._ended.done():
             self._ended.set_result(reason)
-
-
-def _policies(agent: Agent) -> Policies:
-    taking, limits, waiting = agent.turn_taking, agent.limits, agent.waiting
-    numbers = {
-        name: value
-        for name, value in (
-            ("take_floor_ms", taking.take_floor_ms),
-            ("backchannel_max_words", taking.backchannel_max_words),
-        )
-        if value is not None
-    }
-    return Policies(
-        endpointing=Endpointing(
-            float(taking.min_silence_ms),
-            float(taking.max_silence_ms),
-            digits_ms=float(taking.digits_silence_ms),
-        ),
-        interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
-        speculation=Speculation(taking.speculate),
-        patience=Patience(
-            call_ms=limits.max_call_s * 1000.0,
-            absent_ms=limits.reconnect_s * 1000.0,
-            silence_ms=limits.silence_s * 1000.0 or math.inf,
-            silence_asks=limits.silence_asks,
-        ),
-        waiting=Waiting(
-            waiting.fillers, filler_ms=float(waiting.after_ms), apology_ms=float(waiting.apology_after_ms)
-        ),
-    )

@@ -19,6 +19,8 @@ class Resume:
         unanswered: What the caller said last, where no answer was heard.
         next_turn_id: The first turn from now on.
         goals: Where the call's goals stood.
+        speaker: Which agent of a team had the call; "" is the one that took it.
+        passed: How often it was passed on.
         started_at: When the call began.
         elapsed_ms: What the call's clock shows.
     """
@@ -28,6 +30,8 @@ class Resume:
     unanswered: str = ""
     next_turn_id: int = 0
     goals: Goals = NO_GOALS
+    speaker: str = ""
+    passed: int = 0
     started_at: datetime | None = None
     elapsed_ms: float = 0.0
 
@@ -39,6 +43,7 @@ class SessionSpec:
     Attributes:
         epoch: The call's in the store; an agent with an older one is fenced off. 0 where the store was away.
         takeovers: How often the call has changed hands.
+        hops: How many agents have passed on what it is about; 0 where a person calls.
         resume: What was before; None for a call that begins.
     """
 
@@ -54,4 +59,5 @@ class SessionSpec:
     worker_id: str = ""
     epoch: int = 0
     takeovers: int = 0
+    hops: int = 0
     resume: Resume | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipecat.frames.frames import (
@@ -29,9 +29,9 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from repartee.providers.failover import Attempt
 from repartee.providers.failures import Failure, Why
-from repartee.providers.frames import OtherVoiceFrame, VoiceLostFrame
+from repartee.providers.frames import OtherVoiceFrame, SpeakerFrame, VoiceLostFrame
 from repartee.providers.socket_voice import SocketVoice
-from repartee.providers.voices import VoiceChain, VoiceLostError, behind
+from repartee.providers.voices import Speaker, VoiceChain, VoiceLostError, behind
 from repartee.session.frames import ReplyEndFrame
 
 BYTES_PER_SAMPLE = 2
@@ -101,6 +101,8 @@ class StandbyVoice(FrameProcessor):
         super().__init__(name="StandbyVoice")
         self._chain = chain
         self._voice = voice
+        self.speakers: Mapping[str, Speaker] = {}
+        """The agents that this call may be passed to, by name."""
         self._now: _Watched | None = None
         self._waiting: asyncio.Queue[tuple[_Watched, Frame | str]] = asyncio.Queue()
         self._speaking: asyncio.Task[None] | None = None
@@ -204,13 +206,20 @@ class StandbyVoice(FrameProcessor):
             if now is not None and not now.taken and now.reply_id == frame.reply_id:
                 await self._take_over(now, now.failing or Failure("error"))
         elif now is None:
+            self._become(frame)
             await self.push_frame(frame, direction)
         elif now.taken:
             self._while_taken(now, frame)
         else:
             await self._watch(now, frame)
 
+    def _become(self, frame: Frame) -> None:
+        """Speak for another agent from here on."""
+        if isinstance(frame, SpeakerFrame) and (speaker := self.speakers.get(frame.agent)) is not None:
+            self._chain = speaker.chain
+
     async def _watch(self, now: _Watched, frame: Frame) -> None:
+        self._become(frame)
         match frame:
             case TTSAudioRawFrame():
                 if now.attempt is not None:
@@ -280,6 +289,7 @@ class StandbyVoice(FrameProcessor):
         while True:
             now, item = await self._waiting.get()
             if not isinstance(item, str):
+                self._become(item)
                 await self.push_frame(item)
             elif not now.lost:
                 await self._say(now, item)

@@ -30,6 +30,7 @@ from repartee.conversation.budget import BudgetState
 from repartee.conversation.clauses import clauses_of
 from repartee.conversation.routing import Tier, Turn, route
 from repartee.providers.answer_cache import AnswerCache
+from repartee.providers.frames import SpeakerFrame
 from repartee.providers.known_questions import Found
 from repartee.providers.voice_cache import VoiceCache
 from repartee.session.frames import ReplyStartFrame
@@ -114,6 +115,11 @@ class Tiers(FrameProcessor):
         self._asked: _Asked | None = None
         self._learning: asyncio.Task[None] | None = None
         self._replies: dict[int, int] = {}
+        self._parts_of: Callable[[str], TierParts] | None = None
+        self._members: dict[str, TierParts] = {}
+        """Of the agents of a team who have had the call."""
+        self._mixed: int | None = None
+        """The reply in which the call was passed on: two voices speak it."""
         if parts.models is not None:
             parts.models.on_takeover = self._taken_over
 
@@ -123,6 +129,8 @@ class Tiers(FrameProcessor):
         match frame:
             case ReplyStartFrame():
                 self._reply_id = frame.reply_id
+            case SpeakerFrame():
+                self._become(frame.agent)
             case LLMContextFrame() if direction is FrameDirection.DOWNSTREAM:
                 if await self._answered(frame.context):
                     return
@@ -136,6 +144,8 @@ class Tiers(FrameProcessor):
         """A reply was heard to its end; its answer may be kept."""
         asked, self._asked = self._asked, None
         parts = self._parts
+        if reply_id == self._mixed:
+            return
         if parts.whole and parts.voice is not None and text and not parts.voice.has_all([text]):
             parts.voice.put(text, pcm)
         if asked is None or asked.reply_id != reply_id or asked.failed or parts.cache is None:
@@ -149,6 +159,24 @@ class Tiers(FrameProcessor):
         voice = self._parts.voice
         if self._parts.whole and voice is not None and not voice.has_all([text]):
             voice.put(text, pcm)
+
+    def passed_on(self, reply_id: int) -> None:
+        """The call is passed to another agent in this reply."""
+        self._mixed = reply_id
+
+    def join(self, first: str, parts_of: Callable[[str], TierParts]) -> None:
+        """Work for a team.
+
+        Args:
+            first: Whose the parts are that are there.
+            parts_of: Makes another agent's, when they are first needed.
+        """
+        self._members, self._parts_of = {first: self._parts}, parts_of
+
+    def _become(self, name: str) -> None:
+        if name not in self._members and self._parts_of is not None:
+            self._members[name] = self._parts_of(name)
+        self._parts = self._members.get(name, self._parts)
 
     async def settled(self) -> None:
         """Wait until what is being learned is kept; `LEARN_S` at most."""

@@ -27,7 +27,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMes
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.history import Message
-from repartee.providers.tool_calls import Question
+from repartee.providers.frames import SpeakerFrame
+from repartee.providers.tool_calls import Passed, Question
 from repartee.session.frames import AsideFrame, ReplyEndFrame, ReplyStartFrame
 
 MAX_TOOL_ROUNDS = 5
@@ -92,9 +93,7 @@ class ReplyTracker(FrameProcessor):
                 self._context = None
             case LLMTextFrame() | AggregatedTextFrame():
                 self._round_text = True
-                if not self._has_text and self._reply_id is not None:
-                    self._has_text = True
-                    self._on_first_text(self._reply_id)
+                self._worded()
             case FunctionCallsStartedFrame() if direction is FrameDirection.DOWNSTREAM:
                 self._requested = list(frame.function_calls)
                 self._calls = {call.tool_call_id: None for call in self._requested}
@@ -114,6 +113,11 @@ class ReplyTracker(FrameProcessor):
                 self._begin(frame)
             case _:
                 pass
+
+    def _worded(self) -> None:
+        if not self._has_text and self._reply_id is not None:
+            self._has_text = True
+            self._on_first_text(self._reply_id)
 
     def _begin(self, frame: ReplyStartFrame) -> None:
         # "Calls started" is a system frame and may overtake the start of the very reply it belongs to.
@@ -141,6 +145,8 @@ class ReplyTracker(FrameProcessor):
             if len(results) == 1 and isinstance(question := results[0].result, Question):
                 await self._ask(question.text)
                 return
+            for passed in (result.result for result in results if isinstance(result.result, Passed)):
+                await self._pass_on(passed)
             for message in messages:
                 self._context.add_message(cast("LLMContextMessage", message))
             self._rounds += 1
@@ -160,10 +166,20 @@ class ReplyTracker(FrameProcessor):
     async def _ask(self, question: str) -> None:
         """End the reply with a question in our own words; the model could only spoil them, and would take time."""
         self._context, reply_id = None, self._reply_id
-        await self.push_frame(LLMFullResponseStartFrame())
-        await self.push_frame(LLMTextFrame(question))
-        await self.push_frame(LLMFullResponseEndFrame())
+        await self._say(question)
         await self.push_frame(ReplyEndFrame(reply_id=reply_id or 0))
+
+    async def _pass_on(self, passed: Passed) -> None:
+        """Let the agent who had the call say so, unless they have, and the other one say what follows."""
+        if passed.line and not self._round_text:
+            self._worded()
+            await self._say(passed.line)
+        await self.push_frame(SpeakerFrame(agent=passed.to))
+
+    async def _say(self, text: str) -> None:
+        await self.push_frame(LLMFullResponseStartFrame())
+        await self.push_frame(LLMTextFrame(text))
+        await self.push_frame(LLMFullResponseEndFrame())
 
 
 def _undone(result: Any) -> bool:

@@ -1,12 +1,13 @@
 import { cost, moment, OWNER_NAMES, quantities, share, stageName, trouble, usd, wait } from './format';
 import type { CallPageData, Owner } from './types';
 
-/** What concerns the whole call: where the time went, what it cost, goals, tools, trouble. */
+/** What concerns the whole call: where the time went, what it cost, who had the call, goals, tools, trouble. */
 export function Side({ data }: { data: CallPageData }) {
   return (
     <aside className="side" aria-label="The whole call">
       {data.latency.answers > 0 && <Owners data={data} />}
       <Bill data={data} />
+      {data.hand_overs.length > 0 && <HandOvers data={data} />}
       {data.goals.length > 0 && <Goals data={data} />}
       {data.tools.length > 0 && <Tools data={data} />}
       {data.errors.length > 0 && <Troubles data={data} />}
@@ -86,6 +87,24 @@ function Bill({ data }: { data: CallPageData }) {
           </tfoot>
         </table>
       )}
+    </section>
+  );
+}
+
+function HandOvers({ data }: { data: CallPageData }) {
+  return (
+    <section className="panel" data-testid="hand-overs">
+      <h2>Passed on</h2>
+      <ol className="steps">
+        {data.hand_overs.map((one) => (
+          <li key={one.number}>
+            <time className="soft">{moment(one.at_ms)}</time>
+            <span>
+              {one.giver} → {one.to}
+            </span>
+          </li>
+        ))}
+      </ol>
     </section>
   );
 }

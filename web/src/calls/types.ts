@@ -44,6 +44,7 @@ export interface CallPageData {
   replies: Reply[];
   tools: ToolRun[];
   goals: Goal[];
+  hand_overs: HandOver[];
   errors: Trouble[];
   bill: Money & { stages: Stage[]; outside: Money };
 }
@@ -113,6 +114,16 @@ export interface Goal {
   status: string;
   known: number;
   missing: number;
+}
+
+/** The call went from one agent of a team to another. */
+export interface HandOver {
+  at_ms: number;
+  giver: string;
+  to: string;
+  turn_id: number | null;
+  reply_id: number;
+  number: number;
 }
 
 export interface Trouble {

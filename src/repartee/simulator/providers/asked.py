@@ -60,6 +60,7 @@ class AskedSpeech(_Asked):
     model: str = "tts-1"
     input: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"\S")]
     response_format: str = "mp3"
+    voice: str = ""
 
 
 class AskedFormat(_Asked):
@@ -68,12 +69,19 @@ class AskedFormat(_Asked):
     sample_rate: int = 24_000
 
 
+class AskedVoice(_Asked):
+    """Cartesia's voice."""
+
+    id: str = ""
+
+
 class AskedClause(_Asked):
     """A message to Cartesia."""
 
     context_id: str | None = None
     model_id: str | None = None
     transcript: str | None = None
+    voice: AskedVoice | None = None
     output_format: AskedFormat | None = None
     cancel: bool = False
     continues: bool = Field(default=False, alias="continue")

@@ -59,6 +59,8 @@ class Entry:
     """What a model was asked: the last words of the user."""
     told: str = ""
     """And what it was told that the user heard last."""
+    voice: str = ""
+    """Whose voice was asked for."""
     outcome: str = "cancelled"
     began_s: float = field(default_factory=time.time)
     took_ms: float = 0.0

@@ -138,7 +138,8 @@ class OpenAIHttp:
         if request.query.get("output_format") != f"pcm_{SPEECH_RATE_HZ}":
             return _refuse(400, f"the simulator gives 'pcm_{SPEECH_RATE_HZ}' only")
         model = str(body.get("model_id") or "eleven_flash_v2_5")
-        return await self._say(request, Entry("tts", "elevenlabs", model), body.get("text"))
+        entry = Entry("tts", "elevenlabs", model, voice=request.match_info["voice"])
+        return await self._say(request, entry, body.get("text"))
 
     async def _cartesia(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -155,7 +156,7 @@ class OpenAIHttp:
             return _refuse(400, str(error))
         if asked.response_format not in FORMATS:
             return _refuse(400, "the simulator gives 'pcm' and 'wav' only; ask for one of them")
-        entry = Entry("tts", "openai", asked.model)
+        entry = Entry("tts", "openai", asked.model, voice=asked.voice)
         return await self._say(request, entry, asked.input, head=asked.response_format == "wav")
 
     async def _say(

@@ -24,9 +24,17 @@ Style = Literal["long", "short"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a script."""
+    """One rule of a script.
 
-    when: re.Pattern[str]
+    Attributes:
+        when: What the user said last must match this.
+        after: Or: the model is asked again after a tool of this name has answered.
+        persona: And what the model was told to be must match this.
+    """
+
+    when: re.Pattern[str] | None
+    after: str | None
+    persona: re.Pattern[str] | None
     say: str | None
     call: str | None
     arguments: dict[str, Any]
@@ -45,8 +53,8 @@ class Replies:
     """Chooses replies.
 
     Args:
-        script: YAML: a list of {when: regular expression, say: text | call: tool, with: {argument: value}}.
-
+        script: YAML: a list of {when: regular expression | after: tool, as: regular expression, say: text |
+            call: tool, with: {argument: value}}.
         style: How long an answer is that no rule gives.
 
     Raises:
@@ -62,11 +70,15 @@ class Replies:
         last = messages[-1] if messages else {}
         if messages and _text(messages[0]).startswith(NOTES_OF_A_CALL):
             return Reply(recall.notes(messages))
+        persona = _text(messages[0]) if messages and messages[0].get("role") == "system" else ""
+        rules = [rule for rule in self._rules if rule.persona is None or rule.persona.search(persona)]
         if last.get("role") == "tool":
-            return Reply(_told(_text(last)))
+            called = _called(messages)
+            said = next((rule.say for rule in rules if rule.after == called and rule.say), None)
+            return Reply(said or _told(_text(last)))
         said = _text(next((m for m in reversed(messages) if m.get("role") == "user"), {}))
-        for rule in self._rules:
-            if match := rule.when.search(said):
+        for rule in rules:
+            if rule.when is not None and (match := rule.when.search(said)):
                 if rule.call is not None:
                     return Reply(tool=rule.call, arguments=_filled(rule.arguments, match))
                 return Reply((rule.say or "").format(*match.groups(), **match.groupdict()))
@@ -99,6 +111,12 @@ def _told(result: str) -> str:
     return f"Here is what I found. {result.strip()}"
 
 
+def _called(messages: list[Message]) -> str:
+    """Return the name of the tool that was called last."""
+    calls: list[Message] = next((m["tool_calls"] for m in reversed(messages) if m.get("tool_calls")), [])
+    return str(calls[-1]["function"]["name"]) if calls else ""
+
+
 def _text(message: Message) -> str:
     content = message.get("content") or ""
     if isinstance(content, str):
@@ -122,11 +140,24 @@ def _load(path: Path) -> list[Rule]:
         raise ConfigError(f"the script {path} is not YAML: {error}") from error
     rules = []
     for number, item in enumerate(data if isinstance(data, list) else [None], 1):
-        if not isinstance(item, dict) or "when" not in item or ("say" in item) == ("call" in item):
-            raise ConfigError(f"{path}: rule {number} needs 'when' and one of 'say' and 'call'")
+        if (
+            not isinstance(item, dict)
+            or ("when" in item) == ("after" in item)
+            or ("say" in item) == ("call" in item)
+            or ("after" in item and "call" in item)
+        ):
+            raise ConfigError(
+                f"{path}: rule {number} needs 'when' and one of 'say' and 'call', or 'after' and 'say'"
+            )
         try:
-            pattern = re.compile(str(item["when"]), re.IGNORECASE)
+            when, persona = (
+                re.compile(str(item[key]), re.IGNORECASE) if key in item else None for key in ("when", "as")
+            )
         except re.error as error:
-            raise ConfigError(f"{path}: rule {number}: 'when' is no regular expression ({error})") from error
-        rules.append(Rule(pattern, item.get("say"), item.get("call"), dict(item.get("with") or {})))
+            raise ConfigError(
+                f"{path}: rule {number}: 'when' or 'as' is no regular expression ({error})"
+            ) from error
+        after = str(item["after"]) if "after" in item else None
+        arguments = dict(item.get("with") or {})
+        rules.append(Rule(when, after, persona, item.get("say"), item.get("call"), arguments))
     return rules

@@ -42,6 +42,7 @@ class _Context:
     spoken_s: float = 0.0
     rate_hz: int = 24_000
     model: str = ""
+    voice: str = ""
 
 
 class _Socket:
@@ -64,9 +65,9 @@ class _Socket:
             self._book_owed(context)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def context(self, name: str, rate_hz: int, model: str) -> _Context:
+    def context(self, name: str, rate_hz: int, model: str, voice: str) -> _Context:
         if name not in self.contexts:
-            context = self.contexts[name] = _Context(name, rate_hz=rate_hz, model=model)
+            context = self.contexts[name] = _Context(name, rate_hz=rate_hz, model=model, voice=voice)
             context.task = asyncio.create_task(self._speak(context))
         return self.contexts[name]
 
@@ -93,7 +94,9 @@ class _Socket:
     def _queue(self, context: _Context, text: str, characters: int) -> None:
         characters = min(characters, context.characters)
         context.characters -= characters
-        entry = Entry("tts", self.vendor, context.model, characters=characters, text=text)
+        entry = Entry(
+            "tts", self.vendor, context.model, characters=characters, text=text, voice=context.voice
+        )
         entry.request_id = context.name
         context.owed.append(entry)
         context.work.put_nowait(entry)
@@ -177,7 +180,7 @@ class _ElevenLabs(_Socket):
             message = f"Maximum simultaneous contexts per WebSocket exceeded ({MAX_CONTEXTS})"
             await self.socket.close(code=1008, message=message.encode())
             return
-        context = self.context(name, rate_hz, model)
+        context = self.context(name, rate_hz, model, self._request.match_info["voice"])
         self.take(context, event.text or "")
         if event.flush:
             self.flush(context)
@@ -216,7 +219,8 @@ class _Cartesia(_Socket):
         known = name in self.contexts
         if not known and not (event.transcript or "").strip():
             return
-        context = self.context(name, rate_hz, event.model_id or "sonic-3")
+        voice = event.voice.id if event.voice is not None else ""
+        context = self.context(name, rate_hz, event.model_id or "sonic-3", voice)
         self.take(context, event.transcript or "")
         if not event.continues:
             self.flush(context)

@@ -12,7 +12,7 @@ from livekit import rtc
 from livekit.protocol.agent_pb import agent_session as pb
 from livekit.rtc._proto import stats_pb2
 
-from repartee.session.remote import ITEMS_KEPT, NOT_TOLD, RemoteSession
+from repartee.session.debugging import ITEMS_KEPT, NOT_TOLD, DebugSession
 
 
 class Rig:
@@ -20,7 +20,7 @@ class Rig:
         self.sent: list[pb.AgentSessionMessage] = []
         self.said: list[str] = []
         self.takes, self.now_ms, self.connected = True, 0.0, True
-        self.session = RemoteSession(
+        self.session = DebugSession(
             publish=self.publish, say=self.say, stats=self.stats, agent="Desk", clock_ms=lambda: self.now_ms
         )
 
