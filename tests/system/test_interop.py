@@ -17,16 +17,18 @@ from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.system.helpers import write_agent
 from tests.system.interop import Seen, browsing, microphone, pipecat_s_page, row, site, versions
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 PROFILE = "fixed:60/60/60"
 WAIT_MS = 30_000
 GREETING = "Hello, this is the test."
-QUESTION, TYPED = "Are there any workshops about Gemini?", "Do you have parking?"
+ASKED = "any workshops about Gemini?"
+"""How the question ends: the browser's own processing of a microphone may take its first sound for noise."""
+TYPED = "Do you have parking?"
 
 
 @asynccontextmanager
 async def page_of(name: str, speech: Path, folder: Path, first_s: float) -> AsyncIterator[Page]:
-    """A page in a call whose caller asks `QUESTION` after some seconds."""
+    """A page in a call whose caller asks `ASKED` after some seconds."""
     mic = microphone(folder, first_s, speech / "aiewf" / "turn_001.flac")
     agent = write_agent(folder)
     async with Simulator.start(SimulatorConfig(profile=PROFILE, speech=speech)) as simulator:
@@ -49,7 +51,7 @@ async def test_livekit_s_hooks(speech: Path, tmp_path: Path) -> None:
     )
     packages = versions("@livekit/components-react", "livekit-client", "@livekit/protocol")
     with row("LiveKit components for React", packages, shown):
-        async with page_of("livekit", speech, tmp_path, 6.0) as page:
+        async with page_of("livekit", speech, tmp_path, 15.0) as page:
             seen = Seen(page)
             await greeted_and_asked(seen)
             await typed(page, seen)
@@ -61,9 +63,10 @@ async def greeted_and_asked(seen: Seen) -> None:
     await seen.until("useVoiceAssistant.transcriptions", greeting)
     await seen.until("useTrackTranscription.agent", greeting)
     mine = await seen.until("useTrackTranscription.mine", "it.length > 0 && it[it.length - 1].final")
-    assert mine == [{"text": QUESTION, "final": True}]
+    assert len(mine) == 1
+    assert mine[0]["text"].endswith(ASKED)
     agents = await seen.until("useTrackTranscription.agent", "it.length === 2 && it[1].final")
-    assert "are there any workshops about gemini" in agents[1]["text"]
+    assert "any workshops about gemini" in agents[1]["text"]
     await seen.until("useAgent.state", "it === 'listening'")
     states = set(await seen.history("useAgent.state"))
     assert {"listening", "speaking"} <= states, states
@@ -94,7 +97,8 @@ async def debugged(page: Page, seen: Seen) -> None:
 
     history = await ask("getChatHistory")
     said = [item["message"]["content"][0]["text"] for item in history["getChatHistory"]["items"]]
-    assert said[:2] == [GREETING, QUESTION]
+    assert said[0] == GREETING
+    assert said[1].endswith(ASKED)
     assert said[3] == TYPED
     stats = await ask("getRtcStats")
     assert "candidatePair" in str(stats["getRtcStats"])
@@ -109,7 +113,6 @@ async def debugged(page: Page, seen: Seen) -> None:
     assert known == "low"
 
 
-@pytest.mark.long
 async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
     shown = (
         "`startBotAndConnect`, `bot-ready`",
@@ -130,9 +133,9 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
             await seen.until("events", said_by_agent("this is the test."))
             await seen.until(
                 "events",
-                f"it.some(e => e.event === 'userTranscript' && e.data.text === {QUESTION!r} && e.data.final)",
+                f"it.some(e => e.event === 'userTranscript' && e.data.text.endsWith({ASKED!r}) && e.data.final)",
             )
-            await seen.until("events", said_by_agent("are there any workshops about gemini"))
+            await seen.until("events", said_by_agent("any workshops about gemini"))
             await page.evaluate(f"() => window.client.sendText({TYPED!r})")
             events = await seen.until("events", said_by_agent("do you have parking"))
             kinds = [event["event"] for event in events]
@@ -149,7 +152,6 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
             await seen.until("events", "it.some(e => ['botDisconnected', 'disconnected'].includes(e.event))")
 
 
-@pytest.mark.long
 async def test_pipecat_s_page(speech: Path, tmp_path: Path) -> None:
     """With Pipecat's own transport for LiveKit, which is in this page alone."""
     shown = (
@@ -174,10 +176,10 @@ async def test_pipecat_s_page(speech: Path, tmp_path: Path) -> None:
 async def hold_conversation(page: Page) -> None:
     await page.get_by_label("Transport").click()
     await page.get_by_role("option", name="LiveKit").click()
-    await page.get_by_role("button", name="Connect").click()
+    await page.get_by_role("button", name="Connect", exact=True).click()
     whole = page.locator("body")
     await expect(whole).to_contain_text(GREETING, timeout=WAIT_MS)
-    await expect(whole).to_contain_text(QUESTION, timeout=WAIT_MS)
+    await expect(whole).to_contain_text(ASKED, timeout=WAIT_MS)
     answered = re.compile("any workshops about gemini.*any workshops about gemini", re.IGNORECASE | re.DOTALL)
     await expect(whole).to_contain_text(answered, timeout=WAIT_MS)
     await page.get_by_role("textbox").last.fill(TYPED)

@@ -17,6 +17,10 @@ import { createRoot } from 'react-dom/client';
 import { note, SERVER } from './report';
 
 const SESSION_TOPIC = 'lk.agent.session';
+/** As the starters do, with what is said before the agent is there, unless the test wants it without. */
+const OPTIONS = new URLSearchParams(location.search).has('plain')
+  ? { tracks: { microphone: { enabled: true, publishOptions: { preConnectBuffer: false } } } }
+  : undefined;
 const tokens = TokenSource.endpoint(`${SERVER}/api/token`);
 
 function Page() {
@@ -25,7 +29,7 @@ function Page() {
   note('connection', session.connectionState);
   const start = () => {
     setStarted(true);
-    session.start().catch((error: unknown) => note('error', String(error)));
+    session.start(OPTIONS).catch((error: unknown) => note('error', String(error)));
   };
   return (
     <SessionProvider session={session}>
