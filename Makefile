@@ -1,6 +1,6 @@
 # Two commands: `make run` talks, `make test` checks. Both set up whatever they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long lint audit ci fuzz clean bench-peers
+.PHONY: help setup run test test-long lint audit ci fuzz clean interop bench-peers
 
 PYTHON ?= python3
 
@@ -39,7 +39,12 @@ fuzz: setup ## Run 100,000 made up cases of everything that reads what others wr
 	@.venv/bin/python scripts/fuzz.py --write benchmarks/results/fuzz.json
 
 clean: ## Remove what setup made in this folder
-	@rm -rf .venv web/node_modules src/repartee/server/static
+	@rm -rf .venv web/node_modules tests/interop/node_modules tests/interop/dist src/repartee/server/static
+
+interop: ## Call with the packages that others build clients with (a few minutes); writes benchmarks/results
+	@$(PYTHON) scripts/setup.py --tests
+	@REPARTEE_INTEROP=benchmarks/results/interop.json .venv/bin/pytest -m browser tests/system/test_interop.py
+	@.venv/bin/python scripts/figures.py
 
 bench-peers: setup ## Measure repartee against its peers (about an hour); writes benchmarks/results
 	@$(PYTHON) scripts/bench_peers.py

@@ -56,6 +56,7 @@ def main() -> int:
         (ROOT / "docs" / "reliability.md", tables(load("chaos"))),
         (ROOT / "docs" / "security.md", fuzzing()),
         (ROOT / "docs" / "private.md", private()),
+        (ROOT / "docs" / "interop.md", interop()),
         (ROOT / "docs" / "voices.md", voices()),
         (ROOT / "docs" / "tone.md", tone()),
     ):
@@ -72,6 +73,26 @@ def main() -> int:
     if (RESULTS / "sweep.json").is_file():
         FRONTIER.write_text(svg(frontier_plot(frontier())), encoding="utf-8")
     return 0
+
+
+def interop() -> str:
+    """Return the table of clients that were run against a server, and whether they worked."""
+    if not (RESULTS / "interop.json").is_file():
+        return "\nNothing has been run yet.\n\n"
+    run = load("interop")
+    lines = ""
+    for row in run["rows"]:
+        packages = ", ".join(f"{name} {version}" for name, version in row["packages"].items())
+        result = "works" if row["worked"] else "**fails**"
+        lines += f"| {row['client']} | {packages} | {'; '.join(row['shown'])} | {row['date']}: {result} |\n"
+    return f"""
+| client | packages | what was run | result |
+|---|---|---|---|
+{lines}
+`{run["command"]}`. Not run: LiveKit's Swift, Android, Flutter, React Native, Unity and ESP32 SDKs, its Playground and
+starters as a whole, `@pipecat-ai/client-react` and `voice-ui-kit`, phones.
+
+"""
 
 
 def load(name: str) -> Figures:

@@ -30,7 +30,8 @@ def main() -> int:
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     steps = [python_packages, livekit_server, web_page, models]
     if "--tests" in sys.argv[1:]:
-        steps += [browser, postgresql, redis, firewall, sound_server, helm, promtool, other_voices]
+        steps += [browser, interop_pages, postgresql, redis, firewall, sound_server, helm, promtool]
+        steps += [other_voices]
     if "--check-web" in sys.argv[1:]:
         steps = [web_checks]
     for number, step in enumerate(steps, 1):
@@ -89,12 +90,21 @@ def go_build(module: str, program: str, target: Path) -> None:
 
 def web_page() -> None:
     """The web page."""
-    web, built = ROOT / "web", ROOT / "src" / "repartee" / "server" / "static" / "index.html"
-    sources = [*web.glob("*.*"), *(web / "src").rglob("*.*"), *(web / "build").glob("*.*")]
+    build_page(ROOT / "web", ROOT / "src" / "repartee" / "server" / "static" / "index.html")
+
+
+def interop_pages() -> None:
+    """Pages on the packages of others, for the tests of what works with them."""
+    build_page(ROOT / "tests" / "interop", ROOT / "tests" / "interop" / "dist" / "livekit.html")
+
+
+def build_page(folder: Path, built: Path) -> None:
+    """Build a page when its sources are newer."""
+    sources = [*folder.glob("*.*"), *(folder / "src").rglob("*.*"), *(folder / "build").glob("*.*")]
     if built.is_file() and built.stat().st_mtime > max(file.stat().st_mtime for file in sources):
         return
-    npm("ci", "--no-audit", "--no-fund", "--silent")
-    npm("run", "build", "--silent")
+    npm("ci", "--no-audit", "--no-fund", "--silent", folder=folder)
+    npm("run", "build", "--silent", folder=folder)
 
 
 def web_checks() -> None:
@@ -104,11 +114,11 @@ def web_checks() -> None:
     npm("run", "check", "--silent")
 
 
-def npm(*arguments: str) -> None:
-    """Run npm in the page's folder, with its own Node on the path."""
+def npm(*arguments: str, folder: Path = ROOT / "web") -> None:
+    """Run npm in a page's folder, with its own Node on the path."""
     program = find_npm()
     env = {**os.environ, "PATH": f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}"}
-    run([program, *arguments], cwd=ROOT / "web", env=env)
+    run([program, *arguments], cwd=folder, env=env)
 
 
 def models() -> None:

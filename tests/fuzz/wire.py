@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from hypothesis import strategies as st
 from livekit import rtc
+from livekit.protocol.agent_pb import agent_session as pb
 
 from repartee import bounded_json
 from repartee.agent.describe import tools_of
 from repartee.errors import ToolError
 from repartee.session.callers import CALLER_ID, earlier_lines, valid_id, vouched_id
+from repartee.session.debugging import DebugSession
 from repartee.session.inlet import Body, Inlet
 from repartee.session.limits import TokenBucket
 from repartee.session.room import RoomHooks, RoomTransport
+from repartee.session.rtvi import Rtvi
 from repartee.session.spoken import SpokenReply
 from repartee.session.wire import Wire
 from repartee.store import CallerFact
@@ -26,6 +31,25 @@ from tests.fuzz.target import LOOP, Target
 
 ROOT = Path(__file__).parent.parent.parent
 MESSAGE = {"label": "rtvi-ai", "type": "send-text", "id": "1", "data": {"content": "Hi"}}
+RTVI = [
+    {"label": "rtvi-ai", "type": kind, "id": "1", "data": data}
+    for kind, data in (
+        ("client-ready", {"version": "2.1.0", "about": {"library": "x", "platform_details": {"a": 1}}}),
+        ("send-text", {"content": "Hi", "options": {"run_immediately": True, "audio_response": False}}),
+        ("client-message", {"t": "known", "d": {"since": [1, None, "x"]}}),
+        ("disconnect-bot", {}),
+    )
+]
+TYPED = {"id": "1", "timestamp": 1, "message": "Hi", "ignoreLegacy": False}
+ASKED = [
+    pb.AgentSessionMessage(request=pb.SessionRequest(request_id="r", **request)).SerializeToString()
+    for request in (
+        {"ping": pb.SessionRequest.Ping()},
+        {"run_input": pb.SessionRequest.RunInput(text="Hi")},
+        {"get_chat_history": pb.SessionRequest.GetChatHistory()},
+        {"update_io": pb.SessionRequest.UpdateIO()},
+    )
+]
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
 
@@ -35,12 +59,72 @@ class _Line(Body):
 
 def message(case: tuple[str | None, bytes]) -> None:
     taken: list[_Line] = []
-    inlet = Inlet(lambda who: who == "ann", {"send-text": (_Line, taken.append)}, bucket=TokenBucket(10, 10))
+    inlet = Inlet(
+        lambda who: who == "ann",
+        {"send-text": (_Line, lambda line, _: taken.append(line))},
+        bucket=TokenBucket(10, 10),
+    )
     inlet.data(*case)
     assert len(taken) + sum(inlet.refused.values()) == 1, "every message is taken or counted"
     if taken:
         assert case[0] == "ann"
         assert isinstance(taken[0].content, str)
+
+
+def rtvi_message(payload: bytes) -> None:
+    sent: list[bytes] = []
+    said: list[str] = []
+
+    async def publish(packet: bytes) -> bool:
+        sent.append(packet)
+        return True
+
+    async def answer(asked: str) -> str:
+        return asked[:3]
+
+    def say(typed: str) -> bool:
+        said.append(typed)
+        return True
+
+    async def take() -> None:
+        client = Rtvi(
+            publish=publish,
+            caller=lambda: "ann",
+            say=say,
+            hang_up=lambda: said.append(""),
+            answers={"known": answer},
+        )
+        inlet = Inlet(lambda who: who == "ann", client.messages)
+        inlet.data("ann", payload)
+        client.agent_text(1, "Hello", final=True)
+        running = asyncio.create_task(client.run())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    LOOP.run(take())
+    assert all(json.loads(packet)["label"] == "rtvi-ai" for packet in sent)
+
+
+def typed_by_an_older_client(payload: bytes) -> None:
+    inlet = Inlet(lambda who: who == "ann")
+    said = inlet.older_chat("ann", payload)
+    assert said is None or isinstance(said, str)
+
+
+def asked_by_a_debugger(payload: bytes) -> None:
+    async def publish(_: bytes) -> bool:
+        return True
+
+    async def stats() -> rtc.RtcStats:
+        return rtc.RtcStats([], [])
+
+    session = DebugSession(
+        publish=publish, say=lambda _: True, stats=stats, agent="Desk", clock_ms=lambda: 0.0
+    )
+    session.take(payload)
+    session.agent_text(1, "Hello", final=True)
 
 
 def counted(payload: bytes) -> None:
@@ -192,6 +276,14 @@ someone = st.sampled_from(("ann", "ann", "ann", "bob", ""))
 TARGETS = [
     Target(
         "messages of participants", st.tuples(st.one_of(someone, st.none()), lines(MESSAGE)), message, 100
+    ),
+    Target("RTVI of participants", lines(*RTVI), rtvi_message, 30),
+    Target("messages typed by older clients", lines(TYPED), typed_by_an_older_client, 15),
+    Target(
+        "questions of debuggers",
+        st.one_of(st.sampled_from(ASKED), st.binary(max_size=200)),
+        asked_by_a_debugger,
+        30,
     ),
     Target("depth of JSON", lines(MESSAGE), counted, 80),
     Target(

@@ -61,7 +61,8 @@ async def test_every_client_s_way_is_answered(
     assert response.headers["cache-control"] == "no-store"
     body = response.json()
     assert body["server_url"] == body["serverUrl"] == "wss://rtc.example"
-    assert body["participant_token"] == body["participantToken"]
+    assert body["participant_token"] == body["participantToken"] == body["token"]
+    assert body["server_url"] == body["serverUrl"] == body["url"]
     assert body["room_name"] == body["roomName"]
     assert body["participant_name"] == body["participantName"]
     assert livekit.rooms == [(body["room_name"], "repartee")], "the agent is sent for by the server"

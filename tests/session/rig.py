@@ -46,6 +46,7 @@ from repartee.session.remembering import Remembering
 from repartee.session.tiers import Tiers
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
+from repartee.session.watching import AgentState, Watcher
 from repartee.telemetry.timeline import Timeline
 
 RATE = 24_000
@@ -158,21 +159,21 @@ class Loudspeaker:
 
 
 @dataclass
-class Captions:
+class Captions(Watcher):
     """Stands in for the wire."""
 
     states: list[str] = field(default_factory=list)
     user: list[tuple[str, bool]] = field(default_factory=list)
     agent: list[tuple[str, bool]] = field(default_factory=list)
 
-    def state(self, state: str) -> None:
+    def state(self, state: AgentState) -> None:
         if not self.states or self.states[-1] != state:
             self.states.append(state)
 
-    def user_text(self, _turn_id: int, text: str, *, final: bool) -> None:
+    def user_text(self, turn_id: int, text: str, *, final: bool, typed: bool = False) -> None:
         self.user.append((text, final))
 
-    def agent_text(self, _reply_id: int, text: str, *, final: bool) -> None:
+    def agent_text(self, reply_id: int, text: str, *, final: bool) -> None:
         self.agent.append((text, final))
 
 

@@ -11,7 +11,7 @@ import pytest
 from livekit import rtc
 
 from repartee.bounded_json import depth
-from repartee.session.inlet import BURST, NEVER_TAKEN, READERS, Body, Inlet
+from repartee.session.inlet import BURST, NEVER_TAKEN, OLDER_CHAT, READERS, Body, Inlet
 from repartee.session.limits import MAX_BYTES, MAX_DEPTH, MAX_EARLY_BYTES, TokenBucket
 from repartee.session.room import RoomHooks, RoomTransport
 
@@ -37,7 +37,7 @@ class Rig:
         self.clock, self.taken, self.marks = Clock(), list[Line](), list[tuple[str, dict[str, Any]]]()
         self.inlet = Inlet(
             lambda who: who == "ann",
-            {"send-text": (Line, self.taken.append)},
+            {"send-text": (Line, lambda line, _: self.taken.append(line))},
             mark=lambda name, **values: self.marks.append((name, values)),
             bucket=TokenBucket(BURST, 10.0, self.clock),
         )
@@ -99,7 +99,7 @@ def test_what_is_not_allowed_is_dropped_and_counted(rig: Rig, payload: bytes, wh
 @pytest.mark.parametrize("kind", sorted(NEVER_TAKEN))
 def test_nobody_can_ask_for_forged_results(kind: str) -> None:
     with pytest.raises(ValueError, match=kind):
-        Inlet(lambda _: True, {kind: (Line, lambda _: None)})
+        Inlet(lambda _: True, {kind: (Line, lambda *_: None)})
 
 
 def test_a_flood_is_cut_and_told_once(rig: Rig) -> None:
@@ -188,6 +188,63 @@ async def test_streams_that_never_end_are_few_and_given_up(rig: Rig, monkeypatch
     assert await typed(rig.inlet, Stream("now")) == "now", "their places are free again"
 
 
+class Bytes(Stream):
+    """A byte stream."""
+
+    async def __anext__(self) -> Any:
+        return (await super().__anext__()).encode()
+
+
+async def test_a_byte_stream_is_read_within_the_same_bounds(rig: Rig) -> None:
+    stream = Bytes("ab", "cd")
+    assert rig.inlet.may_read("session", stream, "ann", 4)
+    assert await rig.inlet.read("session", stream) == b"abcd"
+    for bad, sender, size in (
+        (Bytes("a"), "bob", 1),
+        (Bytes("a"), "ann", MAX_BYTES + 1),
+        (Bytes("a" * MAX_BYTES, "a"), "ann", 0),
+        (Bytes(broken=True), "ann", 0),
+    ):
+        taken = rig.inlet.may_read("session", bad, sender, size)
+        assert not taken or await rig.inlet.read("session", bad) is None
+        assert bad.closed
+    assert rig.inlet.summary() == {"session.not_caller": 1, "session.too_large": 2, "session.wrong": 1}
+
+
+class TestOlderChat:
+    """LiveKit's chat before there were text streams, which newer clients send beside them."""
+
+    def typed(self, rig: Rig, sender: str = "ann", **message: Any) -> str | None:
+        return rig.inlet.older_chat(sender, json.dumps({"id": "1", "timestamp": 1, **message}).encode())
+
+    def test_an_older_client_is_understood(self, rig: Rig) -> None:
+        assert self.typed(rig, message="Hello") == "Hello"
+
+    def test_what_came_as_a_stream_too_is_not_said_twice(self, rig: Rig) -> None:
+        assert self.typed(rig, message="Hello", ignoreLegacy=True) is None
+        assert rig.inlet.summary() == {}
+
+    @pytest.mark.parametrize(
+        ("sender", "message", "why"),
+        [
+            ("bob", {"message": "Hello"}, "not_caller"),
+            ("ann", {"message": 5}, "wrong"),
+            ("ann", {}, "wrong"),
+            ("ann", {"message": "x" * 2001}, "too_large"),
+        ],
+    )
+    def test_what_is_not_taken_is_counted(
+        self, rig: Rig, sender: str, message: dict[str, Any], why: str
+    ) -> None:
+        assert self.typed(rig, sender, **message) is None
+        assert rig.inlet.summary() == {f"chat.{why}": 1}
+
+    def test_it_is_as_seldom_as_other_typing(self, rig: Rig) -> None:
+        for _ in range(15):
+            self.typed(rig, message="Hello")
+        assert rig.inlet.summary() == {"chat.too_many": 5}
+
+
 class TestRoom:
     """The room hands everything to the inlet, and nothing of others to the pipeline."""
 
@@ -195,7 +252,7 @@ class TestRoom:
         nothing: Any = lambda *_: None  # noqa: E731
         hooks = RoomHooks(
             nothing, nothing, said.append, nothing, nothing,
-            messages={"send-text": (Line, lambda line: said.append(line.content))},
+            messages={"send-text": (Line, lambda line, _: said.append(line.content))},
         )  # fmt: skip
         client = RoomTransport("ws://x", "t", "r", hooks=hooks, caller_identity=None).client
         client._caller = "ann"
@@ -211,7 +268,10 @@ class TestRoom:
         for who in ("bob", None, "ann"):
             client._on_data_received_wrapper(self.packet(who, envelope(data={"content": f"of {who}"})))
         client._on_data_received_wrapper(self.packet("ann", envelope("llm-function-call-result")))
-        assert said == ["of ann"]
+        older = self.packet("ann", b'{"message": "typed", "id": "1"}')
+        older.topic = OLDER_CHAT
+        client._on_data_received_wrapper(older)
+        assert said == ["of ann", "typed"]
         assert client.inlet.summary() == {"data.not_caller": 2, "data.unknown": 1}
 
     async def test_without_anybody_who_takes_them_all_are_dropped(self) -> None:

@@ -127,7 +127,7 @@ async def test_typing_is_answered(speech: Path, tmp_path: Path) -> None:
     ):
         await caller.type("Do you have parking?")
         assert await caller.wait_for_answer(15)
-        assert caller.captions("user")[-1] == "Do you have parking?"
+        assert caller.captions("user") == [], "whoever types sees it already"
         assert "do you have parking" in caller.captions("agent")[-1]
         assert "stt" not in simulator.desk.bill.summary()["stages"]
 

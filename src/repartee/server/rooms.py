@@ -175,6 +175,9 @@ class Rooms:
             "participantToken": jwt,
             "roomName": place.room,
             "participantName": place.name,
+            # Pipecat's clients.
+            "url": url,
+            "token": jwt,
         }
 
 

@@ -68,6 +68,7 @@ from repartee.events import (
     SpeakAside,
     SpeakGreeting,
     SpeakLine,
+    SpeechStarted,
     SpeechStopped,
     StartReply,
     ToolStarted,
@@ -245,6 +246,7 @@ class Bridge(FrameProcessor):
         reply_id = live_reply(self._conversation)
         # A voice that fails in the middle has been heard already; it is finished by its own end.
         needed = needs_provider(self._conversation)  # what failed may be the reply before
+        self.parts.wire.failed()
         if reply_id is not None and needed and not self.parts.gate.has_audio(reply_id):
             self.submit(ReplyFailed(self._clock_ms(), reply_id))
 
@@ -286,7 +288,11 @@ class Bridge(FrameProcessor):
     def _observe(self, event: Event) -> None:
         parts = self.parts
         match event:
+            case SpeechStarted():
+                parts.wire.user_voice(event.at_ms, speaking=True)
+                parts.timeline.mark(mark_name(event), event.at_ms)
             case SpeechStopped():
+                parts.wire.user_voice(event.ended_at_ms, speaking=False)
                 parts.timeline.mark("speech.stopped", event.at_ms, ended_at_ms=round(event.ended_at_ms, 1))
             case TranscriptReceived():
                 parts.timeline.mark("transcript", event.at_ms, words=len(event.text.split()))
@@ -364,8 +370,10 @@ class Bridge(FrameProcessor):
     async def _perform_turn(self, command: OpenTurn | CloseTurn) -> None:
         match command:
             case OpenTurn():
+                self.parts.wire.user_turn(is_open=True)
                 await self.push_frame(UserStartedSpeakingFrame())
             case CloseTurn(turn_id, text):
+                self.parts.wire.user_turn(is_open=False)
                 self.parts.wire.user_text(turn_id, text, final=True)
                 await self.push_frame(UserStoppedSpeakingFrame())
                 await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
@@ -406,6 +414,8 @@ class Bridge(FrameProcessor):
             case CancelReply(reply_id):
                 parts.budget.end()
                 parts.permits.cancel(reply_id)
+                if parts.gate.heard(reply_id):
+                    parts.wire.interrupted(reply_id)
                 made, heard = parts.gate.made(reply_id), parts.gate.cancel(reply_id)
                 parts.ledger.cancelled(reply_id, heard)
                 parts.timeline.mark("reply.cancelled", reply_id=reply_id, heard_characters=len(heard))

@@ -1,6 +1,6 @@
 """Everything a participant may send passes here: from the caller only, of a known kind, small, and not too often.
 
-Data messages, text streams, RPC and keys of a telephone all ask `admit` first. A data message is then read strictly:
+Data messages, streams, RPC and keys of a telephone all ask `admit` first. A data message is then read strictly:
 JSON of bounded depth, in RTVI's envelope, of a type that somebody has said they take. What is refused is dropped and
 counted, and nobody is told why: an answer would be one more thing to flood us with.
 """
@@ -24,11 +24,13 @@ log = structlog.get_logger()
 PER_SECOND, BURST = 10.0, 20
 """Messages of every kind together."""
 READERS = 4
-"""Text streams that are read at once."""
+"""Streams that are read at once."""
+OLDER_CHAT = "lk-chat-topic"
+"""Topic of what clients typed before there were text streams. Newer ones send it too, and say that it is known."""
 READ_S = 5.0
 """A stream that takes longer to arrive is given up."""
 
-Kind = Literal["data", "chat", "rpc", "dtmf", "audio"]
+Kind = Literal["data", "chat", "rpc", "dtmf", "audio", "session"]
 Refusal = Literal["not_caller", "too_many", "too_large", "too_deep", "not_json", "unknown", "wrong"]
 
 NEVER_TAKEN = frozenset(
@@ -59,11 +61,21 @@ class _Envelope(BaseModel):
     data: dict[str, Any] | None = None
 
 
-class TextReader(Protocol):
-    """A text stream as the LiveKit SDK hands it over; it must be closed when it is not read to its end."""
+class _OlderChat(BaseModel):
+    """What `OLDER_CHAT` holds, as LiveKit's components send it."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+    message: str
+    known: bool = Field(default=False, alias="ignoreLegacy")
+    """It came as a text stream as well."""
+
+
+class Reader(Protocol):
+    """A stream as the LiveKit SDK hands it over; it must be closed when it is not read to its end."""
 
     def __aiter__(self) -> Any:
-        """Chunks of text."""
+        """Chunks of text, or of bytes."""
         ...
 
     def close(self) -> None:
@@ -71,8 +83,8 @@ class TextReader(Protocol):
         ...
 
 
-Take = Callable[[Any], None]
-"""Takes a message's body; must not block."""
+Take = Callable[[Any, str], None]
+"""Takes a message's body and its id; must not block."""
 
 
 class Inlet:
@@ -127,6 +139,23 @@ class Inlet:
         if self.admit("data", sender, len(payload)) and (why := self._dispatch(payload)) is not None:
             self.refuse("data", why)
 
+    def older_chat(self, sender: str | None, payload: bytes) -> str | None:
+        """Return what a client without text streams has typed; None when it is not taken, or came as a stream too."""
+        if not self.admit("chat", sender, len(payload)):
+            return None
+        try:
+            said = _OlderChat.model_validate(loads(payload, MAX_DEPTH))
+        except ValueError:  # pydantic's is one
+            self.refuse("chat", "wrong")
+            return None
+        return None if said.known or not self.may_say(said.message) else said.message
+
+    def may_say(self, text: str) -> bool:
+        """Say whether what was typed, in whichever message, may become a turn."""
+        if len(text) > self._chat.max_characters:
+            return self.refuse("chat", "too_large")
+        return self._chat.admit() or self.refuse("chat", "too_many")
+
     def _dispatch(self, payload: bytes) -> Refusal | None:
         if depth(payload) > MAX_DEPTH:
             return "too_deep"
@@ -144,10 +173,10 @@ class Inlet:
             body = model.model_validate(envelope.data or {})
         except ValidationError:
             return "wrong"
-        take(body)
+        take(body, envelope.id)
         return None
 
-    def may_chat(self, reader: TextReader, sender: str, size: int) -> bool:
+    def may_chat(self, reader: Reader, sender: str, size: int) -> bool:
         """Say whether a text stream is to be read with `chat`; one that is not is closed.
 
         Args:
@@ -155,15 +184,42 @@ class Inlet:
             sender: Whose it is.
             size: What it says of its own length in bytes; 0 where it does not.
         """
-        if self.admit("chat", sender, size):
-            if self._reading < READERS and self._chat.admit():
+        return self._may_read("chat", reader, sender, size, self._chat)
+
+    def may_read(self, kind: Kind, reader: Reader, sender: str, size: int) -> bool:
+        """Say whether a byte stream is to be read with `read`; one that is not is closed."""
+        return self._may_read(kind, reader, sender, size, None)
+
+    def _may_read(
+        self, kind: Kind, reader: Reader, sender: str, size: int, limiter: TokenBucket | None
+    ) -> bool:
+        if self.admit(kind, sender, size):
+            if self._reading < READERS and (limiter is None or limiter.admit()):
                 self._reading += 1
                 return True
-            self.refuse("chat", "too_many")
+            self.refuse(kind, "too_many")
         reader.close()
         return False
 
-    async def chat(self, reader: TextReader) -> str | None:
+    async def read(self, kind: Kind, reader: Reader) -> bytes | None:
+        """Read a byte stream to its end; None when it is not taken."""
+        whole = b""
+        try:
+            async with asyncio.timeout(READ_S):
+                async for chunk in reader:
+                    whole += chunk
+                    if len(whole) > MAX_BYTES:
+                        self.refuse(kind, "too_large")
+                        return None
+        except (TimeoutError, rtc.StreamError):
+            self.refuse(kind, "wrong")
+            return None
+        finally:
+            self._reading -= 1
+            reader.close()
+        return whole
+
+    async def chat(self, reader: Reader) -> str | None:
         """Read what was typed; None when it is not taken."""
         text = ""
         try:

@@ -19,10 +19,11 @@ from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.errors import MediaError, ToolError
 from repartee.events import EndReason
 from repartee.session.callers import vouched_id
+from repartee.session.debugging import TOPIC as SESSION_TOPIC
 from repartee.session.early import TOPIC as EARLY_TOPIC
 from repartee.session.early import CatchUp, EarlySpeech, Hold
 from repartee.session.eyes import Eyes
-from repartee.session.inlet import Body, Inlet, Take
+from repartee.session.inlet import OLDER_CHAT, Body, Inlet, Take
 from repartee.session.limits import MAX_EARLY_BYTES
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
@@ -98,6 +99,8 @@ class RoomHooks:
     """The caller pressed a key of their telephone."""
     messages: Mapping[str, tuple[type[Body], Take]] = field(default_factory=dict)
     """Data messages that are taken of the caller, by type; all others are dropped."""
+    session: Callable[[bytes], None] = lambda _: None
+    """Takes a message of LiveKit's debug session."""
     mark: Callable[..., None] = lambda *_, **__: None
     """Marks the timeline."""
     early: tuple[Hold, CatchUp] | None = None
@@ -163,6 +166,7 @@ class RoomClient(LiveKitTransportClient):
         room.on("track_unsubscribed")(self._on_track_gone)
         room.on("participant_attributes_changed")(self._on_attributes)
         room.register_text_stream_handler("lk.chat", self._on_chat)
+        room.register_byte_stream_handler(SESSION_TOPIC, self._on_session)
         room.register_byte_stream_handler(EARLY_TOPIC, self._on_early)
 
     async def connect(self) -> None:  # type: ignore[override]
@@ -236,6 +240,11 @@ class RoomClient(LiveKitTransportClient):
     def caller(self) -> str | None:
         """The caller's identity, None before they came."""
         return self._caller
+
+    @property
+    def joined(self) -> rtc.Room | None:
+        """The room, None before the agent is in it."""
+        return self._room if self._connected else None
 
     @property
     def caller_muted(self) -> bool:
@@ -463,6 +472,15 @@ class RoomClient(LiveKitTransportClient):
         if (text := await self.inlet.chat(reader)) is not None:
             self._hooks.chat(text)
 
+    def _on_session(self, reader: rtc.ByteStreamReader, identity: str) -> None:
+        size = reader.info.size or 0
+        if self._task_manager is not None and self.inlet.may_read("session", reader, identity, size):
+            self._task_manager.create_task(self._read_session(reader), f"{self}::session")
+
+    async def _read_session(self, reader: rtc.ByteStreamReader) -> None:
+        if (payload := await self.inlet.read("session", reader)) is not None:
+            self._hooks.session(payload)
+
     def _on_early(self, reader: rtc.ByteStreamReader, identity: str) -> None:
         if self._early is None or self._task_manager is None:
             reader.close()
@@ -471,7 +489,11 @@ class RoomClient(LiveKitTransportClient):
 
     def _on_data_received_wrapper(self, data: rtc.DataPacket) -> None:
         # Pipecat starts a task for each packet of anybody, and hands what it holds to the whole pipeline.
-        self.inlet.data(data.participant.identity if data.participant else None, data.data)
+        sender = data.participant.identity if data.participant else None
+        if data.topic != OLDER_CHAT:
+            self.inlet.data(sender, data.data)
+        elif (text := self.inlet.older_chat(sender, data.data)) is not None:
+            self._hooks.chat(text)
 
     def _on_sip_dtmf_received_wrapper(self, dtmf: rtc.SipDTMF) -> None:
         sender = dtmf.participant.identity if dtmf.participant else None

@@ -50,6 +50,7 @@ from repartee.session.bridge import Bridge
 from repartee.session.callers import FORGET_METHOD, MEMORY_METHOD, CallerMemory
 from repartee.session.clauses import Clauses
 from repartee.session.client_rpc import ClientRpc
+from repartee.session.clients import Clients
 from repartee.session.clips import clips_for
 from repartee.session.degrading import Degrading, load_reporter
 from repartee.session.ears import Ears
@@ -288,13 +289,22 @@ class Session:
             on_end=self._end,
         )
         self._degrading.start(self._bridge)
-        transport = self._room()
-        wire = Wire(
-            lambda: transport.client.room.local_participant,
-            lambda: transport.client.caller,
-            # Captions of an agent that takes over are not those of the first, though they are numbered alike.
-            f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
+        self._clients = Clients(
+            agent=agent.name,
+            chat=lambda text: self._bridge.submit(TextTyped(self._clock_ms(), text)),
+            hang_up=lambda: self._bridge.submit(CallEnded(self._clock_ms(), "caller_left")),
+            answers={
+                MEMORY_METHOD: self._callers.tell,
+                FORGET_METHOD: self._forget,
+                **({VOICE_METHOD: self._voice_asked} if self._agent.voices else {}),
+            },
+            clock_ms=self._clock_ms,
         )
+        transport = self._room()
+        # Captions of an agent that takes over are not those of the first, though they are numbered alike.
+        captions_id = f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id
+        wire = self._clients.connect(transport.client, captions_id)
+        wire.show("repartee.call", spec.call_id)
         self._network.connect(self._bridge.submit, wire)
         telephone.line = client.line = transport.client
         if agent.opening != agent.greeting:
@@ -313,7 +323,7 @@ class Session:
         )
         worker = self._assemble(kit, transport, wire, permits, context, ladder)
         self._agenda.start()
-        captions = asyncio.create_task(wire.run(), name="captions")
+        captions = asyncio.create_task(self._clients.run(), name="captions")
         warming = asyncio.create_task(kit.prewarm(), name="prewarm")
         folding = asyncio.create_task(self._remembering.run(), name="memory")
         loading = asyncio.create_task(self._callers.run(), name="caller")
@@ -327,13 +337,16 @@ class Session:
             for task, end in zip(beside, await asyncio.gather(*beside, return_exceptions=True), strict=True):
                 if isinstance(end, Exception):
                     log.error("session.task_failed", task=task.get_name(), error=type(end).__name__)
-            await self._agenda.aclose()
-            if self._tone is not None:
-                await self._tone.aclose()
-            if self._callers.keeps:
-                await self._remembering.finish()
-                await self._callers.keep()
-            await kit.aclose()
+            await self._finish(kit)
+
+    async def _finish(self, kit: ProviderKit) -> None:
+        await self._agenda.aclose()
+        if self._tone is not None:
+            await self._tone.aclose()
+        if self._callers.keeps:
+            await self._remembering.finish()
+            await self._callers.keep()
+        await kit.aclose()
 
     def _seeing(self, agent: Agent, permits: ToolPermits) -> Agent:
         """Return the agent with eyes."""
@@ -538,10 +551,13 @@ class Session:
 
     def _hooks(self) -> RoomHooks:
         submit, now, line = self._bridge.submit, self._clock_ms, self._network
+        clients = self._clients
         return RoomHooks(
             caller_ready=self._caller_ready,
             call_over=lambda reason: submit(CallEnded(now(), reason)),
-            chat=lambda text: submit(TextTyped(now(), text)),
+            chat=clients.typed,
+            messages=clients.messages,
+            session=clients.session_message,
             network=line.connection,
             lost=line.lost,
             returned=line.returned,
@@ -552,11 +568,7 @@ class Session:
             telephone=self._telephone.rings,
             key=self._telephone.press,
             audio=self._hear,
-            rpc={
-                MEMORY_METHOD: self._callers.tell,
-                FORGET_METHOD: self._forget,
-                **({VOICE_METHOD: self._voice_asked} if self._agent.voices else {}),
-            },
+            rpc=clients.answers,
             mark=self._timeline.mark,
             eyes=self._eyes,
             # Who takes a call over hears what is said now: the rest was heard by the one before.

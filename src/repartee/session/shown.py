@@ -14,7 +14,7 @@ from repartee.conversation import (
     Yielding,
 )
 from repartee.events import Event
-from repartee.session.wire import AgentState
+from repartee.session.watching import AgentState
 
 
 def live_reply(conversation: Conversation) -> int | None:
