@@ -114,7 +114,7 @@ def stretched(samples: npt.NDArray[np.float64], pace: float) -> npt.NDArray[np.f
             wanted = samples[before + STEP : before + STEP + WINDOW]
             low = max(0, begin - SEARCH)
             fits = np.correlate(samples[low : begin + SEARCH + WINDOW], wanted, "valid")
-            begin = low + int(fits.argmax())
+            begin = min(low + int(fits.argmax()), len(samples) - WINDOW)
         out[at : at + WINDOW] += window * samples[begin : begin + WINDOW]
         weight[at : at + WINDOW] += window
         before, at, position = begin, at + STEP, position + STEP * pace
