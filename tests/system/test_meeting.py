@@ -18,7 +18,7 @@ SCRIPT = """
 - {when: how can I help, as: a patient, say: "I would like to know when you are open on Friday."}
 - {when: friday, as: the front desk, say: "On Friday we are open from eight in the morning until noon."}
 - {when: noon, as: a patient, say: "And is there a car park behind the house?"}
-- {when: car park, as: the front desk, say: "Yes, there is, and it is free for patients."}
+- {when: "car ?park", as: the front desk, say: "Yes, there is, and it is free for patients."}
 - {when: free, as: a patient, say: "Thank you very much, and goodbye."}
 """
 SAID = [
