@@ -15,7 +15,7 @@ MODELS = "models: {stt: 'openai:gpt-4o-mini-transcribe', llm: 'openai:gpt-4.1-mi
 SCRIPT = """
 - {when: gemini, as: the reception, call: pass_to_workshops, with: {summary: Asks about workshops.}}
 - {after: pass_to_workshops, as: the workshops desk, say: "Workshops here, and yes, there are two of them."}
-- {when: rooms, as: the workshops desk, call: ask_rooms, with: {question: Which room is free?}}
+- {when: rooms, as: the workshops desk, call: ask_rooms, with: {question: "Which room is free?"}}
 - {after: ask_rooms, as: the workshops desk, say: "Room four is free."}
 - {when: which room, as: the rooms desk, say: "Room four."}
 """
