@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from repartee.simulator.chaos.report import tables
+from repartee.simulator.growth import (
+    DATABASE_WRITES_PER_S,
+    NODE_CORES,
+    NODE_KBIT_PER_S,
+    USED,
+    PerCall,
+    grown,
+)
 from repartee.simulator.report import Point, frontier_plot, scaler_plot, shown_value, svg
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,10 +50,12 @@ def main() -> int:
         (ROOT / "README.md", readme()),
         (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "kubernetes.md", kubernetes()),
+        (ROOT / "docs" / "scaling.md", scaling()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
         (ROOT / "docs" / "degradation.md", degradation()),
         (ROOT / "docs" / "reliability.md", tables(load("chaos"))),
         (ROOT / "docs" / "security.md", fuzzing()),
+        (ROOT / "docs" / "voices.md", voices()),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -176,11 +186,19 @@ def judged_equal(run: Figures) -> int:
 
 
 def operating() -> str:
-    """Return what a trace costs."""
+    """Return what a trace costs, and what logs and metrics do where that was measured."""
     took = load("tracing")["us_per_turn"]
-    return (
+    text = (
         f"The marks and spans of a turn take {took['on']:.0f} µs of the call's event loop, {took['off']:.0f} µs without a trace\n"
         "(`python scripts/measure.py tracing`).\n"
+    )
+    if not (RESULTS / "observing.json").is_file():
+        return text
+    seen = load("observing")
+    parts = ", ".join(f"{us:.0f} µs for {what}" for what, us in seen["us"].items())
+    return (
+        f"{text}Of the processor, {parts};\na scrape takes {seen['scrape_ms']:.1f} ms of the worker and has "
+        f"{seen['scrape_bytes'] / 1000:.0f} kB (`python scripts/measure.py observing`).\n"
     )
 
 
@@ -197,6 +215,36 @@ def kubernetes() -> str:
         "\n| | target calls | drain, s | calls | at once | found no place | cut by a drain | most pods | pod hours |\n"
         f"|---|---|---|---|---|---|---|---|---|\n{lines}\n`python scripts/measure.py scaler`\n"
     )
+
+
+def scaling() -> str:
+    """Return what many calls take, from what one took."""
+    measured = load("per-call")
+    one = PerCall.of(measured)
+    fleets = [grown(one, calls) for calls in (100, 10_000, 1_000_000)]
+    rows = (
+        (f"worker nodes ({NODE_CORES} cores)", [f"{fleet.worker_nodes:,}" for fleet in fleets]),
+        (f"LiveKit nodes ({NODE_CORES} cores)", [f"{fleet.media_nodes:,}" for fleet in fleets]),
+        ("media, Gbit/s", [f"{fleet.gbit_per_s:,.2f}" for fleet in fleets]),
+        ("media, packets/s", [f"{fleet.packets_per_s:,.0f}" for fleet in fleets]),
+        ("database writes/s", [f"{fleet.writes_per_s:,.0f}" for fleet in fleets]),
+        ("rows, GB a day", [f"{fleet.gb_per_day:,.1f}" for fleet in fleets]),
+        ("vendor requests/s", [f"{fleet.requests_per_s:,.0f}" for fleet in fleets]),
+        ("installations", [f"{fleet.cells:,}" for fleet in fleets]),
+    )
+    lines = "\n".join(f"| {name} | {' | '.join(cells)} |" for name, cells in rows)
+    return f"""
+One call of {measured["turns"]} spoken turns in {measured["call_s"]:.0f} s took {one.worker_cores:.3f} cores of the worker and {one.media_cores:.3f} of LiveKit,
+{one.packets_per_s:.0f} packets/s and {one.kbit_per_s:.0f} kbit/s through LiveKit, {one.requests_per_minute:.0f} vendor requests and {one.rows_per_minute:.0f} database rows
+({one.row_bytes_per_minute / 1000:.0f} kB) a minute ({measured["machine"]}; `{measured["command"]}`).
+
+| calls at once | 100 | 10,000 | 1,000,000 |
+|---|---|---|---|
+{lines}
+
+Nodes are filled to {USED:.0%}. Assumed, not measured: a PostgreSQL that takes {DATABASE_WRITES_PER_S:,} single-row writes a second, a
+network card of which {NODE_KBIT_PER_S / 1e6:.0f} Gbit/s may be used.
+"""
 
 
 def table(peers: Figures, stops: Figures) -> str:
@@ -366,6 +414,41 @@ With {calls["calls"]:,} calls of a month on {calls["cpus"]} CPUs (`{calls["comma
 | | SQLite | PostgreSQL |
 |---|---|---|
 {lines}"""
+
+
+def voices() -> str:
+    """Return the figures of the page on voices; simulated ones have a table of their own, and say so."""
+    if not (RESULTS / "voices.json").is_file():
+        return "\nNot measured yet: `repartee bench voices --write benchmarks/results/voices.json`.\n"
+    run = load("voices")
+    said = run["texts"] * run["repeats"]
+    text = f"""
+{said} requests a voice, {run["machine"]}, which had a load of {run["load"]} when it began; `{run["command"]}`. Median / 95th percentile; prices of {run["prices"]}.
+
+{_voices(run["voices"])}"""
+    if run["simulated"]:
+        text += f"\nSimulated, for the way they are asked only; nothing of it is about these vendors:\n\n{_voices(run['simulated'])}"
+    return text
+
+
+def _voices(voices: list[Figures]) -> str:
+    """Return a table of voices."""
+    lines = "| voice | first audio, ms | first sound, ms | real-time factor | word error | LUFS, spread | leading silence, ms | USD a minute | failed |\n|---|---|---|---|---|---|---|---|---|\n"
+    for voice in voices:
+        loud = (
+            f"{voice['loudness_lufs']}, {voice['loudness_spread_lu']} LU" if "loudness_lufs" in voice else ""
+        )
+        error = f"{voice['word_error']:.1%} of {voice['words']}" if "word_error" in voice else ""
+        usd = voice.get("usd_per_minute")
+        price = "not known" if usd is None else f"{usd:.4f}" if usd else "0"
+        rtf = voice.get("real_time_factor")
+        factor = f"{rtf['p50']:.2f} / {rtf['p95']:.2f}" if rtf else ""
+        lines += (
+            f"| {voice['provider']}:{voice['model']}, {voice['voice']} | {shown_value(voice.get('first_audio_ms'))} "
+            f"| {shown_value(voice.get('first_sound_ms'))} | {factor} | {error} | {loud} "
+            f"| {shown_value(voice.get('leading_silence_ms'))} | {price} | {voice['failed']} |\n"
+        )
+    return lines
 
 
 LEVELS = ("0 normal", "1 lean", "2 small", "3 plain")

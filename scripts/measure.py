@@ -6,6 +6,7 @@
 `memory`: what is remembered of an hour's scripted call, by who writes the notes, and what it adds to a reply.
 `cache`: how often the answer cache hits, how often wrongly, on labelled pairs of questions, and how long it takes.
 `tracing`: what a turn's spans cost the call's event loop.
+`observing`: what a line of the log, an answer that is counted, and a scrape cost.
 `loss`: speech over a network that loses packets, by how it is sent; needs root, and is run only when asked for.
 `calls`: how long the list of calls, a search, the charts and one call take with 10,000 calls, over HTTP.
 `scaler`: what the chart's autoscaling does with a day, a rush and a mass hang-up of calls.
@@ -59,6 +60,7 @@ def main() -> int:
         "cache",
         "savings",
         "tracing",
+        "observing",
         "calls",
         "scaler",
     ]
@@ -70,6 +72,7 @@ def main() -> int:
         "cache": cache,
         "savings": savings,
         "tracing": tracing,
+        "observing": seen,
         "loss": loss,
         "calls": calls,
         "scaler": scaler,
@@ -108,6 +111,13 @@ def tracing() -> dict[str, Any]:
         took_us[name] = (time.thread_time() - began) / turns * 1e6
         provider.shutdown()
     return {"turns": turns, "us_per_turn": {name: round(value, 1) for name, value in took_us.items()}}
+
+
+def seen() -> dict[str, Any]:
+    """Time logs and metrics."""
+    from observing import observing  # noqa: PLC0415
+
+    return observing()
 
 
 def loss() -> dict[str, Any]:

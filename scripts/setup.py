@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def main() -> int:
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     steps = [python_packages, livekit_server, web_page, models]
     if "--tests" in sys.argv[1:]:
-        steps += [browser, postgresql, redis, firewall, helm]
+        steps += [browser, postgresql, redis, firewall, helm, promtool]
     if "--check-web" in sys.argv[1:]:
         steps = [web_checks]
     for number, step in enumerate(steps, 1):
@@ -89,7 +90,7 @@ def go_build(module: str, program: str, target: Path) -> None:
 def web_page() -> None:
     """The web page."""
     web, built = ROOT / "web", ROOT / "src" / "repartee" / "server" / "static" / "index.html"
-    sources = [*web.glob("*.*"), *(web / "src").rglob("*.*")]
+    sources = [*web.glob("*.*"), *(web / "src").rglob("*.*"), *(web / "build").glob("*.*")]
     if built.is_file() and built.stat().st_mtime > max(file.stat().st_mtime for file in sources):
         return
     npm("ci", "--no-audit", "--no-fund", "--silent")
@@ -112,7 +113,7 @@ def npm(*arguments: str) -> None:
 
 def models() -> None:
     """The on-device models, by their SHA-256."""
-    run([ROOT / ".venv" / "bin" / "repartee", "models"], quiet=True)
+    run([ROOT / ".venv" / "bin" / "repartee", "models", "verify"], quiet=True)
 
 
 def browser() -> None:
@@ -139,10 +140,31 @@ def redis() -> None:
         apt("redis-server", "the tests of what machines share need Redis")
 
 
-def apt(package: str, needed: str) -> None:
-    """Install a package of the system."""
+def promtool() -> None:
+    """promtool, for the tests of alerts; taken out of Prometheus' package, so that no server is installed."""
+    if shutil.which("promtool") or (target := BIN / "promtool").is_file():
+        return
+    needs_apt("the tests of alerts need Prometheus' promtool")
+    apt_lists()
+    with tempfile.TemporaryDirectory() as folder:
+        run(["apt-get", "download", "-qq", "prometheus"], cwd=Path(folder))
+        [package] = Path(folder).glob("prometheus_*.deb")
+        run(["dpkg-deb", "--extract", package, folder])
+        BIN.mkdir(parents=True, exist_ok=True)
+        part = BIN / "promtool.part"
+        shutil.copy2(Path(folder) / "usr" / "bin" / "promtool", part)
+        part.replace(target)
+
+
+def needs_apt(needed: str) -> None:
+    """Say what is needed where it cannot be installed from here."""
     if shutil.which("apt-get") is None:
         raise SetupError(f"{needed}; install it and run this again")
+
+
+def apt(package: str, needed: str) -> None:
+    """Install a package of the system."""
+    needs_apt(needed)
     sudo = apt_lists()
     run([*sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", package], quiet=True)
 

@@ -12,4 +12,5 @@ export default tseslint.config(
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
     },
   },
+  { files: ['build/**/*.js'], ...tseslint.configs.disableTypeChecked },
 );

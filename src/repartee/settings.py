@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     warm_processes: int = Field(default=1, ge=0, le=64, validation_alias="repartee_warm_processes")
     state_dir: Path = Field(default_factory=_state_dir, validation_alias="repartee_state_dir")
     cache_dir: Path = Field(default_factory=_cache_dir, validation_alias="repartee_cache_dir")
+    #: Where models are fetched from.
+    hub_url: str = Field(default="https://huggingface.co", validation_alias="hf_endpoint")
     #: Where calls are kept; unset: an SQLite file in the state folder. It may hold a password.
     database_url: SecretStr | None = Field(default=None, validation_alias="repartee_database_url")
     prices: Path | None = Field(default=None, validation_alias="repartee_prices")
@@ -88,6 +90,12 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(default=None, validation_alias="repartee_api_token")
     api_keys: str = Field(default="", validation_alias="repartee_api_keys")
     operator_keys: str = Field(default="", validation_alias="repartee_operator_keys")
+    #: Asked of who reads `/metrics`; unset: this machine may.
+    metrics_token: SecretStr | None = Field(
+        default=None, min_length=16, validation_alias="repartee_metrics_token"
+    )
+    #: Without a token, other machines may read a worker's `/metrics` too: the network keeps strangers out.
+    metrics_open: bool = Field(default=False, validation_alias="repartee_metrics_open")
     jwt_jwks: str | None = Field(default=None, validation_alias="repartee_jwt_jwks")
     jwt_secret: SecretStr | None = Field(default=None, validation_alias="repartee_jwt_secret")
     jwt_audience: str | None = Field(default=None, validation_alias="repartee_jwt_audience")
@@ -115,6 +123,16 @@ class Settings(BaseSettings):
     def recordings_dir(self) -> Path:
         """Where recordings of calls are kept."""
         return self.state_dir.absolute() / "recordings"
+
+    @property
+    def models_dir(self) -> Path:
+        """Where fetched models are kept."""
+        return self.cache_dir.absolute() / "models"
+
+    @property
+    def timelines_dir(self) -> Path:
+        """Where the timelines of calls are kept."""
+        return self.state_dir.absolute() / "calls"
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
+from repartee.agent import Agent, load_agent
 from repartee.cli.doctor import Finding, _skew, doctor
 from repartee.providers.keys import Question
 from repartee.settings import Settings
@@ -49,6 +50,18 @@ async def test_a_machine_that_is_well(plain_settings: Settings) -> None:
     assert found["hearing"][0].fix == "export OPENAI_API_KEY=..."
 
 
+async def test_the_agent_file_is_read_once(plain_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def load(path: Path) -> Agent:
+        read.append(path)
+        return load_agent(path)
+
+    monkeypatch.setattr("repartee.cli.doctor.load_agent", load)
+    await findings(plain_settings)
+    assert read == [plain_settings.agent]
+
+
 async def test_what_people_read(plain_settings: Settings) -> None:
     said = io.StringIO()
     await doctor(with_(plain_settings, livekit_url="ws://127.0.0.1:9"), Console(file=said, width=400))
@@ -72,6 +85,8 @@ async def test_an_agent_file_that_is_not_there(plain_settings: Settings, tmp_pat
     assert not good
     assert found["agent"][0].state == "wrong"
     assert found["python"][0].state == "ok", "the rest is looked at all the same"
+    wrong = [finding for of in found.values() for finding in of if finding.state == "wrong"]
+    assert len(wrong) == 1, "and the file's mistake is told once"
 
 
 async def test_a_database_that_does_not_answer(plain_settings: Settings) -> None:

@@ -40,6 +40,21 @@ async def until(what: object) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_files_go_with_the_words_of_their_calls(settings: Settings) -> None:
+    store = Store.open(settings.store_url, spool=settings.spool_dir)
+    store.write([*call("old", NOW - timedelta(days=31)), *call("new", NOW)])
+    for folder, name in ((settings.timelines_dir, "{}.jsonl"), (settings.recordings_dir, "{}.flac")):
+        folder.mkdir()
+        for call_id in ("old", "new", "unknown"):
+            (folder / name.format(call_id)).write_text("{}\n", encoding="utf-8")
+    async with kept_calls(settings, worker=True):
+        await until(lambda: len(list(settings.recordings_dir.iterdir())) == 2)
+        await until(lambda: len(list(settings.timelines_dir.iterdir())) == 2)
+    left = {file.stem for file in settings.timelines_dir.iterdir()}
+    assert left == {"new", "unknown"}, "the database may have been away while that call was made"
+    store.close()
+
+
 async def test_what_a_dead_call_left_is_there_and_old_words_are_not(settings: Settings) -> None:
     store = Store.open(settings.store_url, spool=settings.spool_dir)
     store.write(call("old", NOW - timedelta(days=31)))
@@ -58,9 +73,7 @@ async def test_what_a_dead_call_left_is_there_and_old_words_are_not(settings: Se
     store.close()
 
 
-async def test_it_is_erased_again_every_day_whatever_the_database_says(
-    settings: Settings, tmp_path: Path
-) -> None:
+async def test_it_is_erased_again_every_day_whatever_the_database_says(settings: Settings) -> None:
     class Sometimes:
         asked = 0
 
@@ -70,7 +83,7 @@ async def test_it_is_erased_again_every_day_whatever_the_database_says(
             raise StoreError("away")
 
     store = Sometimes()
-    erasing = asyncio.create_task(erase_daily(store, 30, tmp_path, every_s=0.001))  # type: ignore[arg-type]
+    erasing = asyncio.create_task(erase_daily(store, settings, every_s=0.001))  # type: ignore[arg-type]
     await until(lambda: store.asked > 2)
     erasing.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -38,7 +38,7 @@ def test_it_is_rather_too_many_than_too_few() -> None:
     tokenizers = pytest.importorskip("tokenizers")
     from repartee.providers.ondevice import registry
 
-    tokenizer = tokenizers.Tokenizer.from_file(str(registry.whisper_folder() / "tokenizer.json"))
+    tokenizer = tokenizers.Tokenizer.from_file(str(registry.WHISPER.locate() / "tokenizer.json"))
     counted = [
         (len(tokenizer.encode(text, add_special_tokens=False).ids), text_tokens(text)) for text in texts()
     ]

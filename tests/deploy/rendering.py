@@ -1,4 +1,4 @@
-"""Renders the chart with helm, and reads what it renders."""
+"""Renders the chart with helm, reads what it renders, and has Prometheus' own tool check what is for Prometheus."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ def run_helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = helm()
     assert program is not None, "helm is missing; run `make setup` with --tests"
     return subprocess.run([str(program), *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run promtool, which setup takes out of Debian's Prometheus."""
+    program = shutil.which("promtool") or str(CACHE / "bin" / "promtool")
+    assert Path(program).is_file(), "promtool is missing; run `python scripts/setup.py --tests`"
+    command = [program, *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=120)
 
 
 def template(values: Path | None, *settings: str) -> subprocess.CompletedProcess[str]:

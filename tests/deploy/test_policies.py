@@ -157,16 +157,6 @@ class TestEverySet:
                     assert reference["key"].endswith(item["name"])
 
 
-def test_alerts_speak_of_metrics_that_are_there() -> None:
-    from repartee.worker.metrics import WorkerMetrics
-
-    metrics = WorkerMetrics(lambda: 0, lambda: True)
-    known = set(re.findall(r"^# TYPE (\w+)", metrics.text().decode(), re.MULTILINE))
-    rules = (CHART / "alerts.yaml").read_text(encoding="utf-8")
-    for metric in re.findall(r"\brepartee_\w+", rules):
-        assert metric in known, metric
-
-
 def test_the_image_is_not_root_and_has_what_it_copies() -> None:
     lines = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
     stages = [line for line in lines if line.startswith("FROM ")]

@@ -55,6 +55,8 @@ async def test_a_cancelled_request_is_ended_at_the_vendor(stage: str) -> None:
 class Whisper:
     """An inference that cannot be stopped half way: it ends when it is let."""
 
+    supported_languages = ("en",)
+
     def __init__(self, *_: Any, **__: Any) -> None:
         self.begun = threading.Semaphore(0)
         self.first = threading.Event()

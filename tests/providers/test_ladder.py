@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from repartee.agent import Agent, load_agent
 from repartee.errors import ConfigError
 from repartee.providers import Ladder, check_keys, choose_ladder
 from repartee.providers.ladder import Stage
+from repartee.providers.ondevice.registry import VOICES, WHISPERS, Model
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.conftest import FRONT_DESK
@@ -184,6 +186,70 @@ async def test_a_list_is_the_order_and_nothing_else(plain_settings: Settings, tm
     ladder = await choose_ladder(settings, listed)
     assert order(ladder, "stt") == ["openai:whisper-1", "on-device:tiny.en"]
     assert order(ladder, "tts") == ["openai:tts-1"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (
+            "models: {stt: 'on-device:large'}",
+            "asks for 'large' on this machine; choose one of: base, small, tiny.en",
+        ),
+        ("models: {stt: 'on-device:smal'}", "did you mean 'small'"),
+        ("models: {stt: 'on-device:small'}", "is missing; run `repartee models pull whisper-small`"),
+        (
+            "voice: {on_device: de_DE-thorsten-medium}",
+            "run `repartee models pull piper-de_DE-thorsten-medium`",
+        ),
+        ("voice: {on_device: en_US-jo-medium}", "did you mean 'en_US-joe-medium'"),
+    ],
+)
+async def test_a_model_of_this_machine_that_is_not_here(
+    plain_settings: Settings, tmp_path: Path, wish: str, said: str
+) -> None:
+    settings = with_keys(plain_settings).model_copy(update={"cache_dir": tmp_path})
+    file = tmp_path / "a.yaml"
+    file.write_text(f"name: A\npersona: x\ngreeting: Hi\n{wish}\n")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        await choose_ladder(settings, load_agent(file))
+
+
+def fetched(settings: Settings, *models: Model) -> None:
+    """Files as a fetch leaves them, but for what is in them."""
+    for model in models:
+        folder = model.place(settings.models_dir)
+        folder.mkdir(parents=True)
+        for file in model.files:
+            (folder / file.path).touch()
+
+
+async def test_a_recogniser_that_was_fetched_hears(plain_settings: Settings, tmp_path: Path) -> None:
+    settings = with_keys(plain_settings, "openai").model_copy(update={"cache_dir": tmp_path})
+    fetched(settings, WHISPERS["small"])
+    ladder = await choose_ladder(settings, agent("stt: ['openai:whisper-1', 'on-device:small']", tmp_path))
+    assert order(ladder, "stt") == ["openai:whisper-1", "on-device:small"]
+    assert ladder.whisper == "small"
+    assert (await choose_ladder(settings, agent())).whisper == "tiny.en", "English needs no larger one"
+
+
+async def test_another_language_is_spoken_here_with_what_was_fetched(
+    plain_settings: Settings, tmp_path: Path
+) -> None:
+    settings = with_keys(plain_settings).model_copy(update={"cache_dir": tmp_path})
+    file = tmp_path / "a.yaml"
+    file.write_text("name: A\npersona: x\ngreeting: Hallo\nlanguage: de\n")
+    without = await choose_ladder(settings, load_agent(file))
+    assert without.stt.model == "tiny.en"
+    assert "repartee models pull whisper-small" in str(without.stt.climb), "what would help is said"
+    fetched(settings, WHISPERS["base"], VOICES["de_DE-thorsten-medium"])
+    file.write_text(file.read_text() + "voice: {on_device: de_DE-thorsten-medium}\n")
+    alone = await choose_ladder(settings, load_agent(file))
+    assert (alone.whisper, alone.own_voice) == ("base", "de_DE-thorsten-medium")
+    beside = await choose_ladder(
+        with_keys(plain_settings, "openai").model_copy(update={"cache_dir": tmp_path}), load_agent(file)
+    )
+    assert order(beside, "stt") == ["openai:gpt-4o-mini-transcribe", "on-device:base"]
+    assert order(beside, "tts") == ["openai:gpt-4o-mini-tts", "on-device:de_DE-thorsten-medium"]
 
 
 async def test_this_machine_stands_by_only_in_the_agent_s_language(

@@ -144,3 +144,23 @@ async def test_a_level_that_comes_in_the_middle_of_a_reply_waits_for_its_end(tmp
             assert degrading.plain()
         finally:
             degrading.close()
+
+
+async def test_that_help_is_lost_is_told_once(tmp_path: Path) -> None:
+    names: list[str] = []
+    async with Call() as call:
+        degrading = Degrading(
+            reporter(tmp_path), lambda name, **_: call.bridge.parts.timeline.mark(name), call.clock
+        )
+        call.bridge.parts.timeline.listeners.append(lambda name, *_: names.append(name))
+        degrading.start(call.bridge)
+        try:
+            call.happen(CallerJoined(0))
+            await call.until(lambda: isinstance(call.state, Speaking))
+            degrading._changed(Level.DOWN)
+            degrading._changed(Level.DOWN)
+            await call.play_until(lambda: bool(call.ended))
+        finally:
+            degrading.close()
+    assert call.ended == ["trouble"]
+    assert names.count("help.lost") == 1

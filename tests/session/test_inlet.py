@@ -12,7 +12,7 @@ from livekit import rtc
 
 from repartee.bounded_json import depth
 from repartee.session.inlet import BURST, NEVER_TAKEN, READERS, Body, Inlet
-from repartee.session.limits import MAX_BYTES, MAX_DEPTH, TokenBucket
+from repartee.session.limits import MAX_BYTES, MAX_DEPTH, MAX_EARLY_BYTES, TokenBucket
 from repartee.session.room import RoomHooks, RoomTransport
 
 
@@ -255,4 +255,4 @@ class TestRoom:
         _bound_streams(cast("rtc.Room", room))
         await room.connect("ws://x", "t", rtc.RoomOptions())
         assert seen[0].data_stream is not None
-        assert seen[0].data_stream.max_payload_byte_length == MAX_BYTES
+        assert seen[0].data_stream.max_payload_byte_length == MAX_EARLY_BYTES

@@ -23,6 +23,7 @@ from repartee.events import (
 from repartee.session.record import REMEMBERED_REPLIES, TOOL_CHARACTERS, CallRecord, unheard
 from repartee.session.toolbox import ToolRun
 from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
+from repartee.telemetry.calling import about_call, calling
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CALL = CallRow("c", "Desk", "v1", "room", NOW)
@@ -96,6 +97,21 @@ def test_a_turn_has_its_words_what_was_heard_and_how_long_it_took() -> None:
     )
     assert (turn.started_at_ms, turn.ended_at_ms, turn.latency_ms) == (2000, 3000, 500)
     assert turn.timings == {"speech.paused": 3100, "reply.started": 3100, "reply.audible": 3500}
+
+
+def test_each_answer_s_wait_is_told_once_and_a_greeting_is_none() -> None:
+    book, _ = record()
+    waits: list[float] = []
+    book.on_answered = waits.append
+    with calling("c"):
+        step(book, TICK, SpeakGreeting(1))
+        step(book, ReplyAudible(50, 1))
+        exchange(book, 1, 2, 2000)
+        step(book, ReplyAudible(5000, 2))  # the rest of it, after a pause
+        assert about_call(None, "info", {})["turn_id"] == 1, "what is logged now is about this turn"
+        exchange(book, 2, 3, 9000)
+        assert about_call(None, "info", {})["turn_id"] == 2
+    assert waits == [500, 500]
 
 
 def test_a_voice_over_the_agent_that_takes_no_floor_leaves_the_turn_as_it_was() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from repartee.session.recording import PART, PEAKS, RATE_HZ, RecordedSink, Recorder, erase_recordings
+from repartee.session.kept_files import ASKED_AT_ONCE, RECORDINGS, erase_files
+from repartee.session.recording import PART, PEAKS, RATE_HZ, RecordedSink, Recorder
 from tests.session.rig import Loudspeaker
 
 CALLER_RATE_HZ = 16_000
@@ -103,6 +104,23 @@ def test_recordings_go_with_the_words_of_their_calls(tmp_path: Path) -> None:
     long_ago = time.time() - 2 * 24 * 3600
     os.utime(tmp_path / "unknown.flac", (long_ago, long_ago))
     known = {"kept": True, "erased": False, "erased2": False}
-    assert erase_recordings(tmp_path, lambda ids: {name: known[name] for name in ids if name in known}) == 3
+
+    def words_kept(ids: list[str]) -> dict[str, bool]:
+        return {name: known[name] for name in ids if name in known}
+
+    assert erase_files(tmp_path, RECORDINGS, words_kept) == 3
     assert sorted(file.name for file in tmp_path.iterdir()) == ["kept.flac", "new.flac"]
-    assert erase_recordings(tmp_path / "none", lambda _: {}) == 0
+    assert erase_files(tmp_path / "none", RECORDINGS, lambda _: {}) == 0
+
+
+def test_the_database_is_asked_of_few_calls_at_once(tmp_path: Path) -> None:
+    for number in range(ASKED_AT_ONCE + 1):
+        (tmp_path / f"{number}.flac").touch()
+    asked: list[int] = []
+
+    def words_kept(ids: list[str]) -> dict[str, bool]:
+        asked.append(len(ids))
+        return dict.fromkeys(ids, False)
+
+    assert erase_files(tmp_path, RECORDINGS, words_kept) == ASKED_AT_ONCE + 1
+    assert sorted(asked) == [1, ASKED_AT_ONCE]

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator
 from repartee.simulator.providers.desk import Fault
+from repartee.telemetry.calling import calling
 from repartee.telemetry.redaction import LibraryFilter, Redactor, where
 from repartee.worker.logs import quiet_pipecat, set_up_logs
 from tests.session.test_whole_call import GREETING, Caller, caller, simulator, stored
@@ -77,12 +78,8 @@ def words_of(text: str) -> list[str]:
     return [word.strip(".,!?") for word in text.lower().split() if len(word) > 4]
 
 
-async def test_a_whole_call_leaves_nothing_in_the_log(
-    log: io.StringIO, caller: Caller, simulator: Simulator
-) -> None:
-    caller.settings = caller.settings.model_copy(
-        update={"openai_api_key": SecretStr(KEY), "log_level": "debug"}
-    )
+async def talk(caller: Caller, simulator: Simulator) -> None:
+    """Say much, and have what can break break."""
     async with caller as call:
         call.hooks.identified("user/zebulon")
         await call.until(lambda: call.times("reply.finished"))
@@ -102,6 +99,16 @@ async def test_a_whole_call_leaves_nothing_in_the_log(
         except ValueError:
             loguru_logger.exception(f"unexpected {SAID[1]}")
             logging.getLogger("asyncio").exception("Task exception was never retrieved %s", SAID[2])
+
+
+async def test_a_whole_call_leaves_nothing_in_the_log(
+    log: io.StringIO, caller: Caller, simulator: Simulator
+) -> None:
+    caller.settings = caller.settings.model_copy(
+        update={"openai_api_key": SecretStr(KEY), "log_level": "debug"}
+    )
+    with calling("call-1"):
+        await talk(caller, simulator)
     written = log.getvalue()
     assert "message withheld" in written, "the libraries did try"
     assert "ValueError at test_secrecy.py:" in written, "where something broke is told"
@@ -118,6 +125,13 @@ async def test_a_whole_call_leaves_nothing_in_the_log(
     for word in ("zebulon", "quackenbush", "4242"):
         assert word not in told.replace("user/zebulon", "")
     assert GREETING.lower() not in told
+    lines = [json.loads(line) for line in written.splitlines()]
+    assert {line["call_id"] for line in lines} == {"call-1"}
+    failed = [
+        line for line in lines if line["event"] == "provider.failed" or "pipecat" in line.get("says", "")
+    ]
+    assert all(line["turn_id"] >= len(SAID) for line in failed), "they are about the newest turn"
+    assert {line["level"] for line in lines} >= {"warning", "error"}
 
 
 async def test_the_files_of_a_call_hold_no_word_of_it_either(caller: Caller) -> None:

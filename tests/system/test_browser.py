@@ -11,29 +11,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, ViewportSize, async_playwright, expect
 
 from repartee.cli.say import RATE_HZ, say
 from tests.conftest import FRONT_DESK
 from tests.system.helpers import server
 
 pytestmark = pytest.mark.browser
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+PHONE: ViewportSize = {"width": 390, "height": 844}
 FIRST_MS, TURN_MS = 30_000, 30_000
 
 
 @asynccontextmanager
-async def page_at(url: str, *flags: str, dark: bool = False, phone: bool = False) -> AsyncIterator[Page]:
-    if CHROMIUM is None:
+async def page_at(
+    url: str, *flags: str, dark: bool = False, phone: bool = False, program: str | None = CHROMIUM
+) -> AsyncIterator[Page]:
+    if program is None:
         pytest.fail("Chromium is not installed; run `make test`, which installs it")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
+            executable_path=program,
             args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required", *flags],
         )
-        size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 800}
         context = await browser.new_context(
-            viewport=size,  # type: ignore[arg-type]
+            viewport=PHONE if phone else {"width": 1280, "height": 800},
+            device_scale_factor=2 if phone else 1,
             color_scheme="dark" if dark else "light",
         )
         page = await context.new_page()
@@ -42,6 +46,17 @@ async def page_at(url: str, *flags: str, dark: bool = False, phone: bool = False
             yield page
         finally:
             await browser.close()
+
+
+async def assert_accessible(page: Page) -> None:
+    """axe-core finds nothing wrong with what is on screen."""
+    await page.evaluate(AXE.read_text())
+    found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert not [
+        f"{rule['id']}: {node['target']} {node['failureSummary']}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
 
 
 async def microphone(folder: Path) -> Path:
@@ -81,14 +96,20 @@ async def test_a_conversation_in_the_browser(tmp_path: Path) -> None:
             await page.screenshot(path=Path(shots) / "call.png")
             await page.emulate_media(color_scheme="dark")
             await page.screenshot(path=Path(shots) / "call-dark.png")
+            await page.set_viewport_size(PHONE)
+            await page.screenshot(path=Path(shots) / "call-phone-dark.png")
+            await page.emulate_media(color_scheme="light")
+            await page.screenshot(path=Path(shots) / "call-phone.png")
         await expect(agent.nth(2)).to_contain_text("parking is free", timeout=TURN_MS)
         await page.get_by_test_id("mute").click()
         await expect(page.get_by_test_id("mute")).to_have_attribute("aria-pressed", "true")
+        await assert_accessible(page)
         await page.get_by_test_id("chat-input").fill("What does a visit cost?")
         await page.get_by_test_id("chat-send").click()
         await expect(agent.nth(3)).to_contain_text("sixty euros", timeout=TURN_MS)
         await page.get_by_test_id("end").click()
         await expect(page.get_by_test_id("duration")).to_be_visible()
+        await assert_accessible(page)
         await page.get_by_test_id("call-page").click()
         await expect(page.locator("#turn-1")).to_contain_text("At weekends we are closed", timeout=TURN_MS)
         await expect(page.locator("#turn-1").get_by_test_id("waterfall")).to_contain_text("Answered after")
@@ -112,3 +133,52 @@ async def test_a_server_that_is_gone_is_explained(tmp_path: Path) -> None:
         await page.get_by_test_id("start").click()
         error = page.get_by_test_id("error")
         await expect(error).to_have_attribute("data-code", "server_unreachable", timeout=FIRST_MS)
+
+
+async def test_the_page_before_a_call(tmp_path: Path) -> None:
+    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    async with server(FRONT_DESK, tmp_path) as running, page_at(running.url, *flags, phone=True) as page:
+        start, check = page.get_by_test_id("start"), page.get_by_test_id("sound-check")
+        await expect(page.get_by_test_id("config")).to_contain_text("Whisper")
+        for scheme in ("dark", "light"):
+            await page.emulate_media(color_scheme=scheme)
+            await assert_accessible(page)
+            await picture(page, f"welcome-{scheme}")
+        await page.keyboard.press("Tab")
+        await expect(start).to_be_focused()
+        for _ in range(2):
+            await page.keyboard.press("Tab")
+        await expect(check).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_test_id("heard")).to_have_attribute("data-heard", "true", timeout=10_000)
+        await expect(page.get_by_test_id("audioinput").locator("option")).not_to_have_count(1)
+        await assert_accessible(page)
+        await picture(page, "sound")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_test_id("sound")).to_be_hidden()
+        await expect(check).to_be_focused()
+
+        # An app: it has its icons, opens without a network, and keeps nothing but itself.
+        manifest = await page.evaluate("fetch('/manifest.webmanifest').then((r) => r.json())")
+        for icon in manifest["icons"]:
+            assert (await page.request.get(running.url + icon["src"])).headers["content-type"] == "image/png"
+        await page.evaluate("navigator.serviceWorker.ready.then(() => fetch('/api/config'))")
+        await page.context.set_offline(True)
+        await page.reload()
+        await start.click()
+        await expect(page.get_by_test_id("error")).to_have_attribute("data-code", "server_unreachable")
+        await assert_accessible(page)
+        kept = await page.evaluate(KEPT)
+        assert "/" in kept
+        assert all(path == "/" or path.startswith("/assets/") for path in kept)
+
+
+KEPT = """async () => {
+  const found = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
+  return found.flat().map(({ url }) => new URL(url).pathname);
+}"""
+
+
+async def picture(page: Page, name: str) -> None:
+    if shots := os.environ.get("REPARTEE_SCREENSHOTS"):
+        await page.screenshot(path=Path(shots) / f"{name}.png")

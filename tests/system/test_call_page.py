@@ -76,7 +76,7 @@ async def serving(plain_settings: Settings) -> AsyncIterator[Serving]:
 
 
 @asynccontextmanager
-async def page_of(url: str, **how: bool) -> AsyncIterator[Page]:
+async def page_of(url: str, *, dark: bool = False, phone: bool = False) -> AsyncIterator[Page]:
     """A page on which nothing goes wrong and nothing is refused by the policy."""
     wrong: list[str] = []
 
@@ -85,7 +85,7 @@ async def page_of(url: str, **how: bool) -> AsyncIterator[Page]:
         if message.type == "error" and "Applying inline style" not in message.text:
             wrong.append(message.text)
 
-    async with page_at("about:blank", **how) as page:
+    async with page_at("about:blank", dark=dark, phone=phone) as page:
         page.on("console", said)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         await page.goto(url)

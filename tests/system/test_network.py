@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from repartee.cli.instance import Instance, free_ports, instance
 from repartee.cli.livekit import VERSION
@@ -27,6 +28,7 @@ from tests.system.helpers import eventually, write_agent
 
 pytestmark = [pytest.mark.livekit, pytest.mark.asyncio(loop_scope="module")]
 RECONNECT_S = 14
+AWAY_S = 25
 LONG = (
     "The first workshop is on Monday. The second workshop is on Tuesday. The third workshop is on Wednesday. "
     "The fourth workshop is on Thursday. The fifth workshop is on Friday. That is all there is."
@@ -163,11 +165,13 @@ class Line:
 
 
 @asynccontextmanager
-async def serving(network: CallerNetwork, speech: Path, folder: Path, codec: str = "") -> AsyncIterator[Site]:
+async def serving(
+    network: CallerNetwork, speech: Path, folder: Path, codec: str = "", reconnect_s: int = RECONNECT_S
+) -> AsyncIterator[Site]:
     script = folder / "script.yaml"
     script.write_text(f"- when: gemini\n  say: '{LONG}'\n- when: mcp\n  say: Yes, there is.\n")
     config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=script)
-    agent = write_agent(folder, f"limits: {{reconnect_s: {RECONNECT_S}}}")
+    agent = write_agent(folder, f"limits: {{reconnect_s: {reconnect_s}}}")
     media = MediaServer(network, folder, codec)
     await media.start()
     try:
@@ -307,29 +311,59 @@ async def test_a_caller_without_opus_is_heard_and_it_is_written_down(
     assert codecs == [("audio/pcmu", 8000, True)]
 
 
-@pytest.mark.browser
-@pytest.mark.xfail(reason="the page shows that it reconnects; that it comes back is not shown yet")
-@pytest.mark.long
-async def test_the_page_says_that_it_reconnects_and_does(
-    network: CallerNetwork, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inside = tmp_path / "chromium"
+@asynccontextmanager
+async def page_of_a_call(network: CallerNetwork, site: Site, folder: Path) -> AsyncIterator[Page]:
+    """The page in the other network, with a caller who has heard the greeting."""
+    inside = folder / "chromium"
     inside.write_text(f'#!/bin/sh\nexec ip netns exec {network.name} {test_browser.CHROMIUM} "$@"\n')
     inside.chmod(0o755)
-    monkeypatch.setattr(test_browser, "CHROMIUM", str(inside))
     flags = (
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--unsafely-treat-insecure-origin-as-secure={site.running.url}",
     )
-    async with test_browser.page_at(site.running.url, *flags) as page:
+    async with test_browser.page_at(site.running.url, *flags, program=str(inside)) as page:
         await page.get_by_test_id("start").click()
-        agent = page.get_by_test_id("caption-agent")
-        await expect(agent.first).to_contain_text("this is the test", timeout=30_000)
+        await expect(page.get_by_test_id("caption-agent").first).to_contain_text(
+            "this is the test", timeout=30_000
+        )
+        yield page
+
+
+async def asked_by_typing(page: Page) -> None:
+    await page.get_by_test_id("chat-input").fill("Tell me about MCP")
+    await page.get_by_test_id("chat-send").click()
+    await expect(page.get_by_test_id("caption-agent").last).to_contain_text("Yes, there is", timeout=30_000)
+
+
+@pytest.mark.browser
+@pytest.mark.long
+async def test_the_page_says_that_it_reconnects_and_does(
+    network: CallerNetwork, site: Site, tmp_path: Path
+) -> None:
+    async with page_of_a_call(network, site, tmp_path) as page:
+        line = page.get_by_test_id("line")
         network.cut()
-        await expect(page.get_by_test_id("reconnecting")).to_be_visible(timeout=20_000)
+        # Sooner than the media client notices, who waits for 15 s: the agent would be gone by then.
+        await expect(line).to_have_attribute("data-line", "reconnecting", timeout=10_000)
         network.clear()
-        await expect(page.get_by_test_id("reconnecting")).to_be_hidden(timeout=30_000)
-        await page.get_by_test_id("chat-input").fill("Tell me about MCP")
-        await page.get_by_test_id("chat-send").click()
-        await expect(agent.last).to_contain_text("Yes, there is", timeout=30_000)
+        await expect(line).to_have_attribute("data-line", re.compile("back|good"), timeout=30_000)
+        await asked_by_typing(page)
+
+
+@pytest.mark.browser
+@pytest.mark.long
+async def test_a_page_that_was_away_for_long_comes_back_to_its_call(
+    network: CallerNetwork, speech: Path, tmp_path: Path
+) -> None:
+    async with (
+        serving(network, speech, tmp_path, reconnect_s=60) as site,
+        page_of_a_call(network, site, tmp_path) as page,
+    ):
+        network.cut()
+        await asyncio.sleep(AWAY_S)  # the media client tries to come back by itself, in vain
+        network.clear()
+        line = page.get_by_test_id("line")
+        await expect(line).to_have_attribute("data-line", re.compile("back|good"), timeout=40_000)
+        await asked_by_typing(page)
+        assert len(site.calls()) == 1, "it is the same call"

@@ -13,7 +13,9 @@ import jiwer
 import pytest
 
 from repartee.cli.say import say
+from repartee.errors import ProviderError
 from repartee.providers.ondevice import SpeechHost
+from repartee.providers.ondevice.registry import PIPER, VOICES, WHISPER, WHISPERS
 from repartee.simulator.caller import call
 from tests.conftest import FRONT_DESK
 from tests.system.helpers import eventually, server
@@ -88,6 +90,34 @@ async def test_the_speech_host_comes_back_on_its_port() -> None:
         await eventually(healthy)
         response = await client.post("/v1/embeddings", json={"input": ["hello"]})
         assert len(response.json()["data"][0]["embedding"]) == 384
+
+
+async def test_fetched_models_are_those_that_hear_and_speak(
+    speech: Path, transcribed: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    with pytest.raises(ProviderError, match="did not start"):
+        async with SpeechHost.start(whisper="base", models=tmp_path):
+            raise AssertionError
+    fetched = tmp_path / WHISPERS["base"].name
+    # A folder as a fetch leaves it; the weights are the smaller model's, which are here.
+    fetched.symlink_to(WHISPER.locate())
+    entry = min(transcribed, key=lambda item: len(item["transcript"]))
+    data = await asyncio.to_thread((speech / entry["file"]).read_bytes)
+    (tmp_path / VOICES["de_DE-thorsten-medium"].name).mkdir()
+    for mine, theirs in zip(VOICES["de_DE-thorsten-medium"].files, PIPER.files, strict=True):
+        link = tmp_path / VOICES["de_DE-thorsten-medium"].name / mine.path
+        link.symlink_to(PIPER.locate() / theirs.path)
+    starting = SpeechHost.start(whisper="base", voice="de_DE-thorsten-medium", models=tmp_path)
+    async with starting as host, httpx.AsyncClient(base_url=host.url, timeout=60) as client:
+        heard = await client.post("/v1/audio/transcriptions", files={"file": ("a.flac", data)})
+        other = await client.post(
+            "/v1/audio/transcriptions", files={"file": ("a.flac", data)}, data={"language": "de"}
+        )
+        said = await client.post("/v1/audio/speech", json={"input": "Hello there."})
+    assert normalised(heard.json()["text"])
+    assert len(said.content) > 10_000
+    assert other.status_code == 400
+    assert "does not know the language 'de'" in other.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,49 @@ def test_a_call_s_trouble_with_the_database_is_counted_while_it_lasts() -> None:
     text = metrics.text().decode()
     assert 'repartee_store_troubles_total{what="journal_failed"} 1.0' in text
     assert 'repartee_store_troubles_total{what="away"} 1.0' in text
+
+
+def test_answers_are_counted_while_the_call_lasts() -> None:
+    metrics = WorkerMetrics(lambda: 0, lambda: True)
+    child: Any = Child.__new__(Child)
+    child.calls, child._on_answered = {}, metrics.answered
+    child.pipe = Pipe(("answered", "c", {"took_ms": 640.0}), ("answered", "c", {"took_ms": 12_000.0}))
+    child._read()
+    child._read()
+    text = metrics.text().decode()
+    for line in (
+        'repartee_response_seconds_bucket{le="0.6"} 0.0',
+        'repartee_response_seconds_bucket{le="0.7"} 1.0',
+        'repartee_response_seconds_bucket{le="10.0"} 1.0',
+        'repartee_response_seconds_bucket{le="+Inf"} 2.0',
+    ):
+        assert line in text, text
+
+
+def test_why_calls_ended_and_what_is_rare_is_there_from_the_start() -> None:
+    metrics = WorkerMetrics(lambda: 0, lambda: True)
+    before = metrics.text().decode()
+    assert 'repartee_calls_ended_total{outcome="crashed"} 0.0' in before
+    assert 'repartee_store_troubles_total{what="rows_lost"} 0.0' in before
+    metrics.ended("ended", "budget")
+    metrics.ended("failed", "the model 'x' of Mr Smith is not known")
+    after = metrics.text().decode()
+    assert 'repartee_calls_ended_because_total{reason="budget"} 1.0' in after
+    assert "Smith" not in after, "a sentence is no label"
+    assert 'repartee_calls_ended_total{outcome="failed"} 1.0' in after
+
+
+def test_rows_that_wait_and_a_database_that_is_away_are_shown(tmp_path: Path) -> None:
+    metrics, answers = WorkerMetrics(lambda: 0, lambda: True), [True]
+    metrics.watch_store(tmp_path, tmp_path / "spool", lambda: answers[0])
+    text = metrics.text().decode()
+    assert "repartee_spool_bytes 0.0" in text, "the folder is not made before there is something to write"
+    assert "repartee_database_up 1.0" in text
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "a.jsonl").write_bytes(bytes(3000))
+    answers[0] = False
+    text = metrics.text().decode()
+    assert "repartee_spool_bytes 3000.0" in text
+    assert "repartee_database_up 0.0" in text
+    [free] = [line.split()[1] for line in text.splitlines() if line.startswith("repartee_disk_free_bytes")]
+    assert float(free) > 1e6

@@ -6,6 +6,8 @@ import { useCaptions } from './captions/useCaptions';
 import { CallView } from './components/CallView';
 import { Ended } from './components/Ended';
 import { Failed } from './components/Failed';
+import { Joining } from './components/Joining';
+import { isFramed, useFrame } from './embed/useFrame';
 import { Welcome } from './components/Welcome';
 
 const EMPTY: SiteConfig = { agentName: '', stages: [] };
@@ -15,7 +17,11 @@ export function App() {
   const feed = useCaptions();
   const { phase, start, end, fail, reset } = useCall(feed.listen);
   const [callId, setCallId] = useState<string | null>(null);
+  const [used, setUsed] = useState(false);
   const name = config.agentName || 'the agent';
+
+  const framed = isFramed();
+  useFrame(phase.name);
 
   useEffect(() => {
     let current = true;
@@ -31,31 +37,28 @@ export function App() {
     document.title = config.agentName ? `${config.agentName} · voice call` : 'Voice call';
   }, [config.agentName]);
 
-  const again = () => {
+  const begin = (withMicrophone: boolean) => {
     setCallId(null);
-    start();
+    setUsed(true);
+    start({ withMicrophone });
   };
-  const byTyping = () => {
-    setCallId(null);
-    start({ withMicrophone: false });
-  };
+  const again = () => { begin(true); };
+  const byTyping = () => { begin(false); };
 
   return (
-    <div className="shell" data-phase={phase.name}>
-      <header className="masthead">
-        <Mark />
-        <span className="masthead-name">{config.agentName || 'repartee'}</span>
-      </header>
+    <div className="shell" data-phase={phase.name} data-framed={framed}>
+      {!framed && (
+        <header className="masthead">
+          <Mark />
+          <span className="masthead-name">{config.agentName || 'repartee'}</span>
+        </header>
+      )}
       <main className="stage">
-        {(phase.name === 'idle' || phase.name === 'starting') && (
-          <Welcome
-            agentName={name}
-            stages={config.stages}
-            step={phase.name === 'starting' ? phase.step : null}
-            onStart={again}
-            onType={byTyping}
-            onCancel={end}
-          />
+        {phase.name === 'idle' && (
+          <Welcome agentName={name} stages={config.stages} again={used} onStart={again} onType={byTyping} />
+        )}
+        {phase.name === 'starting' && (
+          <Joining agentName={name} step={phase.step} microphone={phase.microphone} onCancel={end} />
         )}
         {phase.name === 'live' && (
           <RoomContext.Provider value={phase.room}>

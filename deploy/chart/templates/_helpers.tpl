@@ -56,6 +56,11 @@ ws://{{ include "repartee.name" . }}-livekit:7880
   valueFrom:
     secretKeyRef: {name: {{ . }}, key: REPARTEE_DATABASE_URL}
 {{- end }}
+{{- with .Values.metrics.existingSecret }}
+- name: REPARTEE_METRICS_TOKEN
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: REPARTEE_METRICS_TOKEN}
+{{- end }}
 - name: REPARTEE_AGENT
   value: /agents/{{ .Values.agent.file }}
 - name: REPARTEE_AGENT_NAME

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from repartee.cli import calls as _calls
 from repartee.cli import costs as _costs
+from repartee.cli import models as _models
 from repartee.cli.environment import read_settings as _settings
 from repartee.cli.stopping import Stop
 from repartee.errors import ConfigError, ReparteeError
@@ -44,7 +45,7 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(main())
 
 
-def _measure(work: Coroutine[Any, Any, None]) -> None:
+def _measure(work: Coroutine[Any, Any, Any]) -> None:
     """Run a measurement; ended from outside, it ends the servers it has started, as with Ctrl+C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asyncio.run(work)
@@ -249,6 +250,36 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
     _measure(run_load(options, write, html, out, append=append))
 
 
+@bench_app.command()
+def voices(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
+    voice: Annotated[
+        list[str] | None,
+        typer.Option(help="provider:model; may be repeated. All there is a key for when left out."),
+    ] = None,
+    language: Annotated[str, typer.Option(help="Of the texts: en, de, es.")] = "en",
+    repeats: Annotated[int, typer.Option(min=1, max=50, help="How often each text is said.")] = 3,
+    agent: Annotated[Path | None, typer.Option(help="An agent file, for its voices' names.")] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Add the simulator's stand-ins, marked as such.")
+    ] = False,
+    first_sound_ms: Annotated[
+        float | None, typer.Option(help="Name the voices that are this quick (95th percentile).")
+    ] = None,
+    word_error: Annotated[
+        float | None, typer.Option(help="And of which no larger share of words is misheard, e.g. 0.05.")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to listen to.")] = None,
+) -> None:
+    """Compare voices: first sound, speed, how many words are understood, loudness, silence, price."""
+    from repartee.cli.voices import VoicesOptions, run_voices  # noqa: PLC0415
+
+    options = VoicesOptions(
+        tuple(voice or ()), language, repeats, agent, simulated, first_sound_ms, word_error
+    )
+    asyncio.run(run_voices(options, _settings(), write, html, out))
+
+
 @app.command()
 def chaos(
     case: Annotated[list[str] | None, typer.Option(help="Play only these; may be repeated.")] = None,
@@ -378,21 +409,7 @@ def key(name: Annotated[str, typer.Argument(help="Whose it will be, e.g. shop.")
     out.print(f"key    {made}\nentry  {entry_of(name, made)}", markup=False, soft_wrap=True)
 
 
-@app.command()
-def models() -> None:
-    """Verify the on-device models by SHA-256."""
-    from repartee.providers.ondevice.registry import verify  # noqa: PLC0415
-
-    wrong = False
-    for path, good in verify():
-        wrong |= not good
-        out.print(f"{'ok   ' if good else '[red]WRONG[/red]'} {path.name}")
-    if wrong:
-        raise ConfigError(
-            "a model file is not what it should be; delete the environment and run `make setup`"
-        )
-
-
+app.add_typer(_models.app, name="models")
 app.add_typer(_calls.app, name="calls")
 app.command()(_calls.forget)
 app.command()(_calls.export)

@@ -109,7 +109,7 @@ def purge(
     days = read_settings(keep_days=keep_days).keep_days
     with opened_store() as store:
         changed = store.purge(datetime.now(UTC) - timedelta(days=days))
-        _erase_recordings(store)
+        _erase_files(store)
     out.print(f"older than {days} days: {count(changed, 'row')} erased")
 
 
@@ -124,7 +124,7 @@ def forget(
         if not yes:
             typer.confirm(f"Erase {known} about '{caller}' and what was said in {said}?", abort=True)
         changed = store.forget_caller(caller)
-        _erase_recordings(store)
+        _erase_files(store)
     out.print(f"forgot '{caller}': {count(changed, 'row')} erased", markup=False, soft_wrap=True)
     recent = datetime.now(UTC) - timedelta(days=1)
     if any(summary.call.ended_at is None and summary.call.started_at > recent for summary in theirs):
@@ -150,17 +150,19 @@ def export(
     out.print(f"wrote {file}", markup=False, soft_wrap=True)
 
 
-def _erase_recordings(store: Store) -> None:
-    """Delete the recordings on this machine whose calls' words are gone."""
-    from repartee.session.recording import erase_recordings  # noqa: PLC0415 - it loads the audio libraries
+def _erase_files(store: Store) -> None:
+    """Delete the recordings and timelines on this machine whose calls' words are gone."""
+    from repartee.cli.kept_calls import erase_files_of_calls  # noqa: PLC0415 - it loads what takes calls
 
-    folder = read_settings().recordings_dir
+    settings = read_settings()
     try:
-        files = erase_recordings(folder, store.words_kept)
+        recordings, timelines = erase_files_of_calls(store, settings)
     except OSError as error:
-        raise ConfigError(f"a recording in {folder} cannot be deleted: {error.strerror}") from error
-    if files:
-        out.print(f"{count(files, 'recording')} deleted")
+        raise ConfigError(
+            f"a file of a call in {settings.state_dir} cannot be deleted: {error.strerror}"
+        ) from error
+    if recordings or timelines:
+        out.print(f"{count(recordings, 'recording')} and {count(timelines, 'timeline')} deleted")
 
 
 # --- finding --------------------------------------------------------------------------------------------------

@@ -21,13 +21,13 @@ import httpx
 import numpy as np
 from rich.console import Console
 
-from repartee.agent import Agent, load_agent
+from repartee.agent import load_agent
 from repartee.cli.livekit import VERSION as LIVEKIT_VERSION
 from repartee.cli.livekit import check_access, check_port
 from repartee.errors import ReparteeError
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.keys import key_questions
-from repartee.providers.ondevice.registry import verify
+from repartee.providers.ondevice.registry import WHISPERS, WITH_THE_PROGRAM, verify
 from repartee.providers.prices import load_prices
 from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
@@ -41,6 +41,7 @@ ASK_S = 5.0
 SKEW_S = 30.0
 """LiveKit refuses tokens of a clock that is further ahead than a minute."""
 FREE_BYTES = 1 << 30
+PAID = frozenset({"openai", "openai-realtime", "elevenlabs", "cartesia"})
 WINDOWS = 40
 SLOW_MS = 8.0
 """Voice activity runs on each 32 ms of each call."""
@@ -70,18 +71,19 @@ async def doctor(settings: Settings, out: Console, *, as_json: bool = False) -> 
         Whether nothing is wrong.
     """
     findings: list[Finding] = []
+    chosen = _Chosen()
     for look in (
         _python,
         _machine,
-        _agent,
+        chosen.agent,
         _disk,
         _database,
-        _prices,
+        chosen.prices,
         _ports,
         _udp,
         _livekit,
         _keys,
-        _models,
+        chosen.models,
     ):
         for finding in await _asked(look, settings):
             findings.append(finding)
@@ -202,20 +204,52 @@ def _udp_arrives() -> bool:
 # --- what is configured ---------------------------------------------------------------------------------------
 
 
-async def _chosen(settings: Settings) -> tuple[Agent, Ladder]:
-    agent = await asyncio.to_thread(load_agent, settings.agent)
-    return agent, await choose_ladder(settings, agent)
+class _Chosen:
+    """The agent and who hears, thinks and speaks for it: read once, and a mistake in it is told once."""
 
+    def __init__(self) -> None:
+        self._ladder: Ladder | None = None
 
-async def _agent(settings: Settings) -> list[Finding]:
-    agent, ladder = await _chosen(settings)
-    check_budget(agent)
-    findings = [Finding("agent", "ok", f"{settings.agent}: {agent.name}, {len(agent.tools)} tools")]
-    for what, rung in (("hearing", ladder.stt), ("thinking", ladder.llm), ("speaking", ladder.tts)):
-        state: State = "note" if rung.climb else "ok"
-        says = rung.label + (f"; lost: {rung.lost}" if rung.lost else "")
-        findings.append(Finding(what, state, says, rung.climb or ""))
-    return findings
+    async def agent(self, settings: Settings) -> list[Finding]:
+        """Look at the agent file and at who is chosen."""
+        agent = await asyncio.to_thread(load_agent, settings.agent)
+        self._ladder = ladder = await choose_ladder(settings, agent)
+        check_budget(agent)
+        findings = [Finding("agent", "ok", f"{settings.agent}: {agent.name}, {len(agent.tools)} tools")]
+        for what, rung in (("hearing", ladder.stt), ("thinking", ladder.llm), ("speaking", ladder.tts)):
+            state: State = "note" if rung.climb else "ok"
+            says = rung.label + (f"; lost: {rung.lost}" if rung.lost else "")
+            findings.append(Finding(what, state, says, rung.climb or ""))
+        return findings
+
+    async def prices(self, settings: Settings) -> list[Finding]:
+        """Look for models whose price nobody has told."""
+        prices, ladder = load_prices(settings.prices), self._ladder
+        findings = []
+        for rung in (ladder.stt, ladder.llm, ladder.tts, ladder.small) if ladder is not None else ():
+            paid = rung is not None and rung.provider in PAID
+            if rung is not None and paid and prices.price(rung.provider, rung.model) is None:
+                fix = "put it into the file that REPARTEE_PRICES names: docs/costs.md"
+                says = f"what {rung.provider}:{rung.model} costs is not known; budgets do not see it"
+                findings.append(Finding("prices", "note", says, fix))
+        return findings or [Finding("prices", "ok", f"of {prices.version}")]
+
+    async def models(self, settings: Settings) -> list[Finding]:
+        """Look at the machine's own models, where they are needed."""
+        ladder = self._ladder
+        if ladder is None or not (ladder.needs_speech_host or ladder.meaning):
+            return []
+        chosen = dict.fromkeys((*WITH_THE_PROGRAM, WHISPERS[ladder.whisper]))
+        hashed = await asyncio.to_thread(lambda: list(verify(tuple(chosen), settings.models_dir)))
+        if wrong := [path for path, good in hashed if not good]:
+            pulled = any(path.is_relative_to(settings.models_dir) for path in wrong)
+            fix = "delete the environment and run `make setup`"
+            fix = "fetch it again with `repartee models pull`" if pulled else fix
+            says = f"not what they should be: {', '.join(path.name for path in wrong)}"
+            return [Finding("models", "wrong", says, fix)]
+        if ladder.tts.provider == "on-device" and importlib.util.find_spec("piper") is None:
+            return [Finding("models", "wrong", "the on-device voice is not installed", "run `make setup`")]
+        return [Finding("models", "ok", "the machine's own are whole, by their SHA-256")]
 
 
 async def _database(settings: Settings) -> list[Finding]:
@@ -231,19 +265,6 @@ async def _database(settings: Settings) -> list[Finding]:
         says = f"{len(waiting)} journals wait to be written into it"
         findings.append(Finding("database", "note", says, "a worker does when it starts"))
     return findings
-
-
-async def _prices(settings: Settings) -> list[Finding]:
-    prices = load_prices(settings.prices)
-    _, ladder = await _chosen(settings)
-    findings = []
-    for rung in (ladder.stt, ladder.llm, ladder.tts, ladder.small):
-        paid = rung is not None and rung.provider in {"openai", "openai-realtime", "elevenlabs", "cartesia"}
-        if rung is not None and paid and prices.price(rung.provider, rung.model) is None:
-            fix = "put it into the file that REPARTEE_PRICES names: docs/costs.md"
-            says = f"what {rung.provider}:{rung.model} costs is not known; budgets do not see it"
-            findings.append(Finding("prices", "note", says, fix))
-    return findings or [Finding("prices", "ok", f"of {prices.version}")]
 
 
 # --- what is asked of others ----------------------------------------------------------------------------------
@@ -314,16 +335,3 @@ async def _keys(settings: Settings) -> list[Finding]:
                 findings.append(Finding("keys", "ok", f"{question.variable} is taken, in {took_ms:.0f} ms"))
             findings += _skew(response, host)
     return findings or [Finding("keys", "note", "none is set: everything runs on this machine")]
-
-
-async def _models(settings: Settings) -> list[Finding]:
-    _, ladder = await _chosen(settings)
-    if not ladder.needs_speech_host and not ladder.meaning:
-        return []
-    wrong = [path.name for path, good in await asyncio.to_thread(lambda: list(verify())) if not good]
-    if wrong:
-        fix = "delete the environment and run `make setup`"
-        return [Finding("models", "wrong", f"not what they should be: {', '.join(wrong)}", fix)]
-    if ladder.tts.provider == "on-device" and importlib.util.find_spec("piper") is None:
-        return [Finding("models", "wrong", "the on-device voice is not installed", "run `make setup`")]
-    return [Finding("models", "ok", "the machine's own are whole, by their SHA-256")]

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import structlog
 
 from repartee.errors import StoreError
 from repartee.providers.prices import cost_of, load_prices
 from repartee.session.keeping import Keeping
-from repartee.session.recording import erase_recordings
+from repartee.session.kept_files import RECORDINGS, TIMELINES, erase_files
 from repartee.settings import Settings
 from repartee.store import LedgerRow, Store
 from repartee.telemetry.usage import ReportUsage, Usage
@@ -37,7 +36,7 @@ async def kept_calls(settings: Settings, *, worker: bool) -> AsyncIterator[Keepi
     try:
         if worker:
             await asyncio.to_thread(store.replay)
-            daily = erase_daily(store, settings.keep_days, settings.recordings_dir)
+            daily = erase_daily(store, settings)
             erasing = asyncio.create_task(daily, name="erase")
         yield Keeping(store, prices)
     finally:
@@ -47,16 +46,34 @@ async def kept_calls(settings: Settings, *, worker: bool) -> AsyncIterator[Keepi
         await asyncio.to_thread(store.close)
 
 
-async def erase_daily(store: Store, keep_days: int, recordings: Path, every_s: float = DAY_S) -> None:
-    """Erase words and recordings of calls older than `keep_days`, now and once a day, until cancelled."""
+async def erase_daily(store: Store, settings: Settings, every_s: float = DAY_S) -> None:
+    """Erase words, recordings and timelines of calls that are too old, now and once a day, until cancelled."""
     while True:
         try:
-            erased = await asyncio.to_thread(store.purge, datetime.now(UTC) - timedelta(days=keep_days))
-            files = await asyncio.to_thread(erase_recordings, recordings, store.words_kept)
-            log.info("store.erased", rows=erased, recordings=files, older_than_days=keep_days)
+            before = datetime.now(UTC) - timedelta(days=settings.keep_days)
+            erased = await asyncio.to_thread(store.purge, before)
+            recordings, timelines = await asyncio.to_thread(erase_files_of_calls, store, settings)
+            log.info(
+                "store.erased",
+                rows=erased,
+                recordings=recordings,
+                timelines=timelines,
+                older_than_days=settings.keep_days,
+            )
         except (StoreError, OSError) as error:
             log.warning("store.not_erased", error=str(error))
         await asyncio.sleep(every_s)
+
+
+def erase_files_of_calls(store: Store, settings: Settings) -> tuple[int, int]:
+    """Delete this machine's recordings and timelines of calls whose words are gone; return how many of each. Blocks.
+
+    Raises:
+        OSError: One cannot be deleted.
+        StoreError: The database does not answer.
+    """
+    recordings = erase_files(settings.recordings_dir, RECORDINGS, store.words_kept)
+    return recordings, erase_files(settings.timelines_dir, TIMELINES, store.words_kept)
 
 
 @contextlib.asynccontextmanager

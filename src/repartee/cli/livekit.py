@@ -104,7 +104,7 @@ def _program(settings: Settings) -> str:
     return program
 
 
-def _write_config(settings: Settings, key: str, secret: str) -> Path:
+def _write_config(settings: Settings, key: str, secret: str, redis_address: str | None = None) -> Path:
     config: dict[str, Any] = {
         "port": settings.livekit_port,
         "bind_addresses": ["127.0.0.1"],
@@ -120,6 +120,8 @@ def _write_config(settings: Settings, key: str, secret: str) -> Path:
             "ips": {"includes": ["127.0.0.0/8"]},
         },
     }
+    if redis_address is not None:
+        config["redis"] = {"address": redis_address}
     file = settings.state_dir / "livekit.json"
     file.unlink(missing_ok=True)
     # Created with its mode: the secret is never readable by others, not even for a moment.
@@ -169,13 +171,19 @@ class FragileLiveKit:
 
     Args:
         settings: Where it listens and keeps its files.
+        redis_address: Where it meets the other nodes of its cluster; None is a server by itself.
+        node_of: A node of the same cluster, whose key it takes.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, redis_address: str | None = None, node_of: LiveKitAccess | None = None
+    ) -> None:
         self._settings = settings
         self._program = _program(settings)
-        key, secret = f"key{secrets.token_hex(6)}", secrets.token_urlsafe(32)
-        self._file, self._log = _write_config(settings, key, secret), settings.state_dir / "livekit.log"
+        key = node_of.key if node_of else f"key{secrets.token_hex(6)}"
+        secret = node_of.secret if node_of else secrets.token_urlsafe(32)
+        self._file = _write_config(settings, key, secret, redis_address)
+        self._log = settings.state_dir / "livekit.log"
         self._process: asyncio.subprocess.Process | None = None
         self.access = LiveKitAccess(f"ws://127.0.0.1:{settings.livekit_port}", key, secret)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import uvicorn
@@ -63,14 +63,14 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
             # Somebody at a terminal wants to know now; parts that are started on their own wait for each other.
             await check_access(given, must_answer=worker)
         access = await stack.enter_async_context(own_livekit(settings)) if given is None else given
+        beside: Callable[[], bytes] = bytes
         try:
             if warming is not None:
-                speech_url = await stack.enter_async_context(_speech(ladder))
+                speech_url = await stack.enter_async_context(_speech(settings, ladder))
                 warm = await warming
                 if not http:
-                    await stack.enter_async_context(
-                        worker_health(warm, settings.host, settings.worker_health_port)
-                    )
+                    await stack.enter_async_context(worker_health(warm, settings))
+                beside = warm.metrics.text
                 jobs.append(await _register(warm, access, speech_url, stop))
                 bill = await stack.enter_async_context(bill_of_no_call(kept, agent.name))
                 texts = prepared_texts(agent, ladder)
@@ -83,7 +83,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
                     Seats(kept.store),
                 )
                 busy = Busy(settings.state_dir, agent.language, settings.level)
-                app = create_app(settings, site, admission, kept.store, busy=busy, agent=agent)
+                app = create_app(settings, site, admission, kept.store, busy=busy, beside=beside, agent=agent)
                 serving = _serve_http(settings, app, stop)
                 jobs.append(asyncio.create_task(serving, name="http"))
                 _banner(settings, agent, ladder)
@@ -132,11 +132,17 @@ async def _register(
 
 
 @contextlib.asynccontextmanager
-async def _speech(ladder: Ladder) -> AsyncIterator[str | None]:
+async def _speech(settings: Settings, ladder: Ladder) -> AsyncIterator[str | None]:
     if not ladder.uses_speech_host and not ladder.meaning:
         yield None
         return
-    async with SpeechHost.start(speech=ladder.uses_speech_host) as host:
+    starting = SpeechHost.start(
+        speech=ladder.uses_speech_host,
+        whisper=ladder.whisper,
+        voice=ladder.own_voice,
+        models=settings.models_dir,
+    )
+    async with starting as host:
         yield host.url
 
 

@@ -39,7 +39,13 @@ from repartee.providers.metering import Meter
 from repartee.providers.patience import SMALL_FIRST_S, Failsafe
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.tool_calls import register, schema_of
-from repartee.providers.vendor_voices import VENDOR_VOICES, secret, voice_for
+from repartee.providers.vendor_voices import (
+    VENDOR_VOICES,
+    elevenlabs_language,
+    elevenlabs_speed,
+    secret,
+    voice_for,
+)
 from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
 from repartee.providers.voices import Speaker, Voice, VoiceChain
 from repartee.settings import Settings
@@ -131,7 +137,10 @@ class ProviderKit:
                 url=socket_url(settings.elevenlabs_base_url),
                 sample_rate=VOICE_RATE_HZ,
                 settings=services.ElevenLabsTTSService.Settings(
-                    model=rung.model, voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
+                    model=rung.model,
+                    voice=voice.elevenlabs,
+                    speed=elevenlabs_speed(voice.speed),
+                    language=elevenlabs_language(rung.model, self._agent.language),
                 ),
             )
             elevenlabs.meter_with(self._meter, rung.provider, rung.model)
@@ -141,7 +150,9 @@ class ProviderKit:
                 api_key=secret(settings.cartesia_api_key),
                 url=socket_url(settings.cartesia_base_url, "/tts/websocket"),
                 sample_rate=VOICE_RATE_HZ,
-                settings=services.CartesiaTTSService.Settings(model=rung.model, voice=voice.cartesia),
+                settings=services.CartesiaTTSService.Settings(
+                    model=rung.model, voice=voice.cartesia, language=Language(self._agent.language)
+                ),
             )
             cartesia.meter_with(self._meter, rung.provider, rung.model)
             return cartesia
@@ -305,7 +316,8 @@ class ProviderKit:
     def _voice(self, rung: Rung, agent: Agent | None = None) -> Voice:
         own_format = rung.provider in VENDOR_VOICES
         client = self._voice_client(rung.provider) if own_format else self._client(rung.provider)
-        return voice_for(rung, agent or self._agent, self._settings, client)
+        of = agent or self._agent
+        return voice_for(rung, of.voice, of.language, self._settings, client)
 
     def _voice_client(self, provider: str) -> httpx2.AsyncClient:
         if provider not in self._voice_clients:

@@ -10,10 +10,11 @@ from typing import Literal
 import httpx
 
 from repartee.agent import Agent
-from repartee.agent.definition import ON_DEVICE
+from repartee.agent.definition import ON_DEVICE, nearest
 from repartee.agent.memory import EXTRACTIVE
 from repartee.errors import ConfigError
 from repartee.providers.limits import plan_limit
+from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER, VOICES, WHISPERS, Model
 from repartee.settings import Settings
 
 Stage = Literal["stt", "llm", "tts"]
@@ -36,7 +37,6 @@ _DEFAULTS: dict[Stage, tuple[tuple[str, str], ...]] = {
     "tts": (("cartesia", "sonic-3"), ("elevenlabs", "eleven_flash_v2_5"), ("openai", "gpt-4o-mini-tts")),
 }
 """A stage's vendors, best first."""
-_OWN: dict[Stage, tuple[str, str]] = {"stt": (ON_DEVICE, "tiny.en"), "tts": (ON_DEVICE, "piper")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,18 @@ class Ladder:
         return "on-device" in {self.stt.provider, self.tts.provider} or self.llm.provider == "answers"
 
     @property
+    def whisper(self) -> str:
+        """The recogniser of this machine's own, by its name in agent files; one for all calls."""
+        own = (rung.model for rung in self.rungs("stt") if rung.provider == ON_DEVICE)
+        return next(own, OWN_WHISPER)
+
+    @property
+    def own_voice(self) -> str:
+        """The voice of this machine's own, by its name in agent files; one for all calls."""
+        own = (rung.model for rung in self.rungs("tts") if rung.provider == ON_DEVICE)
+        return next(own, OWN_VOICE)
+
+    @property
     def uses_speech_host(self) -> bool:
         """Whether the machine's own models are wanted, be it only to stand by."""
         standing_by = (rung.provider for rungs in self.then.values() for rung in rungs)
@@ -118,17 +130,34 @@ def _others(settings: Settings, agent: Agent, stage: Stage, first: Rung) -> list
         for provider, model in _DEFAULTS[stage]
         if provider != first.provider and getattr(settings, _KEYS[provider][0]) is not None
     ]
-    own = settings.standby and _speaks_here(agent, stage)
-    return [*others, *([_OWN[stage]] if own else [])]
+    own = _own(settings, agent, stage) if settings.standby and _speaks_here(settings, agent, stage) else None
+    return [*others, *([own] if own else [])]
 
 
-def _speaks_here(agent: Agent, stage: Stage) -> bool:
+def _own(settings: Settings, agent: Agent, stage: Stage) -> tuple[str, str]:
+    """Return this machine's own for a stage: for another language than English a recogniser that was fetched."""
+    if stage == "tts":
+        return ON_DEVICE, agent.voice.on_device
+    fetched = (name for name in ("small", "base") if WHISPERS[name].is_here(settings.models_dir))
+    return ON_DEVICE, OWN_WHISPER if _language(agent) == "en" else next(fetched, OWN_WHISPER)
+
+
+def _language(agent: Agent) -> str:
+    return agent.language.split("-", maxsplit=1)[0]
+
+
+def _speaks_here(settings: Settings, agent: Agent, stage: Stage) -> bool:
     """Say whether this machine's own models know the agent's language."""
-    language = agent.language.split("-", maxsplit=1)[0]
+    _, model = _own(settings, agent, stage)
     if stage == "stt":
-        return language == "en"
-    voice = agent.voice.on_device.split("_", maxsplit=1)[0]
-    return voice == language and importlib.util.find_spec("piper") is not None
+        return _language(agent) == "en" or model != OWN_WHISPER
+    voice = VOICES.get(model)
+    here = voice is not None and voice.is_here(settings.models_dir)
+    return (
+        here
+        and model.split("_", maxsplit=1)[0] == _language(agent)
+        and importlib.util.find_spec("piper") is not None
+    )
 
 
 async def _llm_then(settings: Settings, agent: Agent, first: Rung) -> tuple[Rung, ...]:
@@ -204,17 +233,15 @@ def summary_model(settings: Settings, agent: Agent, ladder: Ladder) -> tuple[str
 def _stt(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None) -> Rung:
     wished = wished or _wish(settings, agent, "stt")
     provider, model = wished or (
-        ("openai", "gpt-4o-mini-transcribe") if settings.openai_api_key else ("on-device", "tiny.en")
+        ("openai", "gpt-4o-mini-transcribe") if settings.openai_api_key else _own(settings, agent, "stt")
     )
-    if provider == "on-device":
-        return Rung(
-            "stt",
-            provider,
-            model,
-            "Whisper tiny.en on this machine",
-            "English only, and more words misheard",
-            "export OPENAI_API_KEY=...",
-        )
+    if provider == ON_DEVICE:
+        small = model == OWN_WHISPER
+        lost = "English only, and more words misheard" if small else "more words misheard, slower"
+        climb = "export OPENAI_API_KEY=..."
+        if small and _language(agent) != "en":
+            climb = f"repartee models pull whisper-small (or {climb})"
+        return Rung("stt", provider, model, f"Whisper {model} on this machine", lost, climb)
     kind = "OpenAI realtime" if provider == "openai-realtime" else "OpenAI"
     return Rung("stt", provider, model, f"{kind} {model}")
 
@@ -257,25 +284,27 @@ def _local_rung(settings: Settings, model: str) -> Rung:
 
 def _tts(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None) -> Rung:
     wished = wished or _wish(settings, agent, "tts")
-    provider, model = wished or _best_voice(settings)
-    if provider != "on-device":
+    provider, model = wished or _best_voice(settings, agent)
+    if provider != ON_DEVICE:
         names = {"openai": "OpenAI", "elevenlabs": "ElevenLabs", "cartesia": "Cartesia"}
         return Rung("tts", provider, model, f"{names[provider]} {model}")
     if importlib.util.find_spec("piper") is None:
         raise ConfigError("no key for a voice, and the on-device voice is not installed; run `make setup`")
+    name = agent.voice.on_device
+    _need_model(settings, agent, "voice.on_device", name, VOICES)
     return Rung(
         "tts",
         provider,
-        agent.voice.on_device,
-        f"Piper {agent.voice.on_device} on this machine",
+        name,
+        f"Piper {name} on this machine",
         "one plain voice",
         "export CARTESIA_API_KEY=... (or ELEVENLABS_API_KEY, OPENAI_API_KEY)",
     )
 
 
-def _best_voice(settings: Settings) -> tuple[str, str]:
+def _best_voice(settings: Settings, agent: Agent) -> tuple[str, str]:
     there = (wish for wish in _DEFAULTS["tts"] if getattr(settings, _KEYS[wish[0]][0]) is not None)
-    return next(there, _OWN["tts"])
+    return next(there, _own(settings, agent, "tts"))
 
 
 def _wish(settings: Settings, agent: Agent, stage: Stage) -> tuple[str, str] | None:
@@ -293,8 +322,8 @@ def _wishes(settings: Settings, agent: Agent, stage: Stage) -> list[tuple[str, s
     names = [value] if isinstance(value, str) else list(value or ())
     wishes = []
     for number, name in enumerate(names):
-        if name == ON_DEVICE and stage in _OWN:
-            wishes.append(_OWN[stage])
+        if name == ON_DEVICE and stage != "llm":
+            wishes.append(_own(settings, agent, stage))
             continue
         provider, _, model = name.partition(":")
         if provider not in _STAGES[stage]:
@@ -307,6 +336,8 @@ def _wishes(settings: Settings, agent: Agent, stage: Stage) -> list[tuple[str, s
                 "first, or 'openai:' for the same model by the piece"
             )
         _need_key(settings, agent, f"models.{stage}", name)
+        if (stage, provider) == ("stt", ON_DEVICE):
+            _need_model(settings, agent, "models.stt", model, WHISPERS)
         wishes.append((provider, model))
     return wishes
 
@@ -321,6 +352,22 @@ def _need_key(settings: Settings, agent: Agent, where: str, value: str) -> None:
             f"{agent.path}: {where} asks for '{value}', which needs {variable}; set it, or leave {where} out "
             "to use what is there"
         )
+
+
+def _need_model(settings: Settings, agent: Agent, where: str, name: str, known: Mapping[str, Model]) -> None:
+    """See that a model of this machine's own is here.
+
+    Raises:
+        ConfigError: It is not, or there is none of that name.
+    """
+    if name not in known:
+        raise ConfigError(
+            f"{agent.path}: {where} asks for '{name}' on this machine{nearest(name, tuple(known))}"
+        )
+    try:
+        known[name].locate(settings.models_dir)
+    except ConfigError as error:
+        raise ConfigError(f"{agent.path}: {where} asks for '{name}' on this machine, but {error}") from error
 
 
 async def _local_model(settings: Settings, wanted: str | None) -> str | None:

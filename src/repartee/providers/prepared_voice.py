@@ -79,7 +79,7 @@ async def prepare_voice(
                 http_client=http_client,
             )
         cache = VoiceCache(settings.state_dir / "voices", voice_key(agent, ladder), texts)
-        await make_voice(voice_for(rung, agent, settings, client), cache, texts)
+        await make_voice(voice_for(rung, agent.voice, agent.language, settings, client), cache, texts)
 
 
 async def make_voice(voice: Voice, cache: VoiceCache, texts: Sequence[str]) -> int:

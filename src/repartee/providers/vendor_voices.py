@@ -9,9 +9,11 @@ from typing import Any, cast
 
 import httpx2
 from openai import AsyncOpenAI
+from pipecat.services.elevenlabs.tts_base import ELEVENLABS_MODEL_LANGUAGES
+from pipecat.transcriptions.language import Language
 from pydantic import SecretStr
 
-from repartee.agent import Agent
+from repartee.agent import Voice as Names
 from repartee.providers.keys import CARTESIA_VERSION
 from repartee.providers.ladder import Rung
 from repartee.providers.voice_cache import VOICE_RATE_HZ
@@ -53,16 +55,18 @@ class ElevenLabsVoice:
     model: str
     voice: str
     speed: float = 1.0
+    language: str | None = None
 
     @asynccontextmanager
     async def speak(self, text: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """Ask for a text's audio."""
+        more = {} if self.language is None else {"language_code": self.language}
         async with self.client.stream(
             "POST",
             f"{self.url}/v1/text-to-speech/{self.voice}/stream",
             params={"output_format": f"pcm_{VOICE_RATE_HZ}"},
             headers={"xi-api-key": self.key},
-            json={"text": text, "model_id": self.model, "voice_settings": {"speed": self.speed}},
+            json={"text": text, "model_id": self.model, "voice_settings": {"speed": self.speed}, **more},
         ) as response:
             await _raise_for_status(response)
             yield response.aiter_bytes(CHUNK_BYTES)
@@ -77,6 +81,7 @@ class CartesiaVoice:
     key: str
     model: str
     voice: str
+    language: str = "en"
 
     @asynccontextmanager
     async def speak(self, text: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -90,6 +95,7 @@ class CartesiaVoice:
                 "transcript": text,
                 "model_id": self.model,
                 "voice": {"mode": "id", "id": self.voice},
+                "language": self.language,
                 "output_format": raw,
             },
         ) as response:
@@ -104,17 +110,17 @@ async def _raise_for_status(response: httpx2.Response) -> None:
 
 
 def voice_for(
-    rung: Rung, agent: Agent, settings: Settings, client: AsyncOpenAI | httpx2.AsyncClient
+    rung: Rung, names: Names, language: str, settings: Settings, client: AsyncOpenAI | httpx2.AsyncClient
 ) -> Voice:
-    """Return an agent's voice at a rung.
+    """Return a voice at a rung.
 
     Args:
         rung: Which provider and model.
-        agent: Whose voice.
+        names: What the voice is called there, and its speed.
+        language: What it speaks, as in agent files.
         settings: Keys and addresses.
         client: A plain one for `VENDOR_VOICES`, else the SDK's.
     """
-    voice = agent.voice
     match rung.provider:
         case "elevenlabs":
             return ElevenLabsVoice(
@@ -122,8 +128,9 @@ def voice_for(
                 http_url(settings.elevenlabs_base_url),
                 secret(settings.elevenlabs_api_key),
                 rung.model,
-                voice.elevenlabs,
-                min(1.2, max(0.7, voice.speed)),
+                names.elevenlabs,
+                elevenlabs_speed(names.speed),
+                str(told) if (told := elevenlabs_language(rung.model, language)) else None,
             )
         case "cartesia":
             return CartesiaVoice(
@@ -131,11 +138,23 @@ def voice_for(
                 http_url(settings.cartesia_base_url),
                 secret(settings.cartesia_api_key),
                 rung.model,
-                voice.cartesia,
+                names.cartesia,
+                language.split("-", maxsplit=1)[0],
             )
         case provider:
-            name = voice.on_device if provider == "on-device" else voice.openai
-            return OpenAIVoice(cast("AsyncOpenAI", client), rung.model, name, voice.speed)
+            name = names.on_device if provider == "on-device" else names.openai
+            return OpenAIVoice(cast("AsyncOpenAI", client), rung.model, name, names.speed)
+
+
+def elevenlabs_language(model: str, language: str) -> Language | None:
+    """Return a language as ElevenLabs is told it; None for a model that finds it out by itself."""
+    code = language.split("-", maxsplit=1)[0]
+    return Language(code) if code in ELEVENLABS_MODEL_LANGUAGES.get(model, ()) else None
+
+
+def elevenlabs_speed(speed: float) -> float:
+    """Return a speed as ElevenLabs takes it."""
+    return min(1.2, max(0.7, speed))
 
 
 def secret(key: SecretStr | None) -> str:

@@ -132,7 +132,10 @@ def voice_key(agent: Agent, ladder: Ladder) -> str:
         "on-device": voice.on_device,
         "openai": voice.openai,
     }
-    return f"{rung.provider} {rung.model} {names[rung.provider]} {voice.speed} {VOICE_RATE_HZ}"
+    key = f"{rung.provider} {rung.model} {names[rung.provider]} {voice.speed} {VOICE_RATE_HZ}"
+    # Vendors that are told the language speak the same words otherwise in another one.
+    told = rung.provider in {"elevenlabs", "cartesia"} and not agent.language.startswith("en")
+    return f"{key} {agent.language[:2]}" if told else key
 
 
 def _used(entry: tuple[os.stat_result, Path]) -> float:

@@ -13,6 +13,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from repartee.errors import ProviderError, ProviderErrorKind
 from repartee.providers.deadline import TurnBudget
 from repartee.providers.failover import Attempt, Failover, Request
@@ -30,6 +32,10 @@ SURE_LETTERS = 40
 """A clause must be so long to teach a voice's pace."""
 WHOLE = 0.9
 """A text of which so much was spoken is spoken; what follows it matters more than its last syllable."""
+SILENT_S = 1.5
+"""A voice that has sent so much silence and no sound says nothing. Vendors begin with a third of it at the most."""
+SILENT_PEAK = 64
+"""Of 32,767: -54 dB. The noise of a voice's own silence is below it, the softest beginning of a word above."""
 CLAUSE_S = 60.0
 """A clause's audio is there by then, or never."""
 _WORD = re.compile(r"\S+\s*")
@@ -135,10 +141,10 @@ class VoiceChain:
             self._paces[index] += PACE_MEMORY * (len(text) / spoken_s - self._paces[index])
 
     async def _listen(self, attempt: Attempt, text: str) -> AsyncIterator[bytes]:
-        """Pass on one voice's audio, in whole samples.
+        """Pass on one voice's audio, in whole samples, from its first sound on.
 
         Raises:
-            ProviderError: It answered without any.
+            ProviderError: It answered without any, or with nothing but silence.
         """
         odd, over = b"", self._budget.after(CLAUSE_S)
         async with self._opened(attempt, text) as coming:
@@ -147,15 +153,22 @@ class VoiceChain:
             if not chunk:
                 name = attempt.choice.key.provider
                 raise ProviderError(f"the audio of {name} is empty", kind="unavailable", provider=name)
-            attempt.first()
+            lead = _Lead()
             while chunk:
                 # A chunk may end in the middle of a sample; the half waits for the next one.
                 data = odd + chunk
                 odd = data[len(data) & ~1 :]
-                if data := data[: len(data) & ~1]:
+                data = data[: len(data) & ~1]
+                if data and lead.over(data):
+                    attempt.first()
                     yield data
+                elif not lead.heard and lead.silent_s > SILENT_S:
+                    break
                 async with asyncio.timeout(over.within(attempt.choice.idle_s)):
                     chunk = await anext(coming, b"")
+            if not lead.heard:
+                name = attempt.choice.key.provider
+                raise ProviderError(f"the audio of {name} is silence", kind="unavailable", provider=name)
 
     @asynccontextmanager
     async def _opened(self, attempt: Attempt, text: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -167,6 +180,23 @@ class VoiceChain:
             yield coming
         finally:
             await speaking.__aexit__(None, None, None)
+
+
+class _Lead:
+    """The silence before a voice's first sound."""
+
+    def __init__(self) -> None:
+        self.heard = False
+        self.silent_s = 0.0
+
+    def over(self, pcm: bytes) -> bool:
+        """Take a chunk; return whether it, or one before it, has sound."""
+        if not self.heard and pcm:
+            samples = np.frombuffer(pcm, dtype=np.int16).astype(np.int32)
+            self.heard = bool(np.abs(samples).max() > SILENT_PEAK)
+            if not self.heard:
+                self.silent_s += len(pcm) / BYTES_PER_S
+        return self.heard
 
 
 def behind(index: int) -> list[tuple[int, Why]]:

@@ -12,10 +12,10 @@ from collections import OrderedDict
 from starlette.requests import Request
 
 from repartee.errors import ConfigError
+from repartee.machine import address_of
 
 MAX_CLIENTS = 10_000
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Proxies:
@@ -43,7 +43,7 @@ class Proxies:
         peer = request.client.host if request.client else "unknown"
         hops = [hop.strip() for hop in ",".join(request.headers.getlist("x-forwarded-for")).split(",")]
         while self._trusts(peer) and hops and (hop := hops.pop()):
-            if _address(hop) is None:
+            if address_of(hop) is None:
                 break  # a proxy that writes no addresses is where it ends
             peer = hop
         return peer
@@ -56,27 +56,13 @@ class Proxies:
         return request.url.scheme == "https"
 
     def _trusts(self, host: str) -> bool:
-        address = _address(host)
+        address = address_of(host)
         return address is not None and any(address in network for network in self._networks)
-
-
-def _address(host: str) -> _Address | None:
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address can only be this machine."""
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def household(host: str) -> str:
     """Return whom an address belongs to: one has a whole /64 of IPv6, and would have that many buckets."""
-    address = _address(host)
+    address = address_of(host)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return host

@@ -125,6 +125,16 @@ class Admission:
             return Refusal("day", wait_s)
         return None
 
+    def spent_ratio(self) -> float:
+        """Return what share of the tighter budget of today is spent; 0 where nothing is known of today."""
+        if self._day != self._now().astimezone(UTC).date():
+            return 0.0
+        limits = (
+            (self._today.agent, self._limits.agent),
+            (self._today.everybody, self._limits.installation),
+        )
+        return max((float(spent / limit) for spent, limit in limits if limit), default=0.0)
+
     async def seat(self, room: str) -> Refusal | None:
         """Promise a seat to whoever is about to join a room; return why there is none.
 

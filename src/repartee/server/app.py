@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from repartee.agent import Agent
@@ -21,6 +20,8 @@ from repartee.server.busy import CLIPS_PATH, Busy
 from repartee.server.calls import calls_router
 from repartee.server.door import ClosedError, Door, Visitor, refusal
 from repartee.server.headers import SecurityHeaders
+from repartee.server.metrics import LEVEL_CLOSED, ServerMetrics
+from repartee.server.pages import mount_pages
 from repartee.server.rooms import Rooms, Site
 from repartee.session.clips import FOLDER
 from repartee.settings import Settings
@@ -36,7 +37,6 @@ PATHS = (
     "/api/sandbox/connection-details",
     "/api/v2/sandbox/connection-details",
 )
-CALLS_PAGES = ("/calls", "/calls/{call_id}")
 _ERROR = {
     "type": "object",
     "required": ["error", "message"],
@@ -62,6 +62,7 @@ def create_app(
     *,
     rooms: Rooms | None = None,
     busy: Busy | None = None,
+    beside: Callable[[], bytes] = lambda: b"",
     agent: Agent | None = None,
 ) -> FastAPI:
     """Build the application.
@@ -73,6 +74,7 @@ def create_app(
         store: Has the calls to show; None shows none.
         rooms: Gives out places; by default those of the site.
         busy: May refuse calls before anything else does.
+        beside: Returns the metrics of a worker in the same process.
         agent: Who other agents reach over A2A, where that is switched on.
 
     Raises:
@@ -80,8 +82,9 @@ def create_app(
     """
     door = Door(settings)
     places = rooms or Rooms(site, settings.agent_name, settings.calls_per_user, admission)
-
-    a2a = A2A(settings, agent, door, lambda: _full(busy, admission))
+    metrics = ServerMetrics(admission.spent_ratio if admission is not None else lambda: 0.0, beside)
+    token = _Token(settings, door, places, admission, busy, metrics)
+    a2a = A2A(settings, agent, door, token.full)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -101,22 +104,15 @@ def create_app(
             allow_methods=("GET", "POST"),
             allow_headers=("authorization", "content-type"),
         )
-    app.add_middleware(SecurityHeaders, livekit_url=site.public_livekit_url, secure=door.proxies.secure)
-
-    async def token(request: Request) -> JSONResponse:
-        visitor = await door.caller(request)
-        asked = await read_asked(request, settings.agent_name)
-        caller_id = _caller_id(asked, visitor)
-        user = caller_id or visitor.user
-        if visitor.may_name and caller_id is not None:
-            door.per_user(caller_id)
-        if (full := await _full(busy, admission)) is not None:
-            return full
-        answer = await places.place(asked.name, user, caller_id)
-        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+    app.add_middleware(
+        SecurityHeaders,
+        livekit_url=site.public_livekit_url,
+        secure=door.proxies.secure,
+        origins=door.origins,
+    )
 
     for path in PATHS:
-        _document(app, path, token)
+        _document(app, path, token.answer)
 
     @app.post("/api/rejoin", include_in_schema=False)
     async def rejoin(request: Request) -> JSONResponse:
@@ -132,36 +128,71 @@ def create_app(
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    @app.get("/metrics", include_in_schema=False)
+    async def show_metrics(request: Request) -> Response:
+        await door.metrics(request)
+        # Prometheus' own content type, which a media type would add a character set to.
+        return Response(metrics.text(), headers={"Content-Type": metrics.content_type})
+
     if store is not None:
         app.include_router(calls_router(store, settings.recordings_dir, door.operator))
     app.include_router(a2a.router())
     app.mount(CLIPS_PATH, StaticFiles(directory=FOLDER), name="clips")
-    _mount_pages(app)
+    mount_pages(app, site.agent_title)
     return app
 
 
-async def _full(busy: Busy | None, admission: Admission | None) -> JSONResponse | None:
-    """Refuse a call that cannot be taken now: first by what costs nothing to know."""
-    if busy is not None and (no := busy.full()) is not None:
-        log.warning("token.busy")
-        return refusal(503, "capacity", no.message, no.retry_after_s, clip=no.clip)
-    if admission is not None and (full := await admission.refusal()) is not None:
-        log.warning("token.budget_spent", limit=full.limit)
-        return refusal(503, full.error, full.message, full.retry_after_s)
-    return None
+class _Token:
+    """The endpoint that gives out tokens."""
 
+    def __init__(
+        self,
+        settings: Settings,
+        door: Door,
+        places: Rooms,
+        admission: Admission | None,
+        busy: Busy | None,
+        metrics: ServerMetrics,
+    ) -> None:
+        self._settings = settings
+        self._door = door
+        self._places = places
+        self._admission = admission
+        self._busy = busy
+        self._metrics = metrics
 
-def _mount_pages(app: FastAPI) -> None:
-    static = Path(__file__).with_name("static")
-    if not (static / "index.html").is_file():
-        return
+    async def answer(self, request: Request) -> JSONResponse:
+        """Give the caller a place, or say why there is none."""
+        try:
+            return await self._place(request)
+        except ClosedError as error:
+            self._metrics.refused(error.code)
+            raise
 
-    async def calls_page() -> FileResponse:
-        return FileResponse(static / "calls.html")
+    async def _place(self, request: Request) -> JSONResponse:
+        visitor = await self._door.caller(request)
+        asked = await read_asked(request, self._settings.agent_name)
+        caller_id = _caller_id(asked, visitor)
+        user = caller_id or visitor.user
+        if visitor.may_name and caller_id is not None:
+            self._door.per_user(caller_id)
+        if (full := await self.full()) is not None:
+            return full
+        answer = await self._places.place(asked.name, user, caller_id)
+        self._metrics.given()
+        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
-    for path in CALLS_PAGES:
-        app.add_api_route(path, calls_page, include_in_schema=False)
-    app.mount("/", StaticFiles(directory=static, html=True), name="page")
+    async def full(self) -> JSONResponse | None:
+        """Refuse a call that cannot be taken now: first by what costs nothing to know."""
+        if self._busy is not None and (no := self._busy.full()) is not None:
+            log.warning("token.busy")
+            self._metrics.refused(LEVEL_CLOSED)
+            return refusal(503, "capacity", no.message, no.retry_after_s, clip=no.clip)
+        if self._admission is not None and (full := await self._admission.refusal()) is not None:
+            log.warning("token.budget_spent", limit=full.limit)
+            self._metrics.refused(full.error)
+            return refusal(503, full.error, full.message, full.retry_after_s)
+        return None
 
 
 def _caller_id(asked: Asked, visitor: Visitor) -> str | None:

@@ -1,4 +1,4 @@
-"""Who may come in: callers, who get a place in a room, and operators, who see what was said in calls.
+"""Who may come in: callers, who get a place in a room, operators, who see what was said in calls, and Prometheus.
 
 Use it as FastAPI dependencies::
 
@@ -30,7 +30,8 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
-from repartee.server.addresses import Proxies, RateLimit, household, is_loopback
+from repartee.machine import asked_from_here, is_loopback
+from repartee.server.addresses import Proxies, RateLimit, household
 from repartee.server.issuer import Issuer, UntrustedError
 from repartee.server.keys import Keys
 from repartee.settings import Settings
@@ -38,7 +39,6 @@ from repartee.settings import Settings
 log = structlog.get_logger()
 FAILURES_PER_MINUTE = 10
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ class Door:
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.proxies = Proxies(settings.trusted_proxies)
+        self._metrics_token = settings.metrics_token
         self._token = settings.api_token.get_secret_value().encode() if settings.api_token else None
         self._api_keys = Keys("REPARTEE_API_KEYS", settings.api_keys)
         self._operator_keys = Keys("REPARTEE_OPERATOR_KEYS", settings.operator_keys)
@@ -172,6 +173,24 @@ class Door:
             "REPARTEE_OPERATOR_KEYS",
         )
 
+    async def metrics(self, request: Request) -> Visitor:
+        """Let in who has the token for metrics, or may see calls; without such a token also this machine.
+
+        Raises:
+            ClosedError: As for operators.
+        """
+        token, given = self._metrics_token, _credential(request)
+        if token is None:
+            if given is None and self._at_the_machine(request):
+                return Visitor("here")
+        elif given is not None:
+            who = household(self.proxies.client(request))
+            if wait_s := self._failures.wait_s(who, self._clock_s(), take=False):
+                raise _too_often("too many wrong keys from this address", wait_s)
+            if secrets.compare_digest(given.encode(), token.get_secret_value().encode()):
+                return Visitor("metrics")
+        return await self.operator(request)
+
     def per_user(self, user: str) -> None:
         """Take one request of a user's share.
 
@@ -237,11 +256,9 @@ class Door:
             )
 
     def _at_the_machine(self, request: Request) -> bool:
-        """Say whether it is somebody at this machine: no proxy, and no name of another site that points here."""
+        """Say whether it is somebody at this machine, and the server is for nobody else."""
         peer = request.client.host if request.client else ""
-        host = _split(f"//{request.headers.get('host', '')}").hostname or ""
-        forwarded = any(name in request.headers for name in _FORWARDED)
-        return self._listens_here and is_loopback(peer) and is_loopback(host) and not forwarded
+        return self._listens_here and asked_from_here(peer, request.headers.get("host", ""), request.headers)
 
     def _within(self, limit: RateLimit, who: str, message: str) -> None:
         if wait_s := limit.wait_s(who, self._clock_s()):

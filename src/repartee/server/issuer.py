@@ -18,7 +18,7 @@ import structlog
 
 from repartee.bounded_json import loads
 from repartee.errors import ConfigError
-from repartee.server.addresses import is_loopback
+from repartee.machine import is_loopback
 from repartee.session.callers import valid_id
 
 log = structlog.get_logger()

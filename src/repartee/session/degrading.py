@@ -172,5 +172,4 @@ class Degrading:
     def _changed(self, level: Level) -> None:
         if level is Level.DOWN and not self._told_down and self._core is not None:
             self._told_down = True
-            self._mark("help.lost")
             self._core.submit(HelpLost(self._clock_ms()))

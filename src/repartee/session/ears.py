@@ -31,6 +31,10 @@ from repartee.session.voice import SAMPLE_RATE_HZ, VoiceActivity
 
 WINDOW_S = 8
 """The end-of-turn model hears this much."""
+BYTES_PER_MS = SAMPLE_RATE_HZ * 2 / 1000
+FRAME_BYTES = int(20 * BYTES_PER_MS)
+HELD_FRAMES = 600
+"""12 s: the oldest of what waits longer is dropped."""
 IDLE_STOP_S = 1.0
 """Audio that stops arriving in the middle of speech (muted, gone) ends the stretch of voice after this."""
 
@@ -85,11 +89,27 @@ class Ears(FrameProcessor):
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._segment_id = 0
-        self._started_at_ms = 0.0
+        self._began_ms = 0.0
         self._last_audio_ms = 0.0
         self._idle_check: asyncio.TimerHandle | None = None
         self._scoring: asyncio.Task[None] | None = None
         self._started = False
+        self._heard_ms = 0.0
+        """Of audio, all in all; what is caught up comes faster than it was said."""
+        self._held: deque[InputAudioRawFrame] | None = None
+
+    def hold(self) -> None:
+        """Have what comes from now on wait: something that was said before it is still to come."""
+        if self._held is None:
+            self._held = deque(maxlen=HELD_FRAMES)
+
+    async def catch_up(self, pcm: bytes) -> None:
+        """Hear 16 kHz audio that was said before what waits, then that, and wait no more."""
+        for begin in range(0, len(pcm), FRAME_BYTES):
+            await self._attend(UserAudioRawFrame(pcm[begin : begin + FRAME_BYTES], SAMPLE_RATE_HZ, 1))
+        while self._held:
+            await self._attend(self._held.popleft())
+        self._held = None
 
     async def hear(self, pcm: bytes, identity: str) -> None:
         """Take 16 kHz audio straight from the room; of anyone else than the caller it is dropped.
@@ -124,6 +144,13 @@ class Ears(FrameProcessor):
         self._last_audio_ms = self._clock_ms()
         for listener in self._listeners:
             listener(frame.audio, self._last_audio_ms)
+        if self._held is None:
+            await self._attend(frame)
+        else:
+            self._held.append(frame)
+
+    async def _attend(self, frame: InputAudioRawFrame) -> None:
+        self._heard_ms += len(frame.audio) / BYTES_PER_MS
         self._remember(frame.audio)
         match self._voice.hear(frame.audio):
             case "started":
@@ -145,17 +172,17 @@ class Ears(FrameProcessor):
         self._segment_id += 1
         self._cancel_scoring()
         now = self._clock_ms()
-        self._started_at_ms = now - self._voice.voiced_ms
+        self._began_ms = self._heard_ms - self._voice.voiced_ms
         self._submit(SpeechStarted(now, self._segment_id))
         self._watch_idle()
         await self.push_frame(
             VoiceStartedFrame(start_secs=self._voice.voiced_ms / 1000, segment_id=self._segment_id)
         )
 
-    async def _voice_ended(self, *, silent_ms: float) -> None:
+    async def _voice_ended(self, *, silent_ms: float, heard: bool = True) -> None:
         now = self._clock_ms()
         ended = now - silent_ms
-        spoken = max(0.0, ended - self._started_at_ms)
+        spoken = max(0.0, self._heard_ms - (silent_ms if heard else 0.0) - self._began_ms)
         self._submit(SpeechStopped(now, self._segment_id, ended, spoken))
         await self.push_frame(VoicePausedFrame(stop_secs=silent_ms / 1000, segment_id=self._segment_id))
         self._cancel_scoring()
@@ -191,7 +218,7 @@ class Ears(FrameProcessor):
             return
         if self._clock_ms() - self._last_audio_ms >= IDLE_STOP_S * 1000:
             self._voice.stop()
-            self.create_task(self._voice_ended(silent_ms=IDLE_STOP_S * 1000), "Ears::idle")
+            self.create_task(self._voice_ended(silent_ms=IDLE_STOP_S * 1000, heard=False), "Ears::idle")
         else:
             self._watch_idle()
 

@@ -28,7 +28,7 @@ READERS = 4
 READ_S = 5.0
 """A stream that takes longer to arrive is given up."""
 
-Kind = Literal["data", "chat", "rpc", "dtmf"]
+Kind = Literal["data", "chat", "rpc", "dtmf", "audio"]
 Refusal = Literal["not_caller", "too_many", "too_large", "too_deep", "not_json", "unknown", "wrong"]
 
 NEVER_TAKEN = frozenset(
@@ -104,27 +104,28 @@ class Inlet:
         self.refused: Counter[tuple[Kind, Refusal]] = Counter()
         """How many were dropped, by kind and reason."""
 
-    def admit(self, kind: Kind, sender: str | None, size: int) -> bool:
+    def admit(self, kind: Kind, sender: str | None, size: int, limit: int = MAX_BYTES) -> bool:
         """Say whether a message may be looked at; one that may not is counted.
 
         Args:
             kind: How it came.
             sender: Whose it is; None where LiveKit does not say.
             size: In bytes.
+            limit: In bytes, where more than of a message is taken.
         """
         # First, so that nobody else can use up what is the caller's.
         if sender is None or not self._is_caller(sender):
-            return self._refuse(kind, "not_caller")
+            return self.refuse(kind, "not_caller")
         if not self._bucket.admit():
-            return self._refuse(kind, "too_many")
-        if size > MAX_BYTES:
-            return self._refuse(kind, "too_large")
+            return self.refuse(kind, "too_many")
+        if size > limit:
+            return self.refuse(kind, "too_large")
         return True
 
     def data(self, sender: str | None, payload: bytes) -> None:
         """Take a data message: hand it to whoever takes its type, or drop it."""
         if self.admit("data", sender, len(payload)) and (why := self._dispatch(payload)) is not None:
-            self._refuse("data", why)
+            self.refuse("data", why)
 
     def _dispatch(self, payload: bytes) -> Refusal | None:
         if depth(payload) > MAX_DEPTH:
@@ -158,7 +159,7 @@ class Inlet:
             if self._reading < READERS and self._chat.admit():
                 self._reading += 1
                 return True
-            self._refuse("chat", "too_many")
+            self.refuse("chat", "too_many")
         reader.close()
         return False
 
@@ -170,10 +171,10 @@ class Inlet:
                 async for chunk in reader:
                     text += chunk
                     if len(text) > self._chat.max_characters:
-                        self._refuse("chat", "too_large")
+                        self.refuse("chat", "too_large")
                         return None
         except (TimeoutError, rtc.StreamError):
-            self._refuse("chat", "wrong")
+            self.refuse("chat", "wrong")
             return None
         finally:
             self._reading -= 1
@@ -184,7 +185,8 @@ class Inlet:
         """Return how many were dropped, as `kind.reason`."""
         return {f"{kind}.{why}": count for (kind, why), count in sorted(self.refused.items())}
 
-    def _refuse(self, kind: Kind, why: Refusal) -> Literal[False]:
+    def refuse(self, kind: Kind, why: Refusal) -> Literal[False]:
+        """Count something that was dropped, and return that it is not taken."""
         self.refused[kind, why] += 1
         if self.refused[kind, why] == 1:
             # Once: a flood must not become a flood of lines.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 MAX_BYTES = 8 * 1024
 """Of a message in a call, and of a request for one; LiveKit itself would carry far more."""
+MAX_EARLY_BYTES = 1024 * 1024
+"""Of what a caller said before the agent was there: ten seconds, even where they are sent as they were sampled."""
 MAX_DEPTH = 8
 """Of the JSON in it."""
 

@@ -34,6 +34,7 @@ from repartee.events import (
 )
 from repartee.session.toolbox import ToolRun
 from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
+from repartee.telemetry.calling import turn_opened
 
 KEPT_MARKS = (
     "answer.",
@@ -121,6 +122,8 @@ class CallRecord:
         self._written_ms = float("-inf")
         self._forgotten = False
         self._ended = False
+        self.on_answered: Callable[[float], None] = lambda _: None
+        """Told how many milliseconds the caller waited, once for each answer."""
         writer.begin(call)
 
     def identified(self, caller_id: str) -> None:
@@ -205,6 +208,7 @@ class CallRecord:
 
     def _open(self, turn_id: int, at_ms: float) -> None:
         self._turn_id = turn_id
+        turn_opened(turn_id)
         if turn_id not in self._turns:
             began_ms = self._began_ms if self._began_ms is not None else at_ms
             self._turns[turn_id] = self._turn(
@@ -279,6 +283,7 @@ class CallRecord:
             timings = {**timings, **known, **steps} if turn.ended_at_ms is not None else {**timings, **steps}
         if latency_ms is None and turn.ended_at_ms is not None:
             latency_ms = round(at_ms - turn.ended_at_ms, 1)
+            self.on_answered(latency_ms)
         self._written_ms = float("-inf")
         self._keep(replace(turn, timings=timings, latency_ms=latency_ms))
 

@@ -7,10 +7,10 @@ time 0 of the call, so a turn is found in it by its time.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import queue
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -33,8 +33,6 @@ GAP_MS = 100.0
 QUEUE_SIZE = 3000
 """A minute of both sides; a disk that is slower for longer loses audio, counted."""
 CLOSE_S = 5.0
-UNKNOWN_S = 24 * 3600.0
-"""The recording of a call that the database does not know is kept for so long."""
 PART = ".part"
 PEAKS = ".peaks"
 """Beside the file, its shape: for each 20 ms the loudest moment of both sides, 0 to 255 each."""
@@ -63,7 +61,9 @@ class Recorder:
         self._discarded = False
         self.lost = 0
         """Frames that were not recorded, because the disk was too slow or full."""
-        self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run, args=(self._run,), name="recording", daemon=True
+        )
         self._thread.start()
 
     # --- on the event loop ------------------------------------------------------------------------------------
@@ -219,30 +219,3 @@ class RecordedSink:
     async def drain(self) -> None:
         """Wait until the queue has been sent."""
         await self._sink.drain()
-
-
-def erase_recordings(folder: Path, words_kept: Callable[[list[str]], Mapping[str, bool]]) -> int:
-    """Delete the recordings of calls whose words were erased, or that are gone; return how many. Blocks.
-
-    Args:
-        folder: Of the recordings; it need not be there.
-        words_kept: Says of calls whether their words are kept; leaves out those it does not know.
-
-    Raises:
-        OSError: One cannot be deleted.
-    """
-    files = [file for file in folder.glob("*.flac*") if file.is_file()] if folder.is_dir() else []
-    named = {file: file.name.split(".", 1)[0] for file in files}
-    kept = words_kept(sorted(set(named.values()))) if named else {}
-    # A call that is not known may have begun while the database was away.
-    old_s = time.time() - UNKNOWN_S
-    gone = [
-        file for file, call in named.items() if not kept.get(call, True) or _left(file, call in kept, old_s)
-    ]
-    for file in gone:
-        file.unlink(missing_ok=True)
-    return len(gone)
-
-
-def _left(file: Path, known: bool, old_s: float) -> bool:
-    return not known and file.stat().st_mtime < old_s

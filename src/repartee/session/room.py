@@ -19,8 +19,10 @@ from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.errors import MediaError
 from repartee.events import EndReason
 from repartee.session.callers import vouched_id
+from repartee.session.early import TOPIC as EARLY_TOPIC
+from repartee.session.early import CatchUp, EarlySpeech, Hold
 from repartee.session.inlet import Body, Inlet, Take
-from repartee.session.limits import MAX_BYTES
+from repartee.session.limits import MAX_EARLY_BYTES
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
 from repartee.session.voice_track import OUT_QUEUE_MS, OUT_SAMPLE_RATE_HZ, voice_options
@@ -92,6 +94,8 @@ class RoomHooks:
     """Data messages that are taken of the caller, by type; all others are dropped."""
     mark: Callable[..., None] = lambda *_, **__: None
     """Marks the timeline."""
+    early: tuple[Hold, CatchUp] | None = None
+    """Has the audio wait, and takes what was said before it; None takes nothing that was said before the call."""
 
 
 class RoomClient(LiveKitTransportClient):
@@ -118,6 +122,7 @@ class RoomClient(LiveKitTransportClient):
         self._rejoining: asyncio.TimerHandle | None = None
         self._mending: dict[Cause, asyncio.TimerHandle] = {}
         self.inlet = Inlet(self.is_caller, hooks.messages, mark=hooks.mark)
+        self._early = EarlySpeech(self.inlet, *hooks.early, hooks.mark) if hooks.early is not None else None
         self._refusals_told = False
         self._lobby: asyncio.TimerHandle | None = None
         self._greet_anyway: asyncio.TimerHandle | None = None
@@ -144,6 +149,7 @@ class RoomClient(LiveKitTransportClient):
         room.on("track_subscription_failed")(self._on_no_track)
         room.on("track_unsubscribed")(self._on_track_gone)
         room.register_text_stream_handler("lk.chat", self._on_chat)
+        room.register_byte_stream_handler(EARLY_TOPIC, self._on_early)
 
     async def connect(self) -> None:  # type: ignore[override]
         """Join the room.
@@ -252,6 +258,8 @@ class RoomClient(LiveKitTransportClient):
         if self._caller is not None and not self._announced:
             self._announced = True
             self._hooks.caller_ready(self._caller)
+            if self._early is not None:
+                self._early.greeted()
 
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity != self._caller:
@@ -374,6 +382,9 @@ class RoomClient(LiveKitTransportClient):
         stream = rtc.AudioStream.from_track(
             track=track, sample_rate=IN_SAMPLE_RATE_HZ, num_channels=1, frame_size_ms=20
         )
+        early = self._early if self.is_caller(participant.identity) else None
+        if early is not None and early.expect(publication.audio_features):
+            self._task_manager.create_task(early.wait(), f"{self}::early")
         hear = self._hooks.audio
         work = (
             self._process_audio_stream(stream, participant.identity)
@@ -403,6 +414,12 @@ class RoomClient(LiveKitTransportClient):
         if (text := await self.inlet.chat(reader)) is not None:
             self._hooks.chat(text)
 
+    def _on_early(self, reader: rtc.ByteStreamReader, identity: str) -> None:
+        if self._early is None or self._task_manager is None:
+            reader.close()
+        elif self._early.may_read(reader, identity):
+            self._task_manager.create_task(self._early.read(reader), f"{self}::early speech")
+
     def _on_data_received_wrapper(self, data: rtc.DataPacket) -> None:
         # Pipecat starts a task for each packet of anybody, and hands what it holds to the whole pipeline.
         self.inlet.data(data.participant.identity if data.participant else None, data.data)
@@ -414,11 +431,14 @@ class RoomClient(LiveKitTransportClient):
 
 
 def _bound_streams(room: rtc.Room) -> None:
-    """Have LiveKit end an incoming stream that is larger than a message may be; Pipecat leaves it at megabytes."""
+    """Have LiveKit end an incoming stream that is larger than any may be; Pipecat leaves it at more megabytes.
+
+    It knows one limit for all; that of a message is the inlet's, which reads no further than that.
+    """
     connect = room.connect
 
     async def bounded(url: str, token: str, options: rtc.RoomOptions) -> None:
-        options.data_stream = rtc.DataStreamOptions(max_payload_byte_length=MAX_BYTES)
+        options.data_stream = rtc.DataStreamOptions(max_payload_byte_length=MAX_EARLY_BYTES)
         await connect(url, token, options)
 
     room.connect = bounded  # type: ignore[method-assign, assignment]

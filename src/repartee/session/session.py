@@ -104,7 +104,7 @@ async def run_session(
         spec: The call.
         settings: Provider keys and limits.
         stop: Set to end the call from outside.
-        on_event: Called with "caller", "connected" and "ended".
+        on_event: Called with "caller", "connected", "answered", "trouble" and "ended".
         fence: Whether the call is still this agent's; one that is lost ends here, and goes on elsewhere.
 
     Returns:
@@ -154,6 +154,7 @@ class Session:
             lambda: self._bridge.submit(BudgetSpent(self._clock_ms())),
             lambda trouble: on_event("trouble", {"what": trouble}),
         )
+        self._books.record.on_answered = lambda took_ms: on_event("answered", {"took_ms": took_ms})
         self._troubles = Troubles(self._timeline.mark, kept.health)
         self._failsafe = Failsafe(
             kept.health, TurnBudget(), self._troubles.watch, lines_of(self._agent)["lost_thread"]
@@ -411,6 +412,7 @@ class Session:
     def _hearing(self, kit: ProviderKit, transport: Any) -> list[FrameProcessor]:
         """Return what hears the caller."""
         recorder = self._recorder
+        self._microphone = self._network.microphone_of(lambda: transport.client.caller_muted)
         self._ears = Ears(
             submit=self._bridge.submit,
             clock_ms=self._clock_ms,
@@ -419,7 +421,7 @@ class Session:
             is_caller=transport.client.is_caller,
             on_stt_failed=self._bridge.transcription_failed,
             listeners=[
-                self._network.microphone_of(lambda: transport.client.caller_muted),
+                self._microphone,
                 *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
             ],
             scores=lambda: not self._degrading.plain(),
@@ -475,7 +477,17 @@ class Session:
             audio=self._hear,
             rpc={MEMORY_METHOD: self._callers.tell, FORGET_METHOD: self._forget},
             mark=self._timeline.mark,
+            # Who takes a call over hears what is said now: the rest was heard by the one before.
+            early=(self._hold, self._catch_up) if self._resume is None else None,
         )
+
+    def _hold(self) -> None:
+        self._ears.hold()
+
+    async def _catch_up(self, pcm: bytes) -> None:
+        # Not for the recording: it stands on the call's clock, and this was said before it began.
+        self._microphone(pcm, self._clock_ms())
+        await self._ears.catch_up(pcm)
 
     async def _hear(self, pcm: bytes, identity: str) -> None:
         await self._ears.hear(pcm, identity)

@@ -258,6 +258,19 @@ class Caller:
         newest = takewhile(lambda frame: frame[0] > since_s, reversed(self._loud_frames))
         return sum(seconds for _, seconds in newest)
 
+    async def traffic(self) -> tuple[int, int]:
+        """Return how many bytes and packets of media and data went over this caller's connections, both ways."""
+        found = await self._room.get_rtc_stats()
+        ways = [
+            stats.transport.transport
+            for stats in (*found.publisher_stats, *found.subscriber_stats)
+            if stats.WhichOneof("stats") == "transport"
+        ]
+        return (
+            sum(way.bytes_sent + way.bytes_received for way in ways),
+            sum(way.packets_sent + way.packets_received for way in ways),
+        )
+
     async def send_data(self, payload: bytes, topic: str) -> None:
         """Send a packet of data to everybody in the room, reliably."""
         await self._room.local_participant.publish_data(payload, reliable=True, topic=topic)

@@ -6,6 +6,7 @@ loses only what was not handed over yet, and a database that is away costs nothi
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 import time
@@ -85,7 +86,10 @@ class CallWriter:
         self._retry_at = 0.0
         self._tries = 0
         self._disk_said = False
-        self._thread = threading.Thread(target=self._run, name=f"store-{call_id[:8]}", daemon=True)
+        # In the call's context: what the thread logs is about the call's turn.
+        work, about = self._run, contextvars.copy_context()
+        name = f"store-{call_id[:8]}"
+        self._thread = threading.Thread(target=about.run, args=(work,), name=name, daemon=True)
         self._thread.start()
 
     def begin(self, row: CallRow) -> None:

@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any
 
@@ -116,17 +116,20 @@ class LibraryFilter(logging.Filter):
         return True
 
 
-def library_line(write: Callable[[str], Any]) -> Callable[[Any], None]:
-    """Return a sink for loguru, which Pipecat logs with, that writes where something was said and not what."""
-
-    def sink(message: Any) -> None:
-        record = message.record
-        raised = record["exception"].value if record["exception"] is not None else None
-        cause = f" {type(raised).__name__} at {where(raised.__traceback__)}" if raised is not None else ""
-        level, name, line = record["level"].name, record["name"], record["line"]
-        write(f"{record['time']:%H:%M:%S} {level} {name}:{line} (message withheld){cause}\n")
-
-    return sink
+def library_sink(message: Any) -> None:
+    """Pass on what loguru is told, which Pipecat logs with: who said it where and how badly, and not what."""
+    told = message.record
+    raised = told["exception"].value if told["exception"] is not None else None
+    record = logging.LogRecord(
+        told["name"] or "loguru",
+        told["level"].no,
+        told["file"].path,
+        told["line"],
+        "(message withheld)",
+        None,
+        (type(raised), raised, raised.__traceback__) if raised is not None else None,
+    )
+    logging.getLogger(record.name).handle(record)
 
 
 def where(trace: TracebackType | None) -> str:

@@ -27,6 +27,7 @@ from repartee.session.fence import Fence
 from repartee.session.keeping import keeping
 from repartee.settings import Settings
 from repartee.store import Held, Seats
+from repartee.telemetry.calling import calling
 from repartee.worker.logs import quiet_pipecat, set_up_logs
 
 BEAT_S = 0.25
@@ -135,7 +136,7 @@ class _Sessions:
         spec = call.spec
         from repartee.session.session import run_session  # noqa: PLC0415 - see child_main
 
-        with structlog.contextvars.bound_contextvars(call=spec.call_id[:8]):
+        with calling(spec.call_id):
             reason = await run_session(
                 spec,
                 self._settings,

@@ -8,25 +8,27 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from repartee.errors import ConfigError
+from repartee.settings import Settings
+from repartee.worker.door import MetricsDoor
 from repartee.worker.worker import Worker
 
 
 @asynccontextmanager
-async def worker_health(worker: Worker, host: str, port: int) -> AsyncIterator[None]:
+async def worker_health(worker: Worker, settings: Settings) -> AsyncIterator[None]:
     """Serve `/livez`, `/readyz` and `/metrics` while the context lasts.
 
     Args:
         worker: Whose.
-        host: Address to listen on.
-        port: Port to listen on; 0 serves nothing.
+        settings: Where to listen (port 0 serves nothing), and who may read the metrics.
 
     Raises:
         ConfigError: The port is taken.
     """
+    host, port = settings.host, settings.worker_health_port
     if not port:
         yield
         return
-    runner = web.AppRunner(_app(worker), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(worker_app(worker, MetricsDoor(settings)), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         try:
@@ -41,7 +43,9 @@ async def worker_health(worker: Worker, host: str, port: int) -> AsyncIterator[N
         await runner.cleanup()
 
 
-def _app(worker: Worker) -> web.Application:
+def worker_app(worker: Worker, door: MetricsDoor) -> web.Application:
+    """Return the application: probes for everybody, metrics for whom the door lets in."""
+
     async def livez(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
@@ -55,7 +59,9 @@ def _app(worker: Worker) -> web.Application:
         }
         return web.json_response(body, status=200 if ready else 503)
 
-    async def metrics(_: web.Request) -> web.Response:
+    async def metrics(request: web.Request) -> web.Response:
+        if (refusal := door.refusal(request)) is not None:
+            return refusal
         return web.Response(body=worker.metrics.text(), headers={"Content-Type": worker.metrics.content_type})
 
     app = web.Application()

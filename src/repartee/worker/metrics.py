@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from repartee.providers.breakers import State
 from repartee.providers.shared import BreakerKey
+from repartee.store import Trouble
 from repartee.worker.degrading import LoadWatch
 
 STATES: tuple[State, ...] = ("closed", "half_open", "open", "refused")
+OUTCOMES = ("ended", "failed", "crashed")
+RESPONSE_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+"""Bounds of the buckets of answer times: close together where a caller notices the difference."""
 
 
 class _BreakerCollector:
@@ -49,6 +56,7 @@ class WorkerMetrics:
         calls: Returns the calls in progress.
         registered: Returns whether LiveKit knows the worker.
         breakers: Returns how the breakers of this machine's providers stand.
+        seats: Returns how many calls are taken at once.
     """
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
@@ -58,6 +66,7 @@ class WorkerMetrics:
         calls: Callable[[], int],
         registered: Callable[[], bool],
         breakers: Callable[[], Mapping[BreakerKey, State]] | None = None,
+        seats: Callable[[], int] = lambda: 0,
     ) -> None:
         self._registry = CollectorRegistry()
         if breakers is not None:
@@ -68,16 +77,24 @@ class WorkerMetrics:
             ["provider", "stage", "why"],
             registry=self._registry,
         )
-        active = Gauge("repartee_calls_active", "Calls in progress or promised.", registry=self._registry)
-        active.set_function(calls)
-        known = Gauge("repartee_worker_registered", "1 while LiveKit sends jobs.", registry=self._registry)
-        known.set_function(lambda: float(registered()))
+        self._gauge("repartee_calls_active", "Calls in progress or promised.", calls)
+        self._gauge("repartee_calls_max", "Calls it takes at once; no new ones while it drains.", seats)
+        self._gauge("repartee_worker_registered", "1 while LiveKit sends jobs.", registered)
         self._started = Counter("repartee_calls_started", "Calls begun.", registry=self._registry)
         self._refused = Counter("repartee_calls_refused", "Jobs refused: full.", registry=self._registry)
         self._handed = Counter(
             "repartee_calls_handed_over", "Calls that went on with another agent.", registry=self._registry
         )
-        self._ended = Counter("repartee_calls_ended", "Calls over.", ["outcome"], registry=self._registry)
+        self._ended = self._counter("repartee_calls_ended", "Calls over.", "outcome")
+        self._endings = self._counter(
+            "repartee_calls_ended_because", "Of the calls that ended in order: why.", "reason"
+        )
+        self._response = Histogram(
+            "repartee_response_seconds",
+            "From the caller's last sound to the first sound of the answer, as the server heard and sent them.",
+            buckets=RESPONSE_S,
+            registry=self._registry,
+        )
         self._requests = self._counter("repartee_requests", "Requests to providers.", "stage")
         self._failed = self._counter("repartee_requests_failed", "Of those, failed.", "stage")
         self._unpriced = self._counter(
@@ -103,6 +120,11 @@ class WorkerMetrics:
             'Of calls: "caller_lost", "caller_returned", "agent_reconnecting", "quality_poor" and so on.',
             "what",
         )
+        # There from the start, at nought: a counter that appears with its first event was not seen rising.
+        for outcome in OUTCOMES:
+            self._ended.labels(outcome)
+        for trouble in get_args(Trouble):
+            self._store_troubles.labels(trouble.removeprefix("store."))
 
     def watch_load(self, load: LoadWatch) -> None:
         """Show what the ladder of degradation measures, and where it stands."""
@@ -118,7 +140,28 @@ class WorkerMetrics:
             ),
         )
         for name, help_text, value in shown:
-            Gauge(name, help_text, registry=self._registry).set_function(value)
+            self._gauge(name, help_text, value)
+
+    def watch_store(self, state_dir: Path, spool_dir: Path, answers: Callable[[], bool]) -> None:
+        """Show whether the database answers, and what the disk has for the time that it does not.
+
+        Args:
+            state_dir: The data folder.
+            spool_dir: Where rows wait while the database is away.
+            answers: Returns whether the database answered when it was asked last.
+        """
+        self._gauge("repartee_database_up", "1 while the database answers.", answers)
+        self._gauge(
+            "repartee_spool_bytes",
+            "Rows of calls that the database has not confirmed.",
+            lambda: _bytes_in(spool_dir),
+        )
+        self._gauge(
+            "repartee_disk_free_bytes", "Left on the disk of the data folder.", lambda: _free(state_dir)
+        )
+
+    def _gauge(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+        Gauge(name, help_text, registry=self._registry).set_function(lambda: float(value()))
 
     def _counter(self, name: str, help_text: str, label: str) -> Counter:
         return Counter(name, help_text, [label], registry=self._registry)
@@ -135,9 +178,20 @@ class WorkerMetrics:
         """A call lost its agent and went on with another."""
         self._handed.inc()
 
-    def ended(self, outcome: str) -> None:
-        """A call is over: "ended", "failed" or "crashed"."""
+    def ended(self, outcome: str, reason: str = "") -> None:
+        """A call is over.
+
+        Args:
+            outcome: "ended", "failed" or "crashed".
+            reason: Of one that ended in order (`events.EndReason`).
+        """
         self._ended.labels(outcome).inc()
+        if outcome == "ended" and reason:
+            self._endings.labels(reason).inc()
+
+    def answered(self, took_ms: float) -> None:
+        """A caller has waited so long for an answer."""
+        self._response.observe(took_ms / 1000)
 
     def billed(self, bill: dict[str, Any]) -> None:
         """A call that is over has sent its bill (`session.bill.Bill.summary`)."""
@@ -169,3 +223,20 @@ class WorkerMetrics:
     def text(self) -> bytes:
         """Return everything in the exposition format."""
         return generate_latest(self._registry)
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return how much the files of a folder hold; 0 of one that is not there."""
+    total = 0
+    for file in folder.glob("*"):
+        with suppress(FileNotFoundError):  # a journal that was emptied and removed in between
+            total += file.stat().st_size
+    return total
+
+
+def _free(folder: Path) -> float:
+    """Return the bytes that are left; not a number where the disk does not say."""
+    try:
+        return float(shutil.disk_usage(folder).free)
+    except OSError:
+        return float("nan")

@@ -81,6 +81,7 @@ class Child:
         pipe: Our end.
         on_over: Told of each call that is over, or lost with the process.
         on_trouble: Told of a trouble that harms the operator, not the call.
+        on_answered: Told of each answer, how many milliseconds the caller waited for it.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class Child:
         pipe: Connection,
         on_over: Callable[[Call], None],
         on_trouble: Callable[[str], None] = lambda _: None,
+        on_answered: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._on_trouble = on_trouble
+        self._on_answered = on_answered
         self.process = process
         self.pipe = pipe
         self._on_over = on_over
@@ -141,6 +144,8 @@ class Child:
             self.ready.set_result(None)
         elif name == "trouble":
             self._on_trouble(str(data.get("what", "")))
+        elif name == "answered":
+            self._on_answered(float(data["took_ms"]))
         elif name == "beat":
             self.late_ms = [*self.late_ms[-20:], float(data["late_ms"])]
         elif call is None:
@@ -190,6 +195,7 @@ class Pool:
         agent_path: The agent file.
         on_over: Called when a call is over or its process is gone.
         on_trouble: Called when a call tells of a trouble with the database or the disk.
+        on_answered: Called with each answer's wait in milliseconds.
     """
 
     def __init__(
@@ -198,8 +204,10 @@ class Pool:
         agent_path: Path,
         on_over: Callable[[Call], None],
         on_trouble: Callable[[str], None] = lambda _: None,
+        on_answered: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._on_trouble = on_trouble
+        self._on_answered = on_answered
         self._settings = settings
         self._agent_path = agent_path
         self._on_over = on_over
@@ -247,7 +255,7 @@ class Pool:
         # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
         await asyncio.to_thread(process.start)
         theirs.close()
-        child = Child(process, ours, self._over, self._on_trouble)
+        child = Child(process, ours, self._over, self._on_trouble, self._on_answered)
         self._children.append(child)
         watcher = asyncio.create_task(self._watch(child), name=f"watch {process.pid}")
         self._tasks.add(watcher)

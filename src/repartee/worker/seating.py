@@ -24,11 +24,15 @@ class Seating:
     Args:
         seats: Of all workers.
         worker_id: Who says it.
+
+    Attributes:
+        database_answers: Whether the store answered when it was asked last.
     """
 
     def __init__(self, seats: Seats, worker_id: str) -> None:
         self.seats = seats
         self.worker_id = worker_id
+        self.database_answers = True
 
     async def announce(self, seats: int, *, draining: bool) -> None:
         """Say how many calls this worker takes."""
@@ -66,10 +70,13 @@ class Seating:
     async def _ask(self, what: str, work: Callable[[], T]) -> T | None:
         try:
             async with asyncio.timeout(ASK_S):
-                return await asyncio.to_thread(work)
+                answer = await asyncio.to_thread(work)
         except (StoreError, TimeoutError) as error:
+            self.database_answers = False
             log.warning("seats.unknown", what=what, error=type(error).__name__)
             return None
+        self.database_answers = True
+        return answer
 
 
 def held(spec: SessionSpec) -> Held:

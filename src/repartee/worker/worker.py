@@ -67,7 +67,18 @@ class Worker:
 
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
-        self._pool = Pool(config.settings, config.agent_path, self._call_over, self._store_trouble)
+        self.registered = asyncio.Event()
+        health = open_health(config.data_dir)
+        self.metrics = WorkerMetrics(
+            lambda: self.calls, self.registered.is_set, health.breakers.states, lambda: self.seats
+        )
+        self._pool = Pool(
+            config.settings,
+            config.agent_path,
+            self._call_over,
+            self.metrics.store_trouble,
+            self.metrics.answered,
+        )
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._jobs: dict[str, str] = {}
         self._accepted: set[str] = set()
@@ -82,13 +93,14 @@ class Worker:
         self.draining = False
         self._access = LiveKitAccess("", "", "")
         self._speech_url: str | None = None
-        self.registered = asyncio.Event()
-        health = open_health(config.data_dir)
-        self.metrics = WorkerMetrics(lambda: self.calls, self.registered.is_set, health.breakers.states)
         self.load = LoadWatch(
             LoadBoard(config.data_dir), breakers=health.breakers.states, pinned=config.settings.level
         )
         self.metrics.watch_load(self.load)
+        settings = config.settings
+        self.metrics.watch_store(
+            settings.state_dir, settings.spool_dir, lambda: self.seating.database_answers
+        )
 
     @property
     def calls(self) -> int:
@@ -99,6 +111,11 @@ class Worker:
     def max_calls(self) -> int:
         """How many calls it takes at once: what is allowed, or less while its processes are late."""
         return self.capacity.seats
+
+    @property
+    def seats(self) -> int:
+        """How many calls there may be here: none beyond those there are while nobody new is taken."""
+        return self.calls if self.draining or self.load.closed else self.max_calls
 
     async def warm(self) -> None:
         """Start the session processes.
@@ -311,7 +328,7 @@ class Worker:
         call_id = call.spec.call_id
         job_id = next((job for job, known in self._jobs.items() if known == call_id), None)
         good = call.outcome == "ended"
-        self.metrics.ended(call.outcome or "crashed")
+        self.metrics.ended(call.outcome or "crashed", call.failure)
         if call.bill is not None:
             self.metrics.billed(call.bill)
         self.metrics.network(call.network)
@@ -329,9 +346,6 @@ class Worker:
             del self._jobs[job_id]
             error = "" if good else call.failure or f"the session process ended with {call.exit_code}"
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
-
-    def _store_trouble(self, what: str) -> None:
-        self.metrics.store_trouble(what)
 
     # --- from one agent to another ----------------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
-import { createLocalAudioTrack, Room, Track, type LocalAudioTrack } from 'livekit-client';
+import { createLocalAudioTrack, Room, Track, type AudioCaptureOptions, type LocalAudioTrack } from 'livekit-client';
+import { captureOptions, type ChosenDevices } from '../devices/devices';
 import { requestInvitation, requestReturn, type Invitation } from './api';
 import type { StartStep } from './phase';
 import { CallError, microphoneProblem, problem } from './problems';
@@ -6,12 +7,16 @@ import { CallError, microphoneProblem, problem } from './problems';
 export interface JoinOptions {
   withMicrophone: boolean;
   onStep: (step: StartStep) => void;
+  /** The microphone is open; what is said from now on reaches the agent, also before it is there. */
+  onMicrophone: (track: LocalAudioTrack) => void;
   signal: AbortSignal;
 }
 
-export function newRoom(): Room {
+/** A room that uses the devices somebody chose. */
+export function newRoom(chosen: ChosenDevices): Room {
   return new Room({
-    audioCaptureDefaults: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+    audioCaptureDefaults: captureOptions(chosen),
+    ...(chosen.audiooutput ? { audioOutput: { deviceId: chosen.audiooutput } } : {}),
   });
 }
 
@@ -19,17 +24,22 @@ export function newRoom(): Room {
  * Microphone, token and room. Call it straight from the click: the browser only unlocks sound and the
  * microphone inside that gesture.
  */
-export async function joinCall(room: Room, { withMicrophone, onStep, signal }: JoinOptions): Promise<Invitation> {
+export async function joinCall(room: Room, options: JoinOptions): Promise<Invitation> {
+  const { withMicrophone, onStep, signal } = options;
+  bothWays();
   const playback = room.startAudio().catch(() => undefined); // refused: the call shows a "play sound" button
   let track: LocalAudioTrack | undefined;
   try {
-    const [microphone, invitation] = await microphoneAndInvitation(withMicrophone, onStep);
+    const [microphone, invitation] = await microphoneAndInvitation(room, options);
     track = microphone;
     signal.throwIfAborted();
     onStep('joining');
+    // Published while the room connects: the server hears of it first, and the agent knows that words are to come.
+    const publishing = withMicrophone && track ? publish(room, track) : undefined;
+    publishing?.catch(() => undefined); // when connecting fails, that is the reason told
     await connect(room, invitation);
     signal.throwIfAborted();
-    if (track) await room.localParticipant.publishTrack(track, { source: Track.Source.Microphone });
+    await publishing;
     await playback;
     return invitation;
   } catch (error) {
@@ -37,6 +47,16 @@ export async function joinCall(room: Room, { withMicrophone, onStep, signal }: J
     await room.disconnect();
     throw error;
   }
+}
+
+async function publish(room: Room, track: LocalAudioTrack): Promise<void> {
+  await room.localParticipant.publishTrack(track, { source: Track.Source.Microphone });
+}
+
+/** Safari decides by this where sound comes out while a microphone is open. */
+function bothWays(): void {
+  const session = (navigator as { audioSession?: { type: string } }).audioSession;
+  if (session) session.type = 'play-and-record';
 }
 
 /** The agent waits so long for a caller whose connection broke. */
@@ -85,14 +105,18 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 /** An agent starts for each token, so ask only once the microphone is certain; both at once where it is. */
 async function microphoneAndInvitation(
-  withMicrophone: boolean,
-  onStep: (step: StartStep) => void,
+  room: Room,
+  { withMicrophone, onStep, onMicrophone }: JoinOptions,
 ): Promise<[LocalAudioTrack | undefined, Invitation]> {
   if (!withMicrophone) {
     onStep('token');
     return [undefined, await requestInvitation()];
   }
-  const opening = openMicrophone();
+  const opening = openMicrophone(room.options.audioCaptureDefaults).then((track) => {
+    track.startPreConnectBuffer(); // ten seconds at most
+    onMicrophone(track);
+    return track;
+  });
   if (await microphoneAllowed()) {
     onStep('token');
     const [opened, invited] = await Promise.allSettled([opening, requestInvitation()]);
@@ -113,10 +137,11 @@ async function microphoneAndInvitation(
   }
 }
 
-async function openMicrophone(): Promise<LocalAudioTrack> {
+/** Opens a microphone. Throws `CallError` with what the person at it can do. */
+export async function openMicrophone(options: AudioCaptureOptions = {}): Promise<LocalAudioTrack> {
   if (!window.isSecureContext) throw new CallError(problem('insecure_page'));
   try {
-    return await createLocalAudioTrack({ echoCancellation: true, noiseSuppression: true, autoGainControl: true });
+    return await createLocalAudioTrack(options);
   } catch (error) {
     throw new CallError(microphoneProblem(error), { cause: error });
   }

@@ -1,4 +1,4 @@
-import type { Room } from 'livekit-client';
+import type { LocalAudioTrack, Room } from 'livekit-client';
 import type { Problem } from './problems';
 
 export type StartStep = 'microphone' | 'token' | 'joining';
@@ -6,7 +6,7 @@ export type StartStep = 'microphone' | 'token' | 'joining';
 /** Where the page is in the life of a call. One phase at a time, one writer: `nextPhase`. */
 export type Phase =
   | { name: 'idle' }
-  | { name: 'starting'; room: Room; step: StartStep }
+  | { name: 'starting'; room: Room; step: StartStep; microphone?: LocalAudioTrack }
   | { name: 'live'; room: Room; startedAtMs: number; withMicrophone: boolean }
   | { name: 'ended'; durationMs: number; byAgent: boolean }
   | { name: 'failed'; problem: Problem; durationMs: number };
@@ -14,6 +14,7 @@ export type Phase =
 export type PhaseEvent =
   | { type: 'start'; room: Room }
   | { type: 'step'; room: Room; step: StartStep }
+  | { type: 'microphone'; room: Room; track: LocalAudioTrack }
   | { type: 'joined'; room: Room; atMs: number; withMicrophone: boolean }
   | { type: 'ended'; room: Room; atMs: number; byAgent: boolean }
   | { type: 'failed'; room: Room; atMs: number; problem: Problem }
@@ -29,6 +30,8 @@ export function nextPhase(phase: Phase, event: PhaseEvent): Phase {
   switch (event.type) {
     case 'step':
       return phase.name === 'starting' ? { ...phase, step: event.step } : phase;
+    case 'microphone':
+      return phase.name === 'starting' ? { ...phase, microphone: event.track } : phase;
     case 'joined':
       if (phase.name !== 'starting') return phase;
       return { name: 'live', room: event.room, startedAtMs: event.atMs, withMicrophone: event.withMicrophone };

@@ -1,5 +1,6 @@
 import { DisconnectReason, RoomEvent, type Room } from 'livekit-client';
 import { useCallback, useEffect, useReducer, useRef } from 'react';
+import { readChosen } from '../devices/devices';
 import type { Invitation } from './api';
 import { joinCall, newRoom, returnToCall } from './join';
 import { nextPhase, type Phase } from './phase';
@@ -29,12 +30,15 @@ export function useCall(onRoom: (room: Room) => void): Call {
   const start = useCallback<Call['start']>(
     ({ withMicrophone = true } = {}) => {
       if (current.current) return;
-      const room = newRoom();
+      const room = newRoom(readChosen());
       const abort = new AbortController();
       current.current = { room, abort };
       onRoom(room);
       let place: Invitation | null = null;
       let returning = false;
+      let muted = false;
+      room.on(RoomEvent.TrackMuted, (_, { isLocal }) => { muted ||= isLocal; });
+      room.on(RoomEvent.TrackUnmuted, (_, { isLocal }) => { muted &&= !isLocal; });
       const over = (lost: Problem | undefined) => {
         if (current.current?.room !== room) return;
         current.current = null;
@@ -52,7 +56,8 @@ export function useCall(onRoom: (room: Room) => void): Call {
         }
         // The agent waits for who was cut off: their place is still there.
         returning = true;
-        returnToCall(room, place, { withMicrophone, signal: abort.signal })
+        // Who was muted comes back muted.
+        returnToCall(room, place, { withMicrophone: withMicrophone && !muted, signal: abort.signal })
           .then(
             (again) => { place = again; },
             (error: unknown) => { over(error instanceof CallError ? error.problem : problem('connection_lost')); },
@@ -60,7 +65,12 @@ export function useCall(onRoom: (room: Room) => void): Call {
           .finally(() => { returning = false; });
       });
       dispatch({ type: 'start', room });
-      joinCall(room, { withMicrophone, onStep: (step) => { dispatch({ type: 'step', room, step }); }, signal: abort.signal }).then(
+      joinCall(room, {
+        withMicrophone,
+        onStep: (step) => { dispatch({ type: 'step', room, step }); },
+        onMicrophone: (track) => { dispatch({ type: 'microphone', room, track }); },
+        signal: abort.signal,
+      }).then(
         (invitation) => {
           place = invitation;
           dispatch({ type: 'joined', room, atMs: Date.now(), withMicrophone });

@@ -49,14 +49,20 @@ export function started(iso: string, now = new Date()): string {
   return `${day}, ${time}`;
 }
 
+/** Every `EndReason` of the server's, which a test of the server's compares. */
 const REASONS: Record<string, string> = {
   caller_left: 'Caller hung up',
+  caller_lost: 'Caller lost their connection',
   no_caller: 'Nobody came',
+  silent: 'Caller fell silent',
   stopped: 'Server stopped',
   room_closed: 'Room closed',
+  media_lost: 'Media server lost',
   max_duration: 'Longest length reached',
   hung_up: 'Agent hung up',
   budget: 'Budget spent',
+  trouble: 'No answer could be made',
+  handed_over: 'Taken over by another worker',
   error: 'Error',
 };
 

@@ -11,47 +11,55 @@ interface Props {
 const NEAR_END_PX = 80;
 
 export function Captions({ captions, agentName, live }: Props) {
-  const list = useRef<HTMLOListElement>(null);
+  const box = useRef<HTMLDivElement>(null);
   const follow = useRef(true);
 
   useEffect(() => {
-    const element = list.current;
+    const element = box.current;
     if (element && live && follow.current) element.scrollTop = element.scrollHeight;
   }, [captions, live]);
 
   // Somebody who scrolled up to read is left there.
   const noteScroll = () => {
-    const element = list.current;
+    const element = box.current;
     if (element) follow.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
   };
 
   return (
-    <ol
+    // A region of its own to Tab to: the keyboard scrolls it.
+    <div
       className="captions"
-      ref={list}
+      ref={box}
       onScroll={noteScroll}
       data-testid="captions"
+      role={live ? 'log' : 'region'}
       aria-label="Captions"
-      {...(live ? { 'aria-live': 'polite', role: 'log' } : {})}
+      tabIndex={0}
     >
-      {captions.length === 0 && live && <li className="captions-empty">What is said appears here.</li>}
-      {captions.map((caption) => (
-        <li
-          key={caption.id}
-          className={`caption caption-${caption.side}`}
-          data-testid={`caption-${caption.side}`}
-          data-final={caption.final}
-        >
-          <span className="caption-who">
-            {caption.side === 'agent' ? agentName : 'You'}
-            {caption.typed && <span className="caption-typed"> typed</span>}
-          </span>
-          <span className="caption-text">
-            {caption.text}
-            {caption.unheard && <s className="caption-unheard"> {caption.unheard}</s>}
-          </span>
-        </li>
-      ))}
-    </ol>
+      {captions.length === 0 && live && <p className="captions-empty">What is said appears here.</p>}
+      <ol>
+        {captions.map((caption) => (
+          <li
+            key={caption.id}
+            className={`caption caption-${caption.side}`}
+            data-testid={`caption-${caption.side}`}
+            data-final={caption.final}
+          >
+            <span className="caption-who">
+              {caption.side === 'agent' ? agentName : 'You'}
+              {caption.typed && <span className="caption-typed"> typed</span>}
+            </span>
+            <span className="caption-text">
+              {caption.text}
+              {caption.unheard && (
+                <s className="caption-unheard">
+                  <span className="visually-hidden"> Not heard: </span> {caption.unheard}
+                </s>
+              )}
+            </span>
+          </li>
+        ))}
+      </ol>
+    </div>
   );
 }

@@ -1,5 +1,4 @@
-import { useLocalParticipant, useTrackVolume } from '@livekit/components-react';
-import type { LocalAudioTrack } from 'livekit-client';
+import { useLocalParticipant } from '@livekit/components-react';
 import { useState, type SyntheticEvent } from 'react';
 import { HangUpIcon, MicIcon, MicOffIcon, SendIcon } from './icons';
 
@@ -24,10 +23,8 @@ export function Dock({ withMicrophone, onSay, onEnd }: Props) {
 }
 
 function MuteButton() {
-  const { localParticipant, isMicrophoneEnabled, microphoneTrack } = useLocalParticipant();
+  const { localParticipant, isMicrophoneEnabled } = useLocalParticipant();
   const [failed, setFailed] = useState(false);
-  const volume = useTrackVolume(microphoneTrack?.track as LocalAudioTrack | undefined);
-  const level = isMicrophoneEnabled ? Math.min(1, volume * 2.5) : 0;
   const toggle = async () => {
     try {
       await localParticipant.setMicrophoneEnabled(!isMicrophoneEnabled);
@@ -42,11 +39,10 @@ function MuteButton() {
       type="button"
       data-testid="mute"
       aria-pressed={!isMicrophoneEnabled}
-      aria-label={isMicrophoneEnabled ? 'Mute the microphone' : 'Unmute the microphone'}
-      title={failed ? 'The microphone could not be switched' : undefined}
+      aria-label={failed ? 'Mute the microphone; that did not work, try again' : 'Mute the microphone'}
+      title={isMicrophoneEnabled ? 'Mute' : 'Unmute'}
       onClick={() => void toggle()}
     >
-      <span className="level" style={{ transform: `scale(${1 + level * 0.35})`, opacity: level }} aria-hidden="true" />
       {isMicrophoneEnabled ? <MicIcon /> : <MicOffIcon />}
     </button>
   );

@@ -1,5 +1,6 @@
 import type { Caption } from '../captions/captions';
 import { useCallPage } from '../hooks/useCallPage';
+import { useFocus } from '../hooks/useFocus';
 import { Captions } from './Captions';
 import { clock } from './time';
 
@@ -16,9 +17,12 @@ interface Props {
 
 export function Ended({ durationMs, byAgent, agentName, captions, callId, onAgain, onBack }: Props) {
   const callPage = useCallPage(callId);
+  const title = useFocus<HTMLHeadingElement>();
   return (
     <section className="after">
-      <h1>{byAgent ? `${agentName} ended the call` : 'Call ended'}</h1>
+      <h1 ref={title} tabIndex={-1}>
+        {byAgent ? `${agentName} ended the call` : 'Call ended'}
+      </h1>
       <p className="lead">
         You talked for <time data-testid="duration">{clock(durationMs)}</time>.
       </p>

@@ -1,5 +1,7 @@
+import { useId } from 'react';
 import type { Problem } from '../call/problems';
 import { useCountdown } from '../hooks/useCountdown';
+import { useFocus } from '../hooks/useFocus';
 
 interface Props {
   problem: Problem;
@@ -9,11 +11,17 @@ interface Props {
 }
 
 export function Failed({ problem, onRetry, onType, onBack }: Props) {
+  const detail = useId();
   const waitS = useCountdown(problem.retryAfterS ?? 0);
+  const title = useFocus<HTMLHeadingElement>();
   return (
-    <section className="after" role="alert" data-testid="error" data-code={problem.code}>
-      <h1>{problem.title}</h1>
-      <p className="lead">{problem.detail}</p>
+    <section className="after" data-testid="error" data-code={problem.code}>
+      <h1 ref={title} tabIndex={-1} aria-describedby={detail}>
+        {problem.title}
+      </h1>
+      <p className="lead" id={detail}>
+        {problem.detail}
+      </p>
       <div className="actions">
         <button className="primary" type="button" data-testid="again" onClick={onRetry} disabled={waitS > 0}>
           {waitS > 0 ? `Try again in ${waitS} s` : 'Try again'}

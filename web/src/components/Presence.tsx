@@ -1,4 +1,6 @@
-import { BarVisualizer, useVoiceAssistant, type AgentState } from '@livekit/components-react';
+import { useLocalParticipant, useVoiceAssistant, type AgentState } from '@livekit/components-react';
+import type { LocalAudioTrack } from 'livekit-client';
+import { Orb } from './Orb';
 
 const WORDS: Partial<Record<AgentState, string>> = {
   listening: 'Listening',
@@ -7,23 +9,18 @@ const WORDS: Partial<Record<AgentState, string>> = {
   idle: 'Listening',
 };
 
-/** Who is on the other end and what it is doing; the bars follow the voice. */
-export function Presence({ agentName }: { agentName: string }) {
+/** Who is on the other end and what it is doing; while the line is broken, nobody can say. */
+export function Presence({ agentName, broken }: { agentName: string; broken: boolean }) {
   const { state, audioTrack } = useVoiceAssistant();
+  const { microphoneTrack, isMicrophoneEnabled } = useLocalParticipant();
+  const microphone = isMicrophoneEnabled ? (microphoneTrack?.track as LocalAudioTrack | undefined) : undefined;
   return (
-    <div className="presence" data-state={state}>
-      <div className="orb" aria-hidden="true">
-        <BarVisualizer
-          state={state}
-          {...(audioTrack ? { track: audioTrack } : {})}
-          barCount={5}
-          options={{ minHeight: 18, maxHeight: 92 }}
-        />
-      </div>
+    <div className="presence">
+      <Orb state={broken ? 'broken' : state} voice={audioTrack} microphone={microphone} />
       <div className="presence-text">
         <span className="presence-name">{agentName}</span>
         <span className="presence-state" role="status" data-testid="agent-state" data-state={state}>
-          {WORDS[state] ?? 'Joining'}
+          {broken ? 'Connection lost' : (WORDS[state] ?? 'Joining')}
         </span>
       </div>
     </div>

@@ -7,10 +7,12 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 
 from repartee.errors import ProviderError
+from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER
 
 log = structlog.get_logger()
 READY_S = 60.0
@@ -25,28 +27,40 @@ class SpeechHost:
         url: Its base URL, without a path.
     """
 
-    def __init__(self, process: Process, port: int, *, speech: bool) -> None:
+    def __init__(self, process: Process, port: int, arguments: tuple[str, ...]) -> None:
         self._process = process
         self._port = port
-        self._speech = speech
+        self._arguments = arguments
         self.url = f"http://127.0.0.1:{port}"
 
     @staticmethod
     @asynccontextmanager
-    async def start(port: int = 0, *, speech: bool = True) -> AsyncIterator[SpeechHost]:
+    async def start(
+        port: int = 0,
+        *,
+        speech: bool = True,
+        whisper: str = OWN_WHISPER,
+        voice: str = OWN_VOICE,
+        models: Path = Path(),
+    ) -> AsyncIterator[SpeechHost]:
         """Start the host and stop it at the end.
 
         Args:
             port: On loopback; 0 takes a free one.
             speech: Load the recogniser and the voice, not the sentence model alone.
+            whisper: The recogniser, by its name in agent files.
+            voice: The voice, by its name in agent files.
+            models: Where fetched models are.
 
         Raises:
             ProviderError: It did not become ready.
         """
-        process = await _spawn(port, speech=speech)
+        chosen = ("--whisper", whisper, "--voice", voice, "--models", str(models))
+        arguments = chosen if speech else ("--only-sentences",)
+        process = await _spawn(port, arguments)
         keeping: asyncio.Task[None] | None = None
         try:
-            host = SpeechHost(process, await _ready(process), speech=speech)
+            host = SpeechHost(process, await _ready(process), arguments)
             keeping = asyncio.create_task(host._keep(), name="speech-host")
             yield host
         finally:
@@ -63,7 +77,7 @@ class SpeechHost:
             log.error("speech_host.died", exit_code=code, restart_in_s=wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(RESTART_S[1], wait_s * 2)
-            self._process = await _spawn(self._port, speech=self._speech)
+            self._process = await _spawn(self._port, self._arguments)
             try:
                 await _ready(self._process)
                 wait_s = RESTART_S[0]
@@ -71,14 +85,14 @@ class SpeechHost:
                 await _stop(self._process)
 
 
-async def _spawn(port: int, *, speech: bool) -> Process:
+async def _spawn(port: int, arguments: tuple[str, ...]) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "repartee.providers.ondevice",
         "--port",
         str(port),
-        *(() if speech else ("--only-sentences",)),
+        *arguments,
         stdin=PIPE,
         stdout=PIPE,
         start_new_session=True,  # Ctrl+C reaches the parent, which ends its children in order
@@ -95,7 +109,7 @@ async def _ready(process: Process) -> int:
         line = []
     if len(line) != 2 or line[0] != "ready":
         raise ProviderError(
-            "the on-device models did not start; `repartee models` checks their files",
+            "the on-device models did not start; `repartee models verify` checks their files",
             kind="unavailable",
             provider="on-device",
         )

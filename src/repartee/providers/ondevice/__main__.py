@@ -7,17 +7,23 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
+from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER
 
-async def _serve(port: int, *, speech: bool) -> None:
+
+async def _serve(given: argparse.Namespace) -> None:
     # After the environment is set: BLAS threads of numpy and ONNX starve each other on few cores.
     from repartee.providers.ondevice.host import Host  # noqa: PLC0415
 
-    runner = web.AppRunner(Host(speech=speech).app(), access_log=None, handler_cancellation=True)
+    host = Host(
+        speech=not given.only_sentences, whisper=given.whisper, voice=given.voice, models=given.models
+    )
+    runner = web.AppRunner(host.app(), access_log=None, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, "127.0.0.1", given.port)
     await site.start()
     bound = runner.addresses[0][1]
     sys.stdout.write(f"ready {bound}\n")
@@ -42,8 +48,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m repartee.providers.ondevice")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--only-sentences", action="store_true", help="no recogniser and no voice")
-    given = parser.parse_args()
-    asyncio.run(_serve(given.port, speech=not given.only_sentences))
+    parser.add_argument("--whisper", default=OWN_WHISPER, help="the recogniser")
+    parser.add_argument("--voice", default=OWN_VOICE, help="the voice")
+    parser.add_argument("--models", type=Path, default=Path(), help="where fetched models are")
+    asyncio.run(_serve(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,20 +38,33 @@ class Host:
 
     Args:
         speech: Load the recogniser and the voice too; without them it makes sentence vectors only, and is small.
+        whisper: The recogniser, by its name in agent files.
+        voice: The voice, by its name in agent files.
+        models: Where fetched models are.
+
+    Raises:
+        ConfigError: A model is not there.
     """
 
-    def __init__(self, *, speech: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        speech: bool = True,
+        whisper: str = registry.OWN_WHISPER,
+        voice: str = registry.OWN_VOICE,
+        models: Path = Path(),
+    ) -> None:
         self._whisper: WhisperModel | None = None
         self._voice: Voice | None = None
         if speech:
             self._whisper = WhisperModel(
-                str(registry.whisper_folder()),
+                str(registry.WHISPERS[whisper].locate(models)),
                 device="cpu",
                 compute_type="int8",
                 cpu_threads=WHISPER_THREADS,
                 num_workers=WHISPER_WORKERS,
             )
-            self._voice = Voice(*registry.piper_voice())
+            self._voice = Voice(*registry.piper_voice(voice, models))
         self._sentences = SentenceModel(*registry.minilm_files())
         self._executor = ThreadPoolExecutor(max_workers=WHISPER_WORKERS, thread_name_prefix="whisper")
         self._small = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sentences")
@@ -72,7 +86,7 @@ class Host:
             await self._voice.start()
         # The first inference of a model is slow; it shall not be a caller's. Nobody waits for these.
         if self._whisper is not None:
-            self._executor.submit(self._hear, np.zeros(16_000, np.float32), 16_000)
+            self._executor.submit(self._hear, np.zeros(16_000, np.float32), 16_000, "en")
         self._small.submit(self._sentences.embed, ["hello"])
 
     async def _stop(self, _: web.Application) -> None:
@@ -94,8 +108,8 @@ class Host:
         if not isinstance(upload, web.FileField):
             return _refuse(400, "the form needs a 'file' with audio")
         language = str(form.get("language") or "en")
-        if language != "en":
-            return _refuse(400, f"the on-device recogniser knows English only, not '{language}'")
+        if language not in self._whisper.supported_languages:
+            return _refuse(400, f"the on-device recogniser does not know the language '{language}'")
         try:
             audio, rate = sf.read(io.BytesIO(upload.file.read()), dtype="float32", always_2d=True)
         except sf.LibsndfileError:
@@ -103,14 +117,15 @@ class Host:
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            text = await loop.run_in_executor(self._executor, self._hear, audio.mean(axis=1), rate)
+            sound = audio.mean(axis=1)
+            text = await loop.run_in_executor(self._executor, self._hear, sound, rate, language)
         finally:
             self._waiting -= 1
         if form.get("response_format") == "text":
             return web.Response(text=text)
         return web.json_response({"text": text})
 
-    def _hear(self, audio: Any, rate: int) -> str:
+    def _hear(self, audio: Any, rate: int, language: str) -> str:
         if rate != 16_000:
             import soxr  # noqa: PLC0415 - callers send 16 kHz
 
@@ -118,7 +133,7 @@ class Host:
         assert self._whisper is not None  # noqa: S101 - requests without it are refused
         segments, _ = self._whisper.transcribe(
             audio,
-            language="en",
+            language=language,
             beam_size=1,
             temperature=0.0,
             condition_on_previous_text=False,

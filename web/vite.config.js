@@ -1,8 +1,9 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
+import { app } from './build/app.js';
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), app()],
   build: {
     outDir: '../src/repartee/server/static',
     emptyOutDir: true,
