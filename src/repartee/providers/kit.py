@@ -216,7 +216,7 @@ class ProviderKit:
         match rung.provider:
             case "elevenlabs":
                 settings = services.ElevenLabsTTSService.Settings(
-                    voice=voice.elevenlabs, speed=min(1.2, max(0.7, voice.speed))
+                    voice=voice.elevenlabs, speed=elevenlabs_speed(voice.speed)
                 )
             case "cartesia":
                 settings = services.CartesiaTTSService.Settings(voice=voice.cartesia)
