@@ -18,6 +18,7 @@ from repartee.session.session import Session
 from repartee.session.spec import SessionSpec
 from repartee.session.tools import ReplyWatcher
 from repartee.settings import Settings
+from repartee.telemetry.calling import calling
 
 START_S, END_S = 20.0, 20.0
 
@@ -102,9 +103,10 @@ class RoomlessCall(ReplyWatcher):
             ReparteeError: It could not be started.
         """
         kept = await asyncio.to_thread(keeping, self._settings)
-        self._session = self._made(kept)
-        self._session.watchers = (self,)
-        self._running = asyncio.create_task(self._session.run(), name="roomless call")
+        with calling(self._spec.call_id):
+            self._session = self._made(kept)
+            self._session.watchers = (self,)
+            self._running = asyncio.create_task(self._session.run(), name="roomless call")
         started = asyncio.create_task(self._connected.wait(), name="roomless call started")
         try:
             await asyncio.wait({self._running, started}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
