@@ -137,12 +137,15 @@ async def meet_aloud(
         ended = asyncio.create_task(minutes.ended.wait(), name="meeting ended")
         first.ring()
         waited = {*running, *over, ended}
-        await asyncio.wait(waited, timeout=minutes.limits.seconds, return_when=asyncio.FIRST_COMPLETED)
-        hung_up = any(task.done() for task in over)
-        minutes.end = minutes.end or ("hung_up" if hung_up else "time")
-        for task in waited:
-            task.cancel()
-        for end in await asyncio.gather(*waited, return_exceptions=True):
+        try:
+            await asyncio.wait(waited, timeout=minutes.limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+            hung_up = any(task.done() for task in over)
+            minutes.end = minutes.end or ("hung_up" if hung_up else "time")
+        finally:
+            for task in waited:
+                task.cancel()
+            ends = await asyncio.gather(*waited, return_exceptions=True)
+        for end in ends:
             if isinstance(end, Exception):
                 raise end
     return minutes.done()
