@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import files, server, sockets, vendors, wire, words
+from tests.fuzz import agents, files, server, sockets, vendors, wire, words
 from tests.fuzz.target import Target
 
 TARGETS: list[Target] = [
@@ -12,4 +12,5 @@ TARGETS: list[Target] = [
     *server.TARGETS,
     *sockets.TARGETS,
     *vendors.TARGETS,
+    *agents.TARGETS,
 ]

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 
 from repartee.agent import Agent, load_agent
-from repartee.session.meeting import LoopGuard, MeetingLimits, meet
+from repartee.session.meeting import LoopGuard, MeetingLimits, meet, meet_aloud
+from repartee.session.spoken_call import Line
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.store import Store
@@ -94,6 +96,44 @@ def test_signs_do_not_hide_a_circle() -> None:
         True,
     ]
     assert not guard.repeats("b", "Thank you."), "the other one may say it too"
+
+
+async def test_what_one_says_the_other_hears_and_then_silence() -> None:
+    line, heard, enough = Line(), [], asyncio.Event()
+
+    async def hear(pcm: bytes) -> None:
+        heard.append(np.frombuffer(pcm, np.int16))
+        if len(heard) == 12:
+            enough.set()
+
+    running = asyncio.create_task(line.run(hear))
+    await line.write(np.full(24_000 // 10, 9000, np.int16).tobytes())
+    line.clear()
+    await line.write(np.full(24_000 // 10, -9000, np.int16).tobytes())
+    await asyncio.wait_for(line.drain(), 10)
+    await asyncio.wait_for(enough.wait(), 10)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert not any((pcm > 1000).any() for pcm in heard), "what was dropped is not heard"
+    assert 4 <= sum((pcm < -1000).any() for pcm in heard) <= 7, "a tenth of a second, in pieces of 20 ms"
+    assert not heard[-1].any()
+
+
+async def test_two_who_are_stopped_while_they_speak_leave_nothing_behind(settings: Settings) -> None:
+    heard = asyncio.Event()
+    meeting = asyncio.create_task(
+        meet_aloud(*pair(settings), settings, None, on_said=lambda *_: heard.set()), name="meeting"
+    )
+    await asyncio.wait_for(heard.wait(), 20)
+    meeting.cancel()
+    await asyncio.gather(meeting, return_exceptions=True)
+    left = {task.get_name() for task in asyncio.all_tasks()}
+    assert not left & {"line", "line back", "hung up", "meeting ended", "roomless call"}
+    store = Store.open(settings.store_url)
+    called = next(call for call in store.calls() if store.turns(call.call.call_id))
+    assert store.turns(called.call.call_id)[0].heard_text == "Bakery, how can I help?"
+    assert all(call.call.ended_at for call in store.calls())
+    store.close()
 
 
 @pytest.mark.long

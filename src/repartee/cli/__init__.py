@@ -384,8 +384,9 @@ def meet_command(
     turns: Annotated[int, typer.Option(help="Things said, by both together.", min=2)] = 40,
     seconds: Annotated[float, typer.Option(help="Longest time it may take.", min=1)] = 600.0,
     usd: Annotated[float | None, typer.Option(help="What both may cost together.", min=0)] = None,
+    aloud: Annotated[bool, typer.Option("--aloud", help="They speak, and hear each other.")] = False,
 ) -> None:
-    """Have two agents talk to each other in text, within limits; both calls are kept like any other."""
+    """Have two agents talk to each other, within limits; both calls are kept like any other."""
     from repartee.agent import load_agent  # noqa: PLC0415
     from repartee.cli.meet import run_meeting  # noqa: PLC0415
     from repartee.session.meeting import MeetingLimits  # noqa: PLC0415
@@ -399,7 +400,7 @@ def meet_command(
     answered: list[bool] = []
 
     async def work(stop: asyncio.Event) -> None:
-        answered.append(await run_meeting(*agents, settings, limits, out, stop))
+        answered.append(await run_meeting(agents, settings, limits, out, stop, aloud=aloud))
 
     _run(work)
     if not all(answered):

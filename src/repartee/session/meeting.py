@@ -1,4 +1,4 @@
-"""Two agents that talk to each other in text, each in a call of its own: to try one against the other, and for soak.
+"""Two agents that talk to each other, each in a call of its own: to try one against the other, and for soak.
 
 Nothing in such a conversation ends it by itself, so it is bounded from outside: by turns, by time, by money, and by a
 guard against two agents that only repeat themselves.
@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Literal
 
 from repartee.agent import Agent
 from repartee.conversation.policies import words
 from repartee.errors import ProviderError
 from repartee.session.spec import SessionSpec
+from repartee.session.spoken_call import Line, SpokenCall
 from repartee.session.text_call import TextCall
 from repartee.settings import Settings
 
@@ -64,7 +66,7 @@ async def meet(
     limits: MeetingLimits | None = None,
     on_said: Callable[[str, str], None] = lambda *_: None,
 ) -> Meeting:
-    """Have one agent call another, and let them talk.
+    """Have one agent call another, and let them talk in text, one after the other.
 
     Args:
         called: The agent that is called; it greets.
@@ -76,40 +78,130 @@ async def meet(
     Raises:
         ReparteeError: One of the calls could not be begun.
     """
-    limits = limits or MeetingLimits()
-    ids = (uuid.uuid4().hex, uuid.uuid4().hex)
-    first, second = (
-        TextCall(_spec(call_id, agent, settings), settings)
-        for call_id, agent in zip(ids, (called, caller), strict=True)
-    )
-    meeting = Meeting(ids)
-    names = (called.name, caller.name)
-    if called.name == caller.name:
-        names = (f"{called.name} (called)", f"{caller.name} (calling)")
+    minutes = _Minutes((called, caller), limits or MeetingLimits(), on_said)
+    first, second = (TextCall(spec, settings) for spec in minutes.specs(settings))
+    minutes.cost = lambda: first.cost + second.cost
     async with first, second:
-        text = called.opening
-        speakers = ((names[1], second), (names[0], first))
-        guard = LoopGuard()
-        until_s = time.monotonic() + limits.seconds
-        _note(meeting, names[0], text, on_said)
-        for turn in range(limits.turns - 1):
-            name, call = speakers[turn % 2]
+        text, until_s = called.opening, time.monotonic() + minutes.limits.seconds
+        minutes.said(0, text)
+        while minutes.end is None:
+            speaker = len(minutes.meeting.said) % 2
+            call = (first, second)[speaker]
             try:
                 async with asyncio.timeout(max(0.0, until_s - time.monotonic())):
                     text = await call.say(text)
             except TimeoutError:
-                meeting.end = "time"
-                break
+                minutes.end = "time"
             except ProviderError:
-                meeting.end = "failed"
-                break
-            _note(meeting, name, text, on_said)
-            meeting.cost = first.cost + second.cost
-            if end := _ended(meeting, limits, guard.repeats(name, text), call.over):
-                meeting.end = end
-                break
-    meeting.cost = first.cost + second.cost
-    return meeting
+                minutes.end = "failed"
+            else:
+                minutes.said(speaker, text)
+                minutes.end = minutes.end or ("hung_up" if call.over else None)
+    return minutes.done()
+
+
+async def meet_aloud(
+    called: Agent,
+    caller: Agent,
+    settings: Settings,
+    speech_url: str | None,
+    limits: MeetingLimits | None = None,
+    on_said: Callable[[str, str], None] = lambda *_: None,
+) -> Meeting:
+    """Have one agent call another, and let them speak with each other; arguments as for `meet`.
+
+    Args:
+        called: The agent that is called; it greets.
+        caller: The one that calls.
+        settings: Provider keys.
+        speech_url: The speech host; None where neither needs one.
+        limits: When it ends.
+        on_said: Told of each thing that is said, as far as it was heard.
+
+    Raises:
+        ReparteeError: One of the calls could not be begun.
+    """
+    minutes = _Minutes((called, caller), limits or MeetingLimits(), on_said)
+    lines = Line(), Line()
+    first, second = (
+        SpokenCall(spec, settings, line, partial(minutes.said, speaker))
+        for speaker, (spec, line) in enumerate(zip(minutes.specs(settings, speech_url), lines, strict=True))
+    )
+    minutes.cost = lambda: first.cost + second.cost
+    async with first, second:
+        running = [
+            asyncio.create_task(lines[0].run(second.hear), name="line"),
+            asyncio.create_task(lines[1].run(first.hear), name="line back"),
+        ]
+        over = [asyncio.create_task(call.ended(), name="hung up") for call in (first, second)]
+        ended = asyncio.create_task(minutes.ended.wait(), name="meeting ended")
+        first.ring()
+        waited = {*running, *over, ended}
+        try:
+            await asyncio.wait(waited, timeout=minutes.limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+            hung_up = any(task.done() for task in over)
+            minutes.end = minutes.end or ("hung_up" if hung_up else "time")
+        finally:
+            for task in waited:
+                task.cancel()
+            ends = await asyncio.gather(*waited, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+    return minutes.done()
+
+
+class _Minutes:
+    """Writes down what is said, and says when it is enough."""
+
+    def __init__(
+        self, agents: tuple[Agent, Agent], limits: MeetingLimits, on_said: Callable[[str, str], None]
+    ) -> None:
+        self._agents = agents
+        self._on_said = on_said
+        self._guard = LoopGuard()
+        self.limits = limits
+        self.meeting = Meeting((uuid.uuid4().hex, uuid.uuid4().hex))
+        self.end: MeetingEnd | None = None
+        self.ended = asyncio.Event()
+        self.cost: Callable[[], Decimal] = Decimal
+        """Returns what both calls have cost."""
+        called, caller = agents
+        alike = called.name == caller.name
+        self._names = (
+            f"{called.name} (called)" if alike else called.name,
+            f"{caller.name} (calling)" if alike else caller.name,
+        )
+
+    def specs(self, settings: Settings, speech_url: str | None = None) -> tuple[SessionSpec, SessionSpec]:
+        """Return the two calls."""
+        first, second = (
+            _spec(call_id, agent, settings, speech_url)
+            for call_id, agent in zip(self.meeting.calls, self._agents, strict=True)
+        )
+        return first, second
+
+    def said(self, speaker: int, text: str) -> None:
+        """Take what one of them has said."""
+        if self.end is not None:
+            return
+        name = self._names[speaker]
+        self.meeting.said.append((name, text))
+        self._on_said(name, text)
+        if self._guard.repeats(name, text):
+            self.end = "loop"
+        elif self.limits.usd is not None and self.cost() >= self.limits.usd:
+            self.end = "budget"
+        elif len(self.meeting.said) >= self.limits.turns:
+            self.end = "turns"
+        if self.end is not None:
+            self.ended.set()
+
+    def done(self) -> Meeting:
+        """Return it, when both calls are over and paid for."""
+        self.meeting.end = self.end or "failed"
+        self.meeting.cost = self.cost()
+        return self.meeting
 
 
 class LoopGuard:
@@ -125,20 +217,7 @@ class LoopGuard:
         return self._said[key] >= REPEATED_MAX
 
 
-def _note(meeting: Meeting, name: str, text: str, on_said: Callable[[str, str], None]) -> None:
-    meeting.said.append((name, text))
-    on_said(name, text)
-
-
-def _ended(meeting: Meeting, limits: MeetingLimits, repeats: bool, over: bool) -> MeetingEnd | None:
-    if over:
-        return "hung_up"
-    if limits.usd is not None and meeting.cost >= limits.usd:
-        return "budget"
-    return "loop" if repeats else None
-
-
-def _spec(call_id: str, agent: Agent, settings: Settings) -> SessionSpec:
+def _spec(call_id: str, agent: Agent, settings: Settings, speech_url: str | None) -> SessionSpec:
     return SessionSpec(
         call_id=call_id,
         room="",
@@ -148,5 +227,5 @@ def _spec(call_id: str, agent: Agent, settings: Settings) -> SessionSpec:
         agent_path=agent.path,
         caller_identity="agent",
         data_dir=settings.state_dir,
-        speech_url=None,
+        speech_url=speech_url,
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from decimal import Decimal
-from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 from pipecat.frames.frames import (
@@ -21,21 +19,18 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from repartee.agent import Agent
 from repartee.conversation import Policies
-from repartee.errors import ConfigError, ProviderError, ReparteeError
-from repartee.events import EndReason
+from repartee.errors import ConfigError, ProviderError
 from repartee.providers import Ladder
 from repartee.providers.kit import ProviderKit
 from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
 from repartee.session.gate import AudioSink
-from repartee.session.keeping import keeping
+from repartee.session.keeping import Keeping
 from repartee.session.policies import policies_of
-from repartee.session.room import RoomHooks
-from repartee.session.session import Session
+from repartee.session.roomless import RoomlessCall, RoomlessSession
 from repartee.session.spec import SessionSpec
-from repartee.session.tools import ReplyWatcher
 from repartee.settings import Settings
 
-START_S, ANSWER_S, END_S = 20.0, 60.0, 20.0
+ANSWER_S = 60.0
 IDLE_S = 600.0
 """A conversation in which nothing is said for so long is over."""
 CLAUSE_BYTES = VOICE_RATE_HZ // 50 * 2
@@ -76,27 +71,6 @@ class TextVoice(FrameProcessor):
         return LOUD * max(CLAUSE_BYTES // 2, int(len(text) / self._letters_per_s * VOICE_RATE_HZ))
 
 
-class _Passing(FrameProcessor):
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
-        await self.push_frame(frame, direction)
-
-
-class _NoRoom:
-    """Stands in for the room."""
-
-    def __init__(self, caller: str | None) -> None:
-        self.client = SimpleNamespace(joined=None, caller=caller, inlet=None)
-
-    def input(self) -> FrameProcessor:
-        """What frames come from."""
-        return _Passing(name="TextIn")
-
-    def output(self) -> FrameProcessor:
-        """And where they go."""
-        return _Passing(name="TextOut")
-
-
 class _AtOnce:
     """A sink that plays in no time."""
 
@@ -114,14 +88,8 @@ class _AtOnce:
     async def drain(self) -> None: ...
 
 
-class TextSession(Session):
-    """A call without room, ears and voice.
-
-    Attributes:
-        hooks: What a room would call, once the call has begun.
-    """
-
-    hooks: RoomHooks
+class TextSession(RoomlessSession):
+    """A call without room, ears and voice."""
 
     async def _ladder(self) -> Ladder:
         """Choose what it runs on: nothing of it hears or speaks, so that no speech host is needed."""
@@ -131,10 +99,6 @@ class TextSession(Session):
                 "a conversation in text needs a language model; set OPENAI_API_KEY, or LLM_BASE_URL for your own"
             )
         return without_sound(ladder)
-
-    def _room(self) -> Any:
-        self.hooks = self._hooks()
-        return _NoRoom(self._spec.caller_identity)
 
     def _sink(self, transport: Any) -> AudioSink:
         del transport
@@ -171,8 +135,8 @@ def without_sound(ladder: Ladder) -> Ladder:
     return replace(ladder, stt=stt, tts=tts)
 
 
-class TextCall(ReplyWatcher):
-    """One conversation in text; an async context manager.
+class TextCall(RoomlessCall):
+    """One conversation in text.
 
     Args:
         spec: The call; its room and token are not used.
@@ -181,25 +145,13 @@ class TextCall(ReplyWatcher):
     """
 
     def __init__(self, spec: SessionSpec, settings: Settings, caller_id: str | None = None) -> None:
-        self._spec = spec
+        super().__init__(spec, settings)
         self._caller_id = caller_id
-        self._settings = settings
-        self._stop = asyncio.Event()
-        self._connected = asyncio.Event()
         self._answer: asyncio.Future[str] | None = None
-        self._session: TextSession | None = None
-        self._running: asyncio.Task[EndReason] | None = None
         self._turn = asyncio.Lock()
 
-    @property
-    def cost(self) -> Decimal:
-        """What it has cost so far, USD."""
-        return self._session.cost if self._session is not None else Decimal(0)
-
-    @property
-    def over(self) -> bool:
-        """Whether the agent has ended it."""
-        return self._running is None or self._running.done()
+    def _made(self, kept: Keeping) -> RoomlessSession:
+        return TextSession(self._spec, self._settings, kept, self._stop, self._told)
 
     async def __aenter__(self) -> Self:
         """Begin it.
@@ -207,27 +159,10 @@ class TextCall(ReplyWatcher):
         Raises:
             ReparteeError: It could not be started.
         """
-        kept = await asyncio.to_thread(keeping, self._settings)
-        self._session = TextSession(self._spec, self._settings, kept, self._stop, self._told)
-        self._session.watchers = (self,)
-        self._running = asyncio.create_task(self._session.run(), name="text call")
-        started = asyncio.create_task(self._connected.wait(), name="text call started")
-        try:
-            await asyncio.wait({self._running, started}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            started.cancel()
-        if not self._connected.is_set():
-            await self.aclose()
-            raise ProviderError("the conversation could not be begun", kind="unavailable", provider="text")
+        await super().__aenter__()
         if self._caller_id is not None:
-            self._session.hooks.identified(self._caller_id)
+            self.hooks.identified(self._caller_id)
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End it."""
-        await self.aclose()
 
     async def say(self, text: str) -> str:
         """Say something and return the answer. One at a time; a second one waits.
@@ -236,40 +171,19 @@ class TextCall(ReplyWatcher):
             ProviderError: There was no answer in time, or the conversation is over.
         """
         async with self._turn:
-            if self._session is None or self._running is None or self._running.done():
-                raise ProviderError("the conversation is over", kind="refused", provider="text")
+            if self._running is None or self._running.done():
+                raise ProviderError("the conversation is over", kind="refused", provider="session")
             self._answer = asyncio.get_running_loop().create_future()
-            self._session.hooks.chat(text)
+            self.hooks.chat(text)
             waited: set[asyncio.Future[Any]] = {self._answer, self._running}
             await asyncio.wait(waited, timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
             answer, self._answer = self._answer, None
             if not answer.done():
-                raise ProviderError("there was no answer in time", kind="timeout", provider="text")
+                raise ProviderError("there was no answer in time", kind="timeout", provider="session")
             return answer.result()
-
-    async def aclose(self) -> None:
-        """End it; its books are closed first.
-
-        Raises:
-            ReparteeError: It had failed.
-        """
-        self._stop.set()
-        if self._running is None:
-            return
-        await asyncio.wait({self._running}, timeout=END_S)
-        if not self._running.done():
-            self._running.cancel()
-        (end,) = await asyncio.gather(self._running, return_exceptions=True)
-        if isinstance(end, ReparteeError):
-            raise end
 
     def heard(self, reply_id: int, text: str) -> None:
         """A reply is over: it is the answer."""
         del reply_id
         if text.strip() and self._answer is not None and not self._answer.done():
             self._answer.set_result(text.strip())
-
-    def _told(self, name: str, data: dict[str, Any]) -> None:
-        del data
-        if name == "connected":
-            self._connected.set()
