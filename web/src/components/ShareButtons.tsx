@@ -14,7 +14,8 @@ const CAMERA_GRANT = 1;
 export function ShareButtons() {
   const { localParticipant, isCameraEnabled, isScreenShareEnabled } = useLocalParticipant();
   const [failed, setFailed] = useState<Track.Source | null>(null);
-  if (!localParticipant.permissions?.canPublishSources.includes(CAMERA_GRANT)) return null;
+  const allowed = localParticipant.permissions?.canPublishSources ?? [];
+  if (!allowed.some((source) => Number(source) === CAMERA_GRANT)) return null;
 
   const share = async (source: Track.Source, change: () => Promise<unknown>) => {
     try {
