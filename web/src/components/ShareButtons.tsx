@@ -15,7 +15,7 @@ export function ShareButtons() {
   const { localParticipant, isCameraEnabled, isScreenShareEnabled } = useLocalParticipant();
   const [failed, setFailed] = useState<Track.Source | null>(null);
   const allowed = localParticipant.permissions?.canPublishSources ?? [];
-  if (!allowed.some((source) => Number(source) === CAMERA_GRANT)) return null;
+  if (!allowed.some((source: number) => source === CAMERA_GRANT)) return null;
 
   const share = async (source: Track.Source, change: () => Promise<unknown>) => {
     try {
