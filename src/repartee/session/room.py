@@ -230,6 +230,11 @@ class RoomClient(LiveKitTransportClient):
         return self._caller
 
     @property
+    def participant(self) -> rtc.LocalParticipant | None:
+        """The agent's own, None while it is not in the room: what is shown before waits until it is."""
+        return self._room.local_participant if self._room is not None and self._connected else None
+
+    @property
     def caller_muted(self) -> bool:
         """Whether the caller muted their microphone where everybody can see it."""
         caller = self.room.remote_participants.get(self._caller or "") if self._room is not None else None

@@ -72,7 +72,7 @@ class _NoRoom:
     """Stands in for the room."""
 
     def __init__(self, caller: str | None) -> None:
-        self.client = SimpleNamespace(room=SimpleNamespace(local_participant=None), caller=caller)
+        self.client = SimpleNamespace(participant=None, caller=caller)
 
     def input(self) -> FrameProcessor:
         """What frames come from."""
