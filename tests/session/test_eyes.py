@@ -192,10 +192,10 @@ class Publication(rtc.RemoteTrackPublication):
         self.told: list[bool] = []
         self._facts = {"sid": "TR_1", "source": source, "muted": muted}
 
-    sid = property(lambda self: self._facts["sid"])  # type: ignore[assignment]
-    source = property(lambda self: self._facts["source"])  # type: ignore[assignment]
-    muted = property(lambda self: self._facts["muted"])  # type: ignore[assignment]
-    track = property(lambda _: object())  # type: ignore[assignment]
+    sid = property(lambda self: self._facts["sid"])
+    source = property(lambda self: self._facts["source"])
+    muted = property(lambda self: self._facts["muted"])
+    track = property(lambda _: object())
 
     def set_subscribed(self, subscribed: bool) -> None:
         self.told.append(subscribed)
