@@ -53,8 +53,7 @@ class Room:
 
     def __init__(self, *_: object, hooks: RoomHooks, caller_identity: str | None, **__: object) -> None:
         self.hooks = hooks
-        nobody = SimpleNamespace(local_participant=None)
-        self.client: Any = SimpleNamespace(room=nobody, caller=caller_identity, is_caller=lambda _: True)
+        self.client: Any = SimpleNamespace(participant=None, caller=caller_identity, is_caller=lambda _: True)
         self.sink = Loudspeaker()
         self.made.append(self)
 

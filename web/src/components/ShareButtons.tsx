@@ -8,14 +8,13 @@ const FRAMES = 5;
 const ENCODING = { maxBitrate: 800_000, maxFramerate: FRAMES };
 const PUBLISH = { simulcast: false, videoEncoding: ENCODING, screenShareEncoding: ENCODING };
 /** LiveKit's numbers of the sources in a token's grant. */
-const CAMERA_GRANT = 1;
+const CAMERA_GRANT = '1';
 
 /** Buttons to share camera and screen; there only where the token allows it, which is where the agent can look. */
 export function ShareButtons() {
   const { localParticipant, isCameraEnabled, isScreenShareEnabled } = useLocalParticipant();
   const [failed, setFailed] = useState<Track.Source | null>(null);
-  const allowed = localParticipant.permissions?.canPublishSources ?? [];
-  if (!allowed.some((source: number) => source === CAMERA_GRANT)) return null;
+  if (!localParticipant.permissions?.canPublishSources.map(String).includes(CAMERA_GRANT)) return null;
 
   const share = async (source: Track.Source, change: () => Promise<unknown>) => {
     try {
