@@ -22,10 +22,12 @@ import yaml
 from repartee.agent import agent_json_schema
 from repartee.agent.definition import AgentFile
 from repartee.cli import app
+from repartee.evals.files import load_files
 from repartee.providers.prices import load_prices
 from repartee.server.headers import WIDGET_PATH
 from repartee.settings import Settings
 from repartee.simulator.faults.plan import parse_plan
+from repartee.simulator.providers.replies import Replies
 from tests.conftest import ROOT
 from tests.deploy.rendering import promtool, run_helm
 from tests.documents import DOCUMENTS, Snippet, anchors, commands, name_of, prose, snippets, variables
@@ -130,6 +132,11 @@ def test_a_command_that_is_wrong_is_found() -> None:
 @pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)
 def test_yaml_is_what_it_is_for(snippet: Snippet, tmp_path: Path) -> None:
     data = yaml.safe_load(snippet.text)
+    if isinstance(data, list):
+        file = tmp_path / "script.yaml"
+        file.write_text(snippet.text, encoding="utf-8")
+        Replies(file)
+        return
     keys = set(data)
     if keys <= set(AgentFile.model_fields):
         whole = AGENT | data
@@ -139,6 +146,10 @@ def test_yaml_is_what_it_is_for(snippet: Snippet, tmp_path: Path) -> None:
         file = tmp_path / "prices.yaml"
         file.write_text(snippet.text, encoding="utf-8")
         assert load_prices(file).version.endswith(data["version"])
+    elif "scenarios" in keys:
+        file = tmp_path / "scenarios.yaml"
+        file.write_text(snippet.text, encoding="utf-8")
+        assert len(load_files([file])) == len(data["scenarios"])
     elif "faults" in keys:
         assert len(parse_plan(snippet.text).faults) == len(data["faults"])
     elif "scrape_configs" in keys:
