@@ -341,6 +341,6 @@ def test_an_agent_that_is_not_in_its_room_yet_shows_nothing_and_loses_nothing() 
     """LiveKit's room raises when it is asked for its participant too early: all captions ended with it."""
     client = object.__new__(RoomClient)
     client._room, client._connected = rtc.Room(loop=asyncio.new_event_loop()), False
-    assert client.participant is None
+    assert client.joined is None
     client._room = None
-    assert client.participant is None
+    assert client.joined is None
