@@ -231,6 +231,11 @@ class RoomClient(LiveKitTransportClient):
         return caller is not None and any(track.muted for track in caller.track_publications.values())
 
     @property
+    def participant(self) -> rtc.LocalParticipant | None:
+        """The agent's own, None while not connected: the SDK raises where it is asked before."""
+        return self.room.local_participant if self._room is not None and self._connected else None
+
+    @property
     def source(self) -> rtc.AudioSource | None:
         """The agent's published audio, None while not connected."""
         return self._audio_source

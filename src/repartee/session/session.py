@@ -242,7 +242,7 @@ class Session:
         self._degrading.start(self._bridge)
         transport = self._room()
         wire = Wire(
-            lambda: transport.client.room.local_participant,
+            lambda: transport.client.participant,
             lambda: transport.client.caller,
             # Captions of an agent that takes over are not those of the first, though they are numbered alike.
             f"{spec.takeovers}{spec.call_id}" if spec.takeovers else spec.call_id,
