@@ -24,6 +24,7 @@ from repartee.session.inlet import Inlet
 from repartee.session.limits import MAX_EARLY_BYTES
 from repartee.session.room import RoomHooks, RoomTransport
 from repartee.session.voice import Change
+from repartee.session.wire import Wire
 
 FEATURE = [AudioTrackFeature.TF_PRECONNECT_BUFFER]
 
@@ -261,6 +262,32 @@ async def test_a_caller_who_listens_before_anybody_told_of_them_is_greeted() -> 
     client._on_joined(people["ann"])
     client._on_heard()
     assert greeted == ["ann"]
+
+
+async def test_what_is_shown_before_the_room_is_there_waits_for_it() -> None:
+    """The SDK raises where its participant is asked for before; captions of the whole call would end with it."""
+    client = room(early=None, ready=lambda _: None)
+    shown: list[dict[str, str]] = []
+    changed = asyncio.Event()
+
+    async def set_attributes(attributes: dict[str, str]) -> None:
+        shown.append(attributes)
+        changed.set()
+
+    wire = Wire(lambda: client.joined and client.joined.local_participant, lambda: "ann", "call")
+    wire.show("repartee.agent", "Test")
+    running = asyncio.create_task(wire.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not running.done()
+    client._room = SimpleNamespace(local_participant=SimpleNamespace(set_attributes=set_attributes))
+    client._connected = True
+    wire.state("listening")
+    async with asyncio.timeout(5):
+        await changed.wait()
+    running.cancel()
+    assert shown[0]["repartee.agent"] == "Test"
+    assert shown[0]["lk.agent.state"] == "listening"
 
 
 async def test_who_takes_a_call_over_takes_nothing_of_before() -> None:

@@ -104,6 +104,8 @@ async def test_a_conversation_in_the_browser(tmp_path: Path) -> None:
         await page.get_by_test_id("mute").click()
         await expect(page.get_by_test_id("mute")).to_have_attribute("aria-pressed", "true")
         await assert_accessible(page)
+        await page.set_viewport_size(PHONE)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it fits a phone"
         await page.get_by_test_id("chat-input").fill("What does a visit cost?")
         await page.get_by_test_id("chat-send").click()
         await expect(agent.nth(3)).to_contain_text("sixty euros", timeout=TURN_MS)
