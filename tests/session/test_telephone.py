@@ -301,6 +301,7 @@ class TestRoom:
         client._hooks = hooks
         client._caller_identity, client._caller, client._lobby = None, None, None
         client._announced, client._mending, client._early = False, {}, None
+        client._listened_to = False
         self.people: dict[str, Any] = {}
         room: Any = SimpleNamespace(remote_participants=self.people)
         client._room = room

@@ -337,10 +337,10 @@ def test_the_scorer_hears_a_question_end(speech: Path) -> None:
     assert whole > 0.5 > half
 
 
-def test_an_agent_that_is_not_in_its_room_yet_shows_nothing_and_loses_nothing() -> None:
+async def test_an_agent_that_is_not_in_its_room_yet_shows_nothing_and_loses_nothing() -> None:
     """LiveKit's room raises when it is asked for its participant too early: all captions ended with it."""
     client = object.__new__(RoomClient)
-    client._room, client._connected = rtc.Room(loop=asyncio.new_event_loop()), False
+    client._room, client._connected = rtc.Room(), False
     assert client.joined is None
     client._room = None
     assert client.joined is None

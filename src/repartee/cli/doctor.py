@@ -21,7 +21,7 @@ import httpx
 import numpy as np
 from rich.console import Console
 
-from repartee.agent import load_agent
+from repartee.agent import Agent, load_agent
 from repartee.cli.livekit import VERSION as LIVEKIT_VERSION
 from repartee.cli.livekit import check_access, check_port
 from repartee.errors import ReparteeError
@@ -84,7 +84,7 @@ async def doctor(settings: Settings, out: Console, *, as_json: bool = False) -> 
         _ports,
         _udp,
         _livekit,
-        _keys,
+        chosen.keys,
         chosen.models,
     ):
         for finding in await _asked(look, settings):
@@ -210,11 +210,12 @@ class _Chosen:
     """The agent and who hears, thinks and speaks for it: read once, and a mistake in it is told once."""
 
     def __init__(self) -> None:
+        self._agent: Agent | None = None
         self._ladder: Ladder | None = None
 
     async def agent(self, settings: Settings) -> list[Finding]:
         """Look at the agent file and at who is chosen."""
-        agent = await asyncio.to_thread(load_agent, settings.agent)
+        self._agent = agent = await asyncio.to_thread(load_agent, settings.agent)
         self._ladder = ladder = await choose_ladder(settings, agent)
         check_budget(agent)
         findings = [Finding("agent", "ok", f"{settings.agent}: {agent.name}, {len(agent.tools)} tools")]
@@ -223,6 +224,39 @@ class _Chosen:
             says = rung.label + (f"; lost: {rung.lost}" if rung.lost else "")
             findings.append(Finding(what, state, says, rung.climb or ""))
         return findings
+
+    async def keys(self, settings: Settings) -> list[Finding]:
+        """Ask every vendor there is a key for something that costs nothing."""
+        if self._agent is not None and self._agent.private:
+            return [Finding("keys", "ok", "none is used: privacy is on-device")]
+        findings = []
+        async with httpx.AsyncClient(timeout=ASK_S) as client:
+            for question in key_questions(settings):
+                began, host = time.monotonic(), httpx.URL(question.url).host
+                try:
+                    response = await client.get(question.url, headers=question.headers)
+                except httpx.HTTPError as error:
+                    says = f"{host} does not answer ({type(error).__name__})"
+                    findings.append(
+                        Finding("keys", "wrong", says, "check the network, a proxy, and the base URL")
+                    )
+                    continue
+                took_ms = (time.monotonic() - began) * 1000
+                if question.refused(response):
+                    says, fix = (
+                        f"{host} refuses {question.variable} ({response.status_code})",
+                        "correct it, or unset it",
+                    )
+                    findings.append(Finding("keys", "wrong", says, f"{fix} to run on the next rung"))
+                elif response.is_error:
+                    says = f"{host} answered {response.status_code}"
+                    findings.append(Finding("keys", "note", says, "look at the vendor's status page"))
+                else:
+                    findings.append(
+                        Finding("keys", "ok", f"{question.variable} is taken, in {took_ms:.0f} ms")
+                    )
+                findings += _skew(response, host)
+        return findings or [Finding("keys", "note", "none is set: everything runs on this machine")]
 
     async def prices(self, settings: Settings) -> list[Finding]:
         """Look for models whose price nobody has told."""
@@ -321,36 +355,3 @@ def _skew(response: httpx.Response, whose: str) -> list[Finding]:
         return []
     says = f"this machine's clock is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} {whose}'s"
     return [Finding("clock", "wrong", says, "set it by NTP: tokens of a wrong clock are refused")]
-
-
-async def _keys(settings: Settings) -> list[Finding]:
-    """Ask every vendor there is a key for something that costs nothing."""
-    agent = await asyncio.to_thread(load_agent, settings.agent)
-    if agent.private:
-        return [Finding("keys", "ok", "none is used: privacy is on-device")]
-    findings = []
-    async with httpx.AsyncClient(timeout=ASK_S) as client:
-        for question in key_questions(settings):
-            began, host = time.monotonic(), httpx.URL(question.url).host
-            try:
-                response = await client.get(question.url, headers=question.headers)
-            except httpx.HTTPError as error:
-                says = f"{host} does not answer ({type(error).__name__})"
-                findings.append(
-                    Finding("keys", "wrong", says, "check the network, a proxy, and the base URL")
-                )
-                continue
-            took_ms = (time.monotonic() - began) * 1000
-            if question.refused(response):
-                says, fix = (
-                    f"{host} refuses {question.variable} ({response.status_code})",
-                    "correct it, or unset it",
-                )
-                findings.append(Finding("keys", "wrong", says, f"{fix} to run on the next rung"))
-            elif response.is_error:
-                says = f"{host} answered {response.status_code}"
-                findings.append(Finding("keys", "note", says, "look at the vendor's status page"))
-            else:
-                findings.append(Finding("keys", "ok", f"{question.variable} is taken, in {took_ms:.0f} ms"))
-            findings += _skew(response, host)
-    return findings or [Finding("keys", "note", "none is set: everything runs on this machine")]

@@ -299,7 +299,7 @@ class RoomClient(LiveKitTransportClient):
 
     def _rings(self) -> bool:
         """Whether the caller is a telephone that nobody has taken up yet: it hears nothing of a greeting."""
-        caller = self.room.remote_participants.get(self._caller or "")
+        caller = self._room.remote_participants.get(self._caller or "") if self._room is not None else None
         return caller is not None and caller.attributes.get("sip.callStatus") in ("dialing", "ringing")
 
     def _on_attributes(self, changed: Mapping[str, str], participant: rtc.Participant) -> None:
