@@ -11,18 +11,18 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def address_of(host: str) -> Address | None:
-    """Return the address that a text is, with or without brackets; None of a name."""
+    """Return the address that a text is, with or without brackets and zone; None of a name."""
     try:
-        address = ipaddress.ip_address(host.strip("[]"))
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host name or address can only be this machine."""
+    """Say whether a host name or address can only be this machine; names are not looked up."""
     address = address_of(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
+    return host.rstrip(".").lower() == "localhost" or (address is not None and address.is_loopback)
 
 
 def asked_from_here(peer: str, host: str, headers: Container[str]) -> bool:

@@ -1,8 +1,7 @@
-"""Addresses: vendors and LiveKit are given with http or ws and are asked over both; some are this machine's own."""
+"""Addresses: vendors and LiveKit are given with http or ws and are asked over both."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
@@ -22,16 +21,3 @@ def host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:  # brackets that enclose no address
         return ""
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine by its loopback: 127.0.0.0/8, ::1, localhost; names are not looked up."""
-    host = host.strip("[]").rstrip(".").lower().partition("%")[0]
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)

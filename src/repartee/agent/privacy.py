@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from repartee.urls import host_of, is_loopback
+from repartee.machine import is_loopback
+from repartee.urls import host_of
 
 Privacy = Literal["vendors", "on-device"]
 """`vendors`: whatever the ladder finds may be used; `on-device`: nothing that is said leaves this machine."""

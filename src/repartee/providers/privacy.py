@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 from repartee.agent import Agent
 from repartee.agent.privacy import RULE
 from repartee.errors import ConfigError
+from repartee.machine import is_loopback
 from repartee.settings import Settings, variable
-from repartee.urls import host_of, is_loopback
+from repartee.urls import host_of
 
 
 def check_private(settings: Settings, agent: Agent) -> None:

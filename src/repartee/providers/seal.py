@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from repartee.urls import is_loopback
+from repartee.machine import is_loopback
 
 log = structlog.get_logger()
 _TO_ADDRESSES = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
