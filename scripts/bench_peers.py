@@ -24,9 +24,13 @@ RUNS = {
         *("--suite", "barge-in", "--profile", FIXED),
         *("--items", "24", "--warm-up", "2", "--seed", "2"),
     ],
+    "peers-barge-in": [
+        *("--suite", "barge-in", "--profile", FIXED, "--peers", "--items", "6", "--warm-up", "2"),
+    ],
     "peers-interruption": [
-        *("--suite", "barge-in", "--suite", "backchannel", "--suite", "noise", "--profile", FIXED),
-        *("--peers", "--items", "8", "--warm-up", "2"),
+        *("--suite", "backchannel", "--suite", "noise", "--profile", FIXED),
+        *("--system", "repartee", "--system", "pipecat", "--system", "livekit"),
+        *("--items", "6", "--warm-up", "2"),
     ],
     "conversation": [
         *("--suite", "conversation", "--profile", FIXED, "--warm-up", "0"),

@@ -36,8 +36,10 @@ class Core:
 
 
 def hold(mine: LoadReporter, level: Level) -> None:
-    """The worker says this level, whenever the reporter asks."""
-    mine._pinned, mine.level = int(level), level
+    """The worker says this level, and nothing else: an answer that is on its way now would be of before."""
+    if mine._task is not None:
+        mine._task.cancel()
+    mine.level = level
 
 
 def reporter(folder: Path, pinned: int | None = None) -> LoadReporter:
