@@ -48,8 +48,14 @@ async def page_at(
             await browser.close()
 
 
+SETTLED = """Promise.all(document.getAnimations()
+    .filter((animation) => Number.isFinite(animation.effect.getComputedTiming().endTime))
+    .map((animation) => animation.finished.catch(() => null)))"""
+
+
 async def assert_accessible(page: Page) -> None:
-    """axe-core finds nothing wrong with what is on screen."""
+    """axe-core finds nothing wrong with what is on screen, once nothing fades in any more."""
+    await page.evaluate(SETTLED)
     await page.evaluate(AXE.read_text())
     found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     assert not [
