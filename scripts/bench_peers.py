@@ -25,7 +25,7 @@ RUNS = {
         *("--items", "24", "--warm-up", "2", "--seed", "2"),
     ],
     "peers-barge-in": [
-        *("--suite", "barge-in", "--profile", FIXED, "--peers", "--items", "6", "--warm-up", "2"),
+        *("--suite", "barge-in", "--profile", FIXED, "--peers", "--items", "5", "--warm-up", "1"),
     ],
     "peers-interruption": [
         *("--suite", "backchannel", "--suite", "noise", "--profile", FIXED),

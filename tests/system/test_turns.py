@@ -55,7 +55,12 @@ def items(speech: Path) -> dict[str, Item]:
 
 
 @pytest.mark.parametrize(
-    "voice", ["openai:gpt-4o-mini-tts", "elevenlabs:eleven_flash_v2_5", "cartesia:sonic-3"]
+    "voice",
+    [
+        "openai:gpt-4o-mini-tts",  # the one that tells no times of words
+        pytest.param("elevenlabs:eleven_flash_v2_5", marks=pytest.mark.long),
+        pytest.param("cartesia:sonic-3", marks=pytest.mark.long),
+    ],
 )
 async def test_what_is_remembered_is_what_was_heard_to_a_word(
     speech: Path, tmp_path: Path, voice: str
