@@ -24,11 +24,8 @@ RUNS = {
         *("--suite", "barge-in", "--profile", FIXED),
         *("--items", "24", "--warm-up", "2", "--seed", "2"),
     ],
-    "peers-barge-in": [
-        *("--suite", "barge-in", "--profile", FIXED, "--peers", "--items", "5", "--warm-up", "1"),
-    ],
     "peers-interruption": [
-        *("--suite", "backchannel", "--suite", "noise", "--profile", FIXED),
+        *("--suite", "barge-in", "--suite", "backchannel", "--suite", "noise", "--profile", FIXED),
         *("--system", "repartee", "--system", "pipecat", "--system", "livekit"),
         *("--items", "6", "--warm-up", "2"),
     ],

@@ -277,7 +277,7 @@ def table(peers: Figures, stops: Figures) -> str:
         ("first content, ms", peers, "latency", "content_ms"),
         ("cuts into pauses", peers, "pauses", "cut_in_turns"),
         ("sound after pauses, ms", peers, "pauses", "latency_ms"),
-        ("interrupted: silent, ms", load("peers-barge-in"), "barge-in", "silent_ms"),
+        ("interrupted: silent, ms", stops, "barge-in", "silent_ms"),
         ('stopped for good by a "mm-hm"', stops, "backchannel", "stopped_for_good"),
     )
     head = "| | " + " | ".join(title for title, *_ in columns) + " |\n|---|" + "---|" * len(columns) + "\n"
