@@ -12,7 +12,9 @@ import pytest
 
 from repartee.cli.instance import answers, free_ports, own_environment, spawn
 from repartee.cli.livekit import FragileLiveKit
+from repartee.errors import MediaError
 from repartee.settings import Settings
+from repartee.simulator.caller import Invitation, ask_for_place
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests import redis_server
 from tests.system.helpers import calling, write_agent
@@ -50,6 +52,16 @@ async def two_nodes(settings: Settings, redis: redis_server.Server) -> AsyncIter
             await node.stop()
 
 
+async def place_again(page: str) -> Invitation:
+    """Ask for a place until the media servers have found their Redis again; until then callers are told to wait."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await ask_for_place(page)
+            except MediaError:
+                await asyncio.sleep(0.5)  # they announce nothing
+
+
 @pytest.mark.timeout(170)
 @pytest.mark.long
 async def test_a_call_over_two_nodes_outlives_their_redis(
@@ -83,7 +95,7 @@ async def test_a_call_over_two_nodes_outlives_their_redis(
                 await asyncio.to_thread(redis.stop)
                 away = await caller.exchange(speech / ANOTHER)
                 await asyncio.to_thread(redis.start)
-            async with calling(page) as caller:
+            async with calling(page, await place_again(page)) as caller:
                 back = await caller.exchange(speech / QUESTION)
         finally:
             for process in started:
