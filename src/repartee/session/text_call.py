@@ -27,6 +27,7 @@ from repartee.session.gate import AudioSink
 from repartee.session.keeping import Keeping
 from repartee.session.policies import policies_of
 from repartee.session.roomless import RoomlessCall, RoomlessSession
+from repartee.session.silent_sink import SilentSink
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
 
@@ -71,23 +72,6 @@ class TextVoice(FrameProcessor):
         return LOUD * max(CLAUSE_BYTES // 2, int(len(text) / self._letters_per_s * VOICE_RATE_HZ))
 
 
-class _AtOnce:
-    """A sink that plays in no time."""
-
-    sample_rate_hz = VOICE_RATE_HZ
-
-    async def write(self, pcm: bytes) -> None:
-        del pcm
-        await asyncio.sleep(0)
-
-    def clear(self) -> None: ...
-
-    def queued_ms(self) -> float:
-        return 0.0
-
-    async def drain(self) -> None: ...
-
-
 class TextSession(RoomlessSession):
     """A call without room, ears and voice."""
 
@@ -102,7 +86,7 @@ class TextSession(RoomlessSession):
 
     def _sink(self, transport: Any) -> AudioSink:
         del transport
-        return _AtOnce()
+        return SilentSink()
 
     def _kept_voice(self, agent: Agent, ladder: Ladder) -> VoiceCache | None:
         del agent, ladder

@@ -30,6 +30,7 @@ from repartee.providers.services import SmallChunkTTS
 from repartee.session.clauses import Clauses
 from repartee.session.frames import ReplyStartFrame
 from repartee.session.gate import ReplyGate
+from repartee.session.silent_sink import SilentSink
 from repartee.session.tiering import tier_parts, voice_parts
 from repartee.session.tiers import Standing, Tiers
 from repartee.session.tracker import ReplyTracker
@@ -53,23 +54,6 @@ class Answered:
     tier: str
     first_text_ms: float
     first_audio_ms: float
-
-
-class _Nowhere:
-    """A loudspeaker that has played what it is given."""
-
-    sample_rate_hz = RATE_HZ
-
-    async def write(self, pcm: bytes) -> None:
-        del pcm
-        await asyncio.sleep(0)
-
-    def clear(self) -> None: ...
-
-    def queued_ms(self) -> float:
-        return 0.0
-
-    async def drain(self) -> None: ...
 
 
 @dataclass
@@ -100,7 +84,7 @@ class TextTurns:
         voice = kit.tts()
         self._tiers = Tiers(tier_parts(kit, llm, voice, data_dir), self._mark, standing)
         tracker = ReplyTracker(self.history.remember_tools, lambda _: self._time("text"))
-        self._gate = ReplyGate(_Nowhere(), self._event, self._clock_ms, lambda *_: None)
+        self._gate = ReplyGate(SilentSink(), self._event, self._clock_ms, lambda *_: None)
         self._gate.on_first_audio = lambda _: self._time("audio")
         self._gate.on_heard = self._heard
         self._clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)

@@ -20,11 +20,11 @@ from repartee.providers.kit import ProviderKit
 from repartee.session.gate import AudioSink
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.room import RoomHooks
+from repartee.session.silent_sink import SilentSink
 from repartee.session.spec import SessionSpec
 from repartee.session.text_call import TextSession, TextVoice, without_sound
 from repartee.session.toolbox import ToolRun
 from repartee.session.tools import LiveReply, ReplyWatcher
-from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ
 from repartee.settings import Settings
 
 LETTERS_PER_S = 15.0
@@ -141,22 +141,6 @@ class TypedLine(ReplyWatcher):
             self._tell(Happened("speaking"))
 
 
-class _Ear:
-    """Hears at the pace of speech."""
-
-    sample_rate_hz = OUT_SAMPLE_RATE_HZ
-
-    async def write(self, pcm: bytes) -> None:
-        await asyncio.sleep(len(pcm) / 2 / self.sample_rate_hz)
-
-    def clear(self) -> None: ...
-
-    def queued_ms(self) -> float:
-        return 0.0
-
-    async def drain(self) -> None: ...
-
-
 class _TypedSession(TextSession):
     def __init__(
         self, spec: SessionSpec, settings: Settings, kept: Keeping, stop: asyncio.Event, line: TypedLine
@@ -176,7 +160,8 @@ class _TypedSession(TextSession):
         return room
 
     def _sink(self, transport: Any) -> AudioSink:
-        return _Ear() if self._line.paced else super()._sink(transport)
+        del transport
+        return SilentSink(paced=self._line.paced)
 
     def _voice(self, kit: ProviderKit) -> Any:
         del kit
