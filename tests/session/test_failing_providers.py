@@ -16,12 +16,12 @@ from repartee.agent import load_agent
 from repartee.providers import choose_ladder
 from repartee.providers.prepared_voice import prepare_voice
 from repartee.providers.shared import FileJournal
-from repartee.session import bridge, session
+from repartee.session import bridge
 from repartee.session.fixed_texts import prepared_texts
 from repartee.session.lines import lines_for
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.desk import Fault
-from tests.session.test_whole_call import Caller, Room, stored
+from tests.session.test_whole_call import Caller, rooms_of_calls, stored
 
 LINES = lines_for("en")
 AGENT = """
@@ -71,10 +71,7 @@ class Bakery(Caller):
 
 @pytest.fixture
 def caller(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bakery:
-    rooms: list[Room] = []
-    monkeypatch.setattr(Room, "made", rooms, raising=False)
-    monkeypatch.setattr(session, "RoomTransport", Room)
-    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
+    rooms = rooms_of_calls(monkeypatch)
     bakery = Bakery(simulator, tmp_path, rooms)
     bakery.settings = bakery.settings.model_copy(
         update={

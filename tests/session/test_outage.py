@@ -12,11 +12,10 @@ import pytest
 from pydantic import SecretStr
 
 from repartee.conversation.degradation import Level
-from repartee.session import session
 from repartee.session.clips import clips_for
 from repartee.store import Store
 from tests.session.rig import Loudspeaker
-from tests.session.test_whole_call import Caller, Room
+from tests.session.test_whole_call import Caller, Room, rooms_of_calls
 
 NOBODY = "http://127.0.0.1:9/v1"
 """Nothing listens there."""
@@ -42,10 +41,7 @@ class RecordedRoom(Room):
 
 @pytest.fixture
 def caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caller:
-    rooms: list[Room] = []
-    monkeypatch.setattr(Room, "made", rooms, raising=False)
-    monkeypatch.setattr(session, "RoomTransport", RecordedRoom)
-    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
+    rooms = rooms_of_calls(monkeypatch, RecordedRoom)
     simulator: Any = type("Nobody", (), {"url": NOBODY.removesuffix("/v1")})
     caller = Caller(simulator, tmp_path, rooms)
     caller.settings = caller.settings.model_copy(update={"openai_api_key": SecretStr("k")})

@@ -18,7 +18,6 @@ from pydantic import SecretStr
 
 from repartee.agent import Agent, ToolContext, load_agent
 from repartee.errors import ToolError
-from repartee.session import session
 from repartee.session import telephone as telephone_module
 from repartee.session.inlet import Inlet
 from repartee.session.room import RoomClient, RoomHooks
@@ -27,7 +26,7 @@ from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.telemetry.redaction import without_number
 from tests.session import test_whole_call
-from tests.session.test_whole_call import Caller, Room, stored
+from tests.session.test_whole_call import Caller, rooms_of_calls, stored
 
 SECRET = "s" * 40
 NUMBER = "+15557654321"
@@ -374,13 +373,9 @@ async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 def caller(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> Caller:
-    rooms: list[Room] = []
     more = SECTION.partition("telephony:")[2]
     monkeypatch.setattr(test_whole_call, "AGENT", f"{test_whole_call.AGENT}telephony:{more}")
-    monkeypatch.setattr(Room, "made", rooms, raising=False)
-    monkeypatch.setattr(session, "RoomTransport", Room)
-    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
-    return Caller(simulator, tmp_path, rooms)
+    return Caller(simulator, tmp_path, rooms_of_calls(monkeypatch))
 
 
 async def test_a_whole_call_by_keys_and_its_end(caller: Caller) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -141,13 +142,37 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield running
 
 
-@pytest.fixture
-def caller(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caller:
+def rooms_of_calls(monkeypatch: pytest.MonkeyPatch, kind: type[Room] = Room) -> list[Room]:
+    """Have calls take place in rooms of the tests; return those that are made."""
     rooms: list[Room] = []
     monkeypatch.setattr(Room, "made", rooms, raising=False)
-    monkeypatch.setattr(session, "RoomTransport", Room)
+    monkeypatch.setattr(session, "RoomTransport", kind)
     monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
-    return Caller(simulator, tmp_path, rooms)
+    return rooms
+
+
+def every_vendor(simulator: Simulator) -> dict[str, Any]:
+    """Return the settings with which the simulator stands for the vendors of voices as well."""
+    return {
+        "elevenlabs_api_key": SecretStr("k"),
+        "cartesia_api_key": SecretStr("k"),
+        "elevenlabs_base_url": simulator.url,
+        "cartesia_base_url": simulator.url,
+    }
+
+
+@contextlib.asynccontextmanager
+async def scripted(folder: Path, script: str) -> AsyncIterator[Simulator]:
+    """A simulator whose model says what a script has."""
+    file = folder / "script.yaml"
+    file.write_text(script, encoding="utf-8")
+    async with Simulator.start(SimulatorConfig(profile="instant", script=file)) as running:
+        yield running
+
+
+@pytest.fixture
+def caller(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caller:
+    return Caller(simulator, tmp_path, rooms_of_calls(monkeypatch))
 
 
 def stored(caller: Caller) -> Store:

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from repartee.errors import ToolError
-from repartee.session import session
-from repartee.simulator.providers import Simulator, SimulatorConfig
-from tests.session.test_whole_call import Caller, Room, stored
+from repartee.simulator.providers import Simulator
+from tests.session.test_whole_call import Caller, every_vendor, rooms_of_calls, scripted, stored
 
 GREETING = "Hello from the desk."
 SCRIPT = """
@@ -44,9 +42,7 @@ ASKED = "Ich hätte gerne einen Termin am Dienstag."
 
 @pytest.fixture
 async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    script = tmp_path / "script.yaml"
-    script.write_text(SCRIPT, encoding="utf-8")
-    async with Simulator.start(SimulatorConfig(profile="instant", script=script)) as running:
+    async with scripted(tmp_path, SCRIPT) as running:
         yield running
 
 
@@ -57,11 +53,7 @@ def vendor() -> str:
 
 @pytest.fixture
 def caller(simulator: Simulator, vendor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caller:
-    rooms: list[Room] = []
-    monkeypatch.setattr(Room, "made", rooms, raising=False)
-    monkeypatch.setattr(session, "RoomTransport", Room)
-    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
-    calling = Caller(simulator, tmp_path, rooms)
+    calling = Caller(simulator, tmp_path, rooms_of_calls(monkeypatch))
     model, first, second, german = VOICES[vendor]
     (tmp_path / "tools.py").write_text(TOOLS, encoding="utf-8")
     models = {"stt": "openai:gpt-4o-mini-transcribe", "llm": "openai:gpt-4.1-mini", "tts": model}
@@ -77,14 +69,7 @@ def caller(simulator: Simulator, vendor: str, tmp_path: Path, monkeypatch: pytes
         "cache": {"voice": False},
     }
     (tmp_path / "agent.yaml").write_text(json.dumps(agent), encoding="utf-8")
-    calling.settings = calling.settings.model_copy(
-        update={
-            "elevenlabs_api_key": SecretStr("k"),
-            "cartesia_api_key": SecretStr("k"),
-            "elevenlabs_base_url": simulator.url,
-            "cartesia_base_url": simulator.url,
-        }
-    )
+    calling.settings = calling.settings.model_copy(update=every_vendor(simulator))
     return calling
 
 

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from repartee.server.call_view import call_view, read_call
-from repartee.session import session
 from repartee.session.resuming import resume_of
-from repartee.simulator.providers import Simulator, SimulatorConfig
-from tests.session.test_whole_call import Caller, Room, stored
+from repartee.simulator.providers import Simulator
+from tests.session.test_whole_call import Caller, every_vendor, rooms_of_calls, scripted, stored
 
 LINE = "I'll pass you on to Billing, one moment."
 SCRIPT = """
@@ -43,9 +41,7 @@ def agent(name: str, persona: str, vendor: str, voice: str, more: str = "") -> s
 
 @pytest.fixture
 async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    script = tmp_path / "script.yaml"
-    script.write_text(SCRIPT, encoding="utf-8")
-    async with Simulator.start(SimulatorConfig(profile="instant", script=script)) as running:
+    async with scripted(tmp_path, SCRIPT) as running:
         yield running
 
 
@@ -56,11 +52,7 @@ def vendor() -> str:
 
 @pytest.fixture
 def caller(simulator: Simulator, vendor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caller:
-    rooms: list[Room] = []
-    monkeypatch.setattr(Room, "made", rooms, raising=False)
-    monkeypatch.setattr(session, "RoomTransport", Room)
-    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
-    calling = Caller(simulator, tmp_path, rooms)
+    calling = Caller(simulator, tmp_path, rooms_of_calls(monkeypatch))
     _, first, second = VOICES[vendor]
     files = {
         "agent": agent("Reception", "You are the reception.", vendor, first, TEAM),
@@ -68,14 +60,7 @@ def caller(simulator: Simulator, vendor: str, tmp_path: Path, monkeypatch: pytes
     }
     for name, text in files.items():
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
-    calling.settings = calling.settings.model_copy(
-        update={
-            "elevenlabs_api_key": SecretStr("k"),
-            "cartesia_api_key": SecretStr("k"),
-            "elevenlabs_base_url": simulator.url,
-            "cartesia_base_url": simulator.url,
-        }
-    )
+    calling.settings = calling.settings.model_copy(update=every_vendor(simulator))
     return calling
 
 
