@@ -256,6 +256,8 @@ def _banner(settings: Settings, agent: Agent, ladder: Ladder, tls: Tls | None) -
             soft_wrap=True,
         )
     stages: tuple[tuple[str, Stage], ...] = (("hearing", "stt"), ("thinking", "llm"), ("speaking", "tts"))
+    if ladder.realtime is not None:
+        out.print(f"  talking   {ladder.realtime.label}; if it fails, what is below", soft_wrap=True)
     for name, stage in stages:
         rung, *then = ladder.rungs(stage)
         out.print(f"  {name:9} {rung.label}", soft_wrap=True)

@@ -75,6 +75,7 @@ from repartee.session.resuming import answering, goals_to_json, opening, remembe
 from repartee.session.room import IN_SAMPLE_RATE_HZ, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
+from repartee.session.talking import talking_for
 from repartee.session.telephone import Telephone
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
@@ -445,9 +446,11 @@ class Session:
             self._tone,
         )
         self._agenda.toolbox.on_ran = books.record.tool
-        bridge.connect(parts, self._agenda)
+        hearing = self._hearing(kit, transport)
+        talking, models = talking_for(kit, llm, hearing, timeline.mark)
+        bridge.connect(replace(parts, talking=talking), self._agenda)
         speaking = voice_parts(kit, voice, self._members.speakers)
-        middle = [*self._hearing(kit, transport), bridge, tiers, llm, tracker, clauses, *speaking, gate]
+        middle = [*hearing, bridge, tiers, *models, tracker, clauses, *speaking, gate]
         pipeline = Pipeline([transport.input(), *middle, transport.output()])
         return PipelineWorker(
             pipeline,

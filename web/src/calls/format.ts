@@ -98,6 +98,8 @@ const UNITS: [string, (amount: number) => string][] = [
   ['tokens_in', (n) => `${n.toLocaleString()} tokens in`],
   ['tokens_cached', (n) => `${n.toLocaleString()} of them cached`],
   ['tokens_out', (n) => `${n.toLocaleString()} out`],
+  ['audio_tokens_in', (n) => `${n.toLocaleString()} of those in are sound`],
+  ['audio_tokens_out', (n) => `${n.toLocaleString()} of those out are sound`],
   ['characters', (n) => `${n.toLocaleString()} characters`],
 ];
 

@@ -79,7 +79,7 @@ class Conversation:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def receive(self, event: AskedEvent) -> None:  # noqa: C901, PLR0912 - one line for each event there is
+    async def receive(self, event: AskedEvent) -> None:
         """Take what the client sends."""
         match event.type:
             case "session.update":
@@ -102,10 +102,10 @@ class Conversation:
             case "response.create":
                 self._response = _Response(self, self._desk, event.response or AskedResponse())
                 self._response.task = self._own(self._response.run())
-            case "response.cancel" if self._response is None:
-                await self._refuse(event, "response_cancel_not_active", "No response is active.")
-            case "response.cancel":
+            case "response.cancel" if self._response is not None:
                 self._response.cancel()
+            case "response.cancel":
+                await self._refuse(event, "response_cancel_not_active", "No response is active.")
             case other:
                 await self._refuse(event, "invalid_value", f"Invalid value: '{other}'.")
 
@@ -145,7 +145,7 @@ class Conversation:
             self._own(self._transcribe(item, self._transcription))
 
     async def _hear(self, item: Item, pcm: bytes) -> str:
-        sound = np.frombuffer(pcm[: len(pcm) & ~1], dtype=np.int16).astype(np.float32) / 32768
+        sound = np.frombuffer(pcm[: len(pcm) & ~1], dtype=np.int16).astype(np.float32) / np.float32(32768)
         item.text = (await self._desk.recognise(sound, RATE_HZ)).text
         return item.text
 
@@ -265,7 +265,9 @@ class _Response:
 
     async def run(self) -> None:
         """Answer."""
-        await self._to.send("response.created", response={"id": self._id, "status": "in_progress", "output": []})
+        await self._to.send(
+            "response.created", response={"id": self._id, "status": "in_progress", "output": []}
+        )
         await self._to.send("rate_limits.updated", rate_limits=[{"name": "tokens", "remaining": 100_000}])
         making = asyncio.create_task(self._make(), name="response")
         stopping = asyncio.create_task(self._cancelled.wait(), name="response cancelled")
