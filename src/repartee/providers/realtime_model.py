@@ -47,13 +47,12 @@ from repartee.providers.frames import (
 from repartee.providers.metering import Meter, about
 from repartee.providers.realtime_asked import BYTES_PER_S, Asked, RealtimeReply, Spent
 from repartee.providers.realtime_socket import RealtimeSocket
+from repartee.providers.realtime_turns import CallerTurns
 
 FIRST_S, IDLE_S = 3.0, 2.5
 """For the first of an answer, and between any two parts of it; what a turn has left then is enough for the others."""
 LEAST_S = 1.0
 """However little the turn has left: an answer that is a moment late is no reason to give the model up."""
-LEAST_BYTES = BYTES_PER_S // 10
-"""The vendor takes no less."""
 REMEMBERED_REPLIES = 64
 EARLIER = "What was said in this call so far:\n"
 
@@ -112,61 +111,42 @@ class RealtimeModel(RealtimeSocket):
         """Calls of tools that the vendor waits for, and the parts of its conversation that made them."""
         self._dropped_calls: set[str] = set()
         """Those it was made to forget, with the reply they were of."""
-        self._buffered = 0
-        """Bytes of the caller's voice that the vendor has and that belong to no turn yet."""
-        self._new_s = 0.0
-        self._voice = self._in_turn = self._drop = self._given = False
-        self._typed: list[str] = []
+        self._turns = CallerTurns(self.tell, lambda text: self._add("user", text))
 
     def share_tools(self, llm: LLMService) -> None:
         """Call the tools that are registered with the model that stands by."""
         self._functions = llm._functions  # noqa: SLF001 - one registry for both; Pipecat knows one service only
 
-    # --- what the caller does, told by the ears ----------------------------------------------------------------
+    # --- what the call tells: the ears of voices, the bridge of turns and replies --------------------------------
 
     def began(self) -> None:
         """A voice begins."""
-        self._voice = True
+        self._turns.began()
 
     def hear(self, pcm: bytes) -> None:
         """Take sound of a voice: 24 kHz, 16-bit, mono."""
         if self.usable:
-            self._buffered += len(pcm)
-            self.tell(events.InputAudioBufferAppendEvent(audio=base64.b64encode(pcm).decode()))
+            self._turns.hear(pcm)
 
     def paused(self) -> None:
         """The voice has paused."""
-        self._voice = False
-        if self._drop and not self._in_turn:
-            self._discard()
-
-    def _discard(self) -> None:
-        """Forget sound that asked for nothing."""
-        self._drop = self._voice
-        if self._buffered and not self._voice:
-            self._buffered = 0
-            self.tell(events.InputAudioBufferClearEvent(), may_fail=True)
-
-    # --- what becomes of turns and replies, told by the bridge -------------------------------------------------
+        self._turns.paused()
 
     def turn_opened(self) -> None:
         """The user holds the floor."""
-        self._in_turn, self._drop, self._given = True, False, False
+        self._turns.opened()
 
     def turn_closed(self, text: str) -> None:
         """They gave it back; without words it was a noise."""
-        self._in_turn = False
-        if not text:
-            self._typed.clear()
-            self._discard()
+        self._turns.closed(text)
 
     def restored(self) -> None:
         """What sounded over the agent did not ask for the floor."""
-        self._discard()
+        self._turns.discard()
 
     def typed(self, text: str) -> None:
         """The caller has typed."""
-        self._typed.append(text)
+        self._turns.typed(text)
 
     def allow(self, reply_id: int) -> None:
         """A reply's sound may be made."""
@@ -247,11 +227,11 @@ class RealtimeModel(RealtimeSocket):
             return
         if not self._begun:
             self._begin(context)
-        self._take_turn(context)
+        heard_s = self._turns.give(_last_words(context))
         reply = self._replies[context.reply_id] = RealtimeReply(context.reply_id)
         if len(self._replies) > REMEMBERED_REPLIES:
             self._replies.popitem(last=False)
-        self._wanted = Asked(reply, context, heard_s=self._new_s)
+        self._wanted = Asked(reply, context, heard_s=heard_s)
         self._go_on()
 
     async def _ask_again(self, context: ReplyContext, frame: Frame) -> None:
@@ -279,18 +259,6 @@ class RealtimeModel(RealtimeSocket):
             self._add("system", EARLIER + "\n".join(lines))
         elif said:
             self._add(said[0]["role"], str(said[0]["content"]))
-
-    def _take_turn(self, context: ReplyContext) -> None:
-        """Give the vendor what the user has said: as it sounded, or in words where there is no sound of it."""
-        self._new_s = self._buffered / BYTES_PER_S
-        if self._buffered >= LEAST_BYTES:
-            self._buffered = 0
-            self.tell(events.InputAudioBufferCommitEvent())
-            self._given = True
-        for text in self._typed or ([] if self._given else [_last_words(context)]):
-            self._add("user", text)
-        self._typed.clear()
-        self._given = True
 
     # --- asking -------------------------------------------------------------------------------------------------
 
