@@ -45,7 +45,8 @@ from repartee.providers.frames import (
     VoiceLostFrame,
 )
 from repartee.providers.metering import Meter, about
-from repartee.providers.realtime_asked import BYTES_PER_S, Asked, RealtimeReply, Spent
+from repartee.providers.realtime_asked import Asked, RealtimeReply, Spent
+from repartee.providers.realtime_memory import VendorConversation, last_words, notes_of
 from repartee.providers.realtime_socket import RealtimeSocket
 from repartee.providers.realtime_turns import CallerTurns
 
@@ -54,7 +55,6 @@ FIRST_S, IDLE_S = 3.0, 2.5
 LEAST_S = 1.0
 """However little the turn has left: an answer that is a moment late is no reason to give the model up."""
 REMEMBERED_REPLIES = 64
-EARLIER = "What was said in this call so far:\n"
 
 
 class RealtimeModel(RealtimeSocket):
@@ -96,7 +96,7 @@ class RealtimeModel(RealtimeSocket):
         settings = self.Settings(model=model, system_instruction=instruction, session_properties=session)
         super().__init__(failover, api_key=api_key, base_url=base_url, settings=settings)
         self._budget, self._meter = budget, meter
-        self._model, self._instruction, self._acting = model, instruction, acting
+        self._model, self._instruction = model, instruction
         self._spent = Spent(tokens_in=len(instruction) // 4)
         self._tools: list[dict[str, Any]] = []
         self._replies: OrderedDict[int, RealtimeReply] = OrderedDict()
@@ -104,14 +104,8 @@ class RealtimeModel(RealtimeSocket):
         self._wanted: Asked | None = None
         self._active: Asked | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._begun = False
-        """The vendor knows of the call so far."""
-        self._own_items: set[str] = set()
-        self._open_calls: dict[str, str] = {}
-        """Calls of tools that the vendor waits for, and the parts of its conversation that made them."""
-        self._dropped_calls: set[str] = set()
-        """Those it was made to forget, with the reply they were of."""
-        self._turns = CallerTurns(self.tell, lambda text: self._add("user", text))
+        self._there = VendorConversation(self.tell, acting)
+        self._turns = CallerTurns(self.tell, lambda text: self._there.add("user", text))
 
     def share_tools(self, llm: LLMService) -> None:
         """Call the tools that are registered with the model that stands by."""
@@ -167,43 +161,11 @@ class RealtimeModel(RealtimeSocket):
         if self._active is not None and self._active.reply is reply:
             held = self._active.items  # settled when the vendor has stopped
             self.tell(events.ResponseCancelEvent(), may_fail=True)
-        self._settle(reply, [item for item in reply.items if item not in held])
+        self._there.settle(reply, [item for item in reply.items if item not in held])
 
     def over(self, reply_id: int, heard: str) -> None:
         """A reply is over; of what was heard the vendor is told that which it did not say itself."""
-        if not self._begun:
-            return
-        reply = self._replies.get(reply_id)
-        own = reply.text.strip() if reply is not None else ""
-        if own and not heard.startswith(own):
-            return
-        if more := heard[len(own) :].strip():
-            self._add("assistant", more)
-
-    def _settle(self, reply: RealtimeReply, items: Sequence[str]) -> None:
-        """Make the vendor's conversation what was heard of it."""
-        for item_id in items:
-            if call_id := reply.calls.get(item_id):
-                if self._open_calls.pop(call_id, None) is not None:
-                    self._dropped_calls.add(call_id)
-                    self.tell(events.ConversationItemDeleteEvent(item_id=item_id), may_fail=True)
-                continue
-            whole_ms = reply.items[item_id] / BYTES_PER_S * 1000
-            heard_ms = reply.heard_ms.get(item_id, 0.0)
-            if heard_ms <= 0:
-                self.tell(events.ConversationItemDeleteEvent(item_id=item_id), may_fail=True)
-            elif heard_ms < whole_ms - 1:
-                cut = events.ConversationItemTruncateEvent(
-                    item_id=item_id, content_index=0, audio_end_ms=int(heard_ms)
-                )
-                self.tell(cut, may_fail=True)
-
-    def _add(self, role: Any, text: str) -> None:
-        kind: Any = "output_text" if role == "assistant" else "input_text"
-        content = [events.ItemContent(type=kind, text=text)]
-        item = events.ConversationItem(type="message", role=role, content=content)
-        self._own_items.add(item.id)
-        self.tell(events.ConversationItemCreateEvent(item=item))
+        self._there.over(self._replies.get(reply_id), heard)
 
     # --- frames -------------------------------------------------------------------------------------------------
 
@@ -225,9 +187,8 @@ class RealtimeModel(RealtimeSocket):
         if not self.usable:
             await self._hand_on(context)
             return
-        if not self._begun:
-            self._begin(context)
-        heard_s = self._turns.give(_last_words(context))
+        self._there.begin(context)
+        heard_s = self._turns.give(last_words(context))
         reply = self._replies[context.reply_id] = RealtimeReply(context.reply_id)
         if len(self._replies) > REMEMBERED_REPLIES:
             self._replies.popitem(last=False)
@@ -246,19 +207,6 @@ class RealtimeModel(RealtimeSocket):
     async def _hand_on(self, context: ReplyContext) -> None:
         """Let the model that stands by answer."""
         await self.push_frame(LLMContextFrame(context=context), FrameDirection.UPSTREAM)
-
-    def _begin(self, context: ReplyContext) -> None:
-        """Tell the vendor of the call before its first question."""
-        self._begun = True
-        said = [
-            m for m in _messages(context)[:-1] if m.get("role") in {"user", "assistant"} and m.get("content")
-        ]
-        if len(said) > 1:
-            # Many messages of text make the model answer in text, as Pipecat's adapter has found.
-            lines = (f"{'Caller' if m['role'] == 'user' else 'You'}: {m['content']}" for m in said)
-            self._add("system", EARLIER + "\n".join(lines))
-        elif said:
-            self._add(said[0]["role"], str(said[0]["content"]))
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -289,9 +237,7 @@ class RealtimeModel(RealtimeSocket):
             return
         self._context = asked.context
         self._offer(asked.context)
-        notes = "\n".join(
-            str(m["content"]) for m in _messages(asked.context) if m.get("role") in {"developer", "system"}
-        )
+        notes = notes_of(asked.context)
         properties = events.ResponseProperties(
             output_modalities=["audio"],
             instructions=f"{self._instruction}\n\n{notes}" if notes else None,
@@ -385,8 +331,7 @@ class RealtimeModel(RealtimeSocket):
 
     async def _handle_evt_conversation_item_added(self, evt: Any) -> None:
         item, asked = evt.item, self._active
-        if item.id in self._own_items:
-            self._own_items.discard(item.id)
+        if self._there.is_own(item.id):
             return
         if asked is None or (item.role != "assistant" and item.type != "function_call"):
             return
@@ -438,7 +383,7 @@ class RealtimeModel(RealtimeSocket):
                 context=asked.context,
             )
         )
-        self._open_calls[evt.call_id] = item.id
+        self._there.called(evt.call_id, item.id)
 
     async def _handle_evt_response_done(self, evt: Any) -> None:
         asked = self._active
@@ -458,7 +403,7 @@ class RealtimeModel(RealtimeSocket):
         if asked.attempt is not None:
             await asked.attempt.leave(done=asked.first.is_set())
         if asked.reply.cancelled:
-            self._settle(asked.reply, asked.items)
+            self._there.settle(asked.reply, asked.items)
         else:
             await self.run_function_calls(asked.calls)
             await self.push_frame(LLMFullResponseEndFrame())
@@ -467,30 +412,10 @@ class RealtimeModel(RealtimeSocket):
     # --- tools --------------------------------------------------------------------------------------------------
 
     async def _handle_function_call_result(self, frame: FunctionCallResultFrame) -> None:
-        """Tell the vendor what a tool of its own asking gave; what the other model asked for is not its affair."""
-        output = (
-            frame.result if isinstance(frame.result, str) else json.dumps(frame.result, ensure_ascii=False)
-        )
-        if self._open_calls.pop(frame.tool_call_id, None) is None:
-            if frame.tool_call_id in self._dropped_calls and frame.function_name in self._acting:
-                # What was done is true although its reply is over: it shall not do it again, nor deny it.
-                self._dropped_calls.discard(frame.tool_call_id)
-                self._add("system", f"{frame.function_name} {json.dumps(frame.arguments)} gave: {output}")
-            return
-        item = events.ConversationItem(type="function_call_output", call_id=frame.tool_call_id, output=output)
-        self._own_items.add(item.id)
-        self.tell(events.ConversationItemCreateEvent(item=item))
+        """Tell the vendor what a tool gave."""
+        self._there.result(frame)
 
     async def _disconnect(self) -> None:
         if self._watching is not None and not self._watching.done():
             await self.cancel_task(self._watching)
         await super()._disconnect()
-
-
-def _messages(context: ReplyContext) -> list[dict[str, Any]]:
-    return [dict(message) for message in context.get_messages()]  # type: ignore[arg-type]
-
-
-def _last_words(context: ReplyContext) -> str:
-    said = (m.get("content") for m in reversed(_messages(context)) if m.get("role") == "user")
-    return str(next(said, "") or "")
