@@ -110,7 +110,7 @@ class BilledCall:
     def _assemble(self) -> PipelineWorker:
         llm, tools = self.kit.llm(ToolContext(call_id="call-1", caller=None, data_dir=None))  # type: ignore[arg-type]
         hearing: list[FrameProcessor] = [_Ears(), self.stt]
-        self.talking, models = talking_for(self.kit, llm, hearing, self._mark)
+        self.talking, models = talking_for(self.kit, llm, hearing, self._mark, self.bridge.need_words)
         voice, permits = self.kit.tts(), ToolPermits()
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from repartee.agent import Agent, load_agent
-from repartee.conversation import Endpointing, Speaking, Speculating, UserTurn, Yielding
+from repartee.conversation import Endpointing, Speaking, Speculating, Speculation, UserTurn, Yielding
 from repartee.providers import realtime_model
 from repartee.session.gate import FADE_MS
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.conversation_items import Item
 from repartee.simulator.providers.desk import Fault
 from repartee.simulator.providers.library import Heard
+from repartee.simulator.providers.profiles import Spread
 from repartee.simulator.providers.replies import Replies, Reply
 from tests.billing import Comparison, compare
 from tests.conftest import FRONT_DESK
@@ -28,6 +29,12 @@ MODEL = "gpt-realtime"
 LONG = (
     "There is one workshop on the first day, " + "and there is one more after that, " * 6 + "and that is all."
 )
+
+
+PATIENT = replace(
+    QUICK, endpointing=Endpointing(min_silence_ms=400, max_silence_ms=400, digits_ms=0, prelude_ms=0)
+)
+BY_SOUND = replace(PATIENT, speculation=Speculation(by_sound=True))
 
 
 class Room(Replies):
@@ -196,9 +203,7 @@ async def test_a_backchannel_does_not_stop_it_and_is_no_part_of_the_conversation
 async def test_a_held_answer_that_is_not_wanted_is_forgotten_at_the_vendor(
     simulator: Simulator, room: Room, agent: Agent
 ) -> None:
-    endpointing = Endpointing(min_silence_ms=400, max_silence_ms=400, digits_ms=0, prelude_ms=0)
-    patient = replace(QUICK, endpointing=endpointing)
-    async with BilledCall(simulator, agent, realtime=MODEL, policies=patient) as call:
+    async with BilledCall(simulator, agent, realtime=MODEL, policies=PATIENT) as call:
         await greeted(call)
         room.words = "are you open"
         await call.say(0.6)
@@ -215,6 +220,59 @@ async def test_a_held_answer_that_is_not_wanted_is_forgotten_at_the_vendor(
     assert room.shown == [("assistant", "Hello, how can I help?"), ("user", "are you open on friday")]
     assert room.cuts_ms == []
     assert sum(model == MODEL for model, _ in models(simulator)) == 2, "what was thrown away was billed"
+
+
+async def test_an_answer_is_begun_on_the_sound_before_its_words_are_known(
+    simulator: Simulator, room: Room, agent: Agent
+) -> None:
+    simulator.desk.profile = replace(simulator.desk.profile, stt=Spread(300, 300))
+    async with BilledCall(simulator, agent, realtime=MODEL, policies=BY_SOUND) as call:
+        await greeted(call)
+        room.words = "are you open on friday"
+        await call.say(0.6)
+        await call.until(
+            lambda: isinstance(call.state, Speculating) and call.gate.has_audio(call.last_reply_id)
+        )
+        assert isinstance(call.state, Speculating)
+        assert not call.state.turn.words_known
+        held = call.last_reply_id
+        await call.until(lambda: isinstance(call.state, Speaking))
+        await call.until_idle()
+        assert call.last_reply_id == held, "the words make no other answer of it"
+        said = [str(m["content"]) for m in call.history.entries]
+    assert said[1] == "are you open on friday"
+    assert "You said: are you open on friday" in said[2]
+
+
+async def test_a_noise_that_was_answered_on_its_sound_is_neither_heard_nor_kept(
+    simulator: Simulator, room: Room, agent: Agent
+) -> None:
+    simulator.desk.profile = replace(simulator.desk.profile, stt=Spread(300, 300))
+    async with BilledCall(simulator, agent, realtime=MODEL, policies=BY_SOUND) as call:
+        await greeted(call)
+        room.words = ""
+        await call.say(0.3)
+        await call.until(
+            lambda: isinstance(call.state, Speculating) and call.gate.has_audio(call.last_reply_id)
+        )
+        await call.until_idle()
+        assert len(call.history.entries) == 1
+        simulator.desk.profile = replace(simulator.desk.profile, stt=Spread(0, 0))
+        heard = await ask(call, room, "and on monday")
+    assert room.shown == [("assistant", "Hello, how can I help?"), ("user", "and on monday")]
+    assert "You said: and on monday" in heard
+
+
+async def test_a_model_that_is_lost_before_the_words_are_known_costs_no_answer(
+    simulator: Simulator, room: Room, agent: Agent
+) -> None:
+    simulator.desk.profile = replace(simulator.desk.profile, stt=Spread(300, 300))
+    async with BilledCall(simulator, agent, realtime=MODEL, policies=BY_SOUND) as call:
+        await greeted(call)
+        simulator.desk.faults.append(Fault("llm", "error", 1))
+        heard = await ask(call, room, "are you open on friday")
+    assert "You said: are you open on friday" in heard
+    assert models(simulator) == [(MODEL, "failed"), ("gpt-4.1-mini", "ok")]
 
 
 @pytest.mark.parametrize("kind", ["error", "rate_limit", "stall"])

@@ -1,4 +1,4 @@
-"""The simulator's realtime conversations, spoken to by OpenAI's own SDK: what is heard, said, cut, counted, refused."""
+"""The simulator's realtime conversations, spoken to by OpenAI's SDK: what is heard, said, cut, counted, refused."""
 
 from __future__ import annotations
 

@@ -19,9 +19,11 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 class ReplyContext(LLMContext):
     """What the model is asked for one reply; it knows which, also when that is long over."""
 
-    def __init__(self, *args: Any, reply_id: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, reply_id: int, wordless: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.reply_id = reply_id
+        self.wordless = wordless
+        """What the user says last is not in it: who answers has heard it."""
 
 
 @dataclass

@@ -47,10 +47,10 @@ class VendorConversation:
             return
         self.begun = True
         said = [
-            m
-            for m in messages_of(context)[:-1]
-            if m.get("role") in {"user", "assistant"} and m.get("content")
+            m for m in messages_of(context) if m.get("role") in {"user", "assistant"} and m.get("content")
         ]
+        if said and said[-1]["role"] == "user" and not context.wordless:
+            said.pop()  # the question itself
         if len(said) > 1:
             # Many messages of text make the model answer in text, as Pipecat's adapter has found.
             lines = (f"{'Caller' if m['role'] == 'user' else 'You'}: {m['content']}" for m in said)

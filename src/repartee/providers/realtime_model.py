@@ -205,7 +205,13 @@ class RealtimeModel(RealtimeSocket):
             self._go_on()
 
     async def _hand_on(self, context: ReplyContext) -> None:
-        """Let the model that stands by answer."""
+        """Let the model that stands by answer; it has not heard what was said, and must be told."""
+        if context.wordless and not self._turns.closed_with:
+            await self.push_error("the model that heard the caller is gone, and their words are not known")
+            return
+        if context.wordless:
+            context.wordless = False
+            context.add_message({"role": "user", "content": self._turns.closed_with})
         await self.push_frame(LLMContextFrame(context=context), FrameDirection.UPSTREAM)
 
     # --- asking -------------------------------------------------------------------------------------------------
@@ -332,6 +338,9 @@ class RealtimeModel(RealtimeSocket):
     async def _handle_evt_conversation_item_added(self, evt: Any) -> None:
         item, asked = evt.item, self._active
         if self._there.is_own(item.id):
+            return
+        if item.role == "user":
+            self._turns.added(item.id)
             return
         if asked is None or (item.role != "assistant" and item.type != "function_call"):
             return

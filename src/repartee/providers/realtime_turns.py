@@ -7,6 +7,7 @@ wanted, and is thrown away when it asked for nothing: a noise, or a word that di
 from __future__ import annotations
 
 import base64
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -40,6 +41,13 @@ class CallerTurns:
         """Bytes that the vendor has and that belong to no turn yet."""
         self._voice = self._in_turn = self._drop = self._given = False
         self._typed: list[str] = []
+        self._turn = 0
+        self._awaited: deque[int] = deque()
+        """Turns of which sound was made a part of the conversation, and the vendor has not said which."""
+        self._items: list[str] = []
+        self._unwanted: set[int] = set()
+        self.closed_with = ""
+        """The words of the turn that is being answered; none while it is open."""
 
     def began(self) -> None:
         """A voice begins."""
@@ -66,13 +74,36 @@ class CallerTurns:
     def opened(self) -> None:
         """The user holds the floor."""
         self._in_turn, self._drop, self._given = True, False, False
+        self.closed_with = ""
+        self._turn += 1
+        self._items.clear()
 
     def closed(self, text: str) -> None:
         """They gave it back; without words it was a noise."""
         self._in_turn = False
+        self.closed_with = text
         if not text:
             self._typed.clear()
+            self._forget()
             self.discard()
+
+    def _forget(self) -> None:
+        """What was answered on its sound alone had no words: it is no part of the conversation."""
+        for item_id in self._items:
+            self._tell(events.ConversationItemDeleteEvent(item_id=item_id), may_fail=True)
+        self._items.clear()
+        if self._turn in self._awaited:
+            self._unwanted.add(self._turn)
+
+    def added(self, item_id: str) -> None:
+        """The vendor says what it calls sound that was made a part of the conversation."""
+        turn = self._awaited.popleft() if self._awaited else self._turn
+        if turn in self._unwanted:
+            self._tell(events.ConversationItemDeleteEvent(item_id=item_id), may_fail=True)
+            if turn not in self._awaited:
+                self._unwanted.discard(turn)
+        elif turn == self._turn:
+            self._items.append(item_id)
 
     def typed(self, text: str) -> None:
         """They have typed."""
@@ -92,6 +123,7 @@ class CallerTurns:
             seconds = self._buffered / BYTES_PER_S
             self._buffered = 0
             self._tell(events.InputAudioBufferCommitEvent())
+            self._awaited.append(self._turn)
             self._given = True
         for text in self._typed or ([] if self._given else [words]):
             self._write(text)

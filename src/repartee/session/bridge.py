@@ -133,6 +133,8 @@ class Bridge(FrameProcessor):
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=QUEUE_SIZE)
         self._timers: dict[DeadlineName, asyncio.TimerHandle] = {}
         self._runner: asyncio.Task[None] | None = None
+        self._said = ""
+        """In the turn that was closed last."""
         self._segment_id = 0
         self._piece_id = 0
 
@@ -153,6 +155,11 @@ class Bridge(FrameProcessor):
     @interruption.setter
     def interruption(self, interruption: Interruption) -> None:
         self._policies = replace(self._policies, interruption=interruption)
+
+    def need_words(self) -> None:
+        """Begin no more replies on the sound alone."""
+        speculation = replace(self._policies.speculation, by_sound=False)
+        self._policies = replace(self._policies, speculation=speculation)
 
     def speak(self, lines: dict[Line, str], clips: Mapping[str, Clip]) -> None:
         """Say these fixed lines from now on, or play these recordings of them."""
@@ -380,6 +387,7 @@ class Bridge(FrameProcessor):
                 self.parts.wire.user_turn(is_open=True)
                 await self.push_frame(UserStartedSpeakingFrame())
             case CloseTurn(turn_id, text):
+                self._said = text
                 self.parts.talking.turn_closed(text)
                 self.parts.wire.user_turn(is_open=False)
                 self.parts.wire.user_text(turn_id, text, final=True)
@@ -416,7 +424,7 @@ class Bridge(FrameProcessor):
                 await self._allow(reply_id)
             case ReleaseReply(reply_id):
                 parts.timeline.mark("reply.released", reply_id=reply_id)
-                parts.permits.release(reply_id)
+                parts.permits.release(reply_id, self._said)
                 parts.gate.release(reply_id)
                 await self._allow(reply_id)
             case CancelReply(reply_id):
@@ -476,9 +484,16 @@ class Bridge(FrameProcessor):
         if parts.tone is not None:
             notes.append(parts.tone.note())
         messages = parts.history.messages(text, "\n".join(filter(None, notes)))
-        context = ReplyContext(messages, tools=NOT_GIVEN if tools is None else tools, reply_id=reply_id)
+        context = ReplyContext(
+            messages, tools=NOT_GIVEN if tools is None else tools, reply_id=reply_id, wordless=not text
+        )
         await self._begin(ReplyStartFrame(reply_id=reply_id, context=context))
         asks_itself = parts.talking.usable
+        if not (text or asks_itself):
+            self.submit(
+                ReplyFailed(self._clock_ms(), reply_id)
+            )  # who would have heard it is gone: it waits for words
+            return
         await self.push_frame(
             AskRealtimeFrame(context=context) if asks_itself else LLMContextFrame(context=context)
         )

@@ -447,7 +447,7 @@ class Session:
         )
         self._agenda.toolbox.on_ran = books.record.tool
         hearing = self._hearing(kit, transport)
-        talking, models = talking_for(kit, llm, hearing, timeline.mark)
+        talking, models = talking_for(kit, llm, hearing, timeline.mark, bridge.need_words)
         bridge.connect(replace(parts, talking=talking), self._agenda)
         speaking = voice_parts(kit, voice, self._members.speakers)
         middle = [*hearing, bridge, tiers, *models, tracker, clauses, *speaking, gate]

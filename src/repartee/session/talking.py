@@ -70,7 +70,11 @@ class Plain:
 
 
 def talking_for(
-    kit: ProviderKit, llm: Any, hearing: list[FrameProcessor], mark: Callable[..., None]
+    kit: ProviderKit,
+    llm: Any,
+    hearing: list[FrameProcessor],
+    mark: Callable[..., None],
+    on_lost: Callable[[], None] = lambda: None,
 ) -> tuple[Talking, list[FrameProcessor]]:
     """Return who answers, and what of it is a part of the pipeline behind the tiers.
 
@@ -79,11 +83,17 @@ def talking_for(
         llm: The model.
         hearing: What hears the caller; a model that hears them itself is put behind the ears.
         mark: Marks the timeline.
+        on_lost: Called when a model that hears them itself is given up: from now on their words are needed.
     """
     model: RealtimeModel | None = kit.realtime()
     if model is None:
         return Plain(), [llm]
     model.share_tools(llm)
-    model.on_lost = lambda why: mark("provider.realtime_lost", why=why)
+
+    def lost(why: str) -> None:
+        mark("provider.realtime_lost", why=why)
+        on_lost()
+
+    model.on_lost = lost
     hearing.insert(1, RealtimeEars(model))
     return model, [llm, model]
