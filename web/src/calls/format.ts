@@ -115,6 +115,8 @@ export function trouble(kind: string, data: Record<string, unknown>): string {
   switch (kind) {
     case 'provider.failed':
       return `A provider failed${named('processor') ? ` (${named('processor')})` : ''}`;
+    case 'provider.realtime_lost':
+      return `The model that hears and speaks was given up${named('why') ? ` (${named('why')})` : ''}; the others answer`;
     case 'stt.failed':
       return 'Speech-to-text failed for a piece of speech';
     case 'network.reconnecting':
