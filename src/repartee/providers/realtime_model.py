@@ -104,6 +104,7 @@ class RealtimeModel(RealtimeSocket):
         self._wanted: Asked | None = None
         self._active: Asked | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._creating: asyncio.Task[None] | None = None
         self._there = VendorConversation(self.tell, acting)
         self._turns = CallerTurns(self.tell, lambda text: self._there.add("user", text))
 
@@ -225,7 +226,7 @@ class RealtimeModel(RealtimeSocket):
             self._watching = self.create_task(self._watch(), f"{self}::watch")
         if self._active is None:
             self._wanted, self._active = None, asked
-            self.create_task(self._create(asked), f"{self}::create")
+            self._creating = self.create_task(self._create(asked), f"{self}::create")
 
     async def _create(self, asked: Asked) -> None:
         attempt = self.failover.request(self._budget.deadline()).next(quiet=True)
@@ -425,6 +426,7 @@ class RealtimeModel(RealtimeSocket):
         self._there.result(frame)
 
     async def _disconnect(self) -> None:
-        if self._watching is not None and not self._watching.done():
-            await self.cancel_task(self._watching)
+        for task in (self._watching, self._creating):
+            if task is not None and not task.done():
+                await self.cancel_task(task)
         await super()._disconnect()

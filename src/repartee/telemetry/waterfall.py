@@ -107,8 +107,8 @@ ADVICE = {
     "thought": _MODEL,
     "clause": "The model was writing its first clause. A faster model writes sooner; so does a persona that asks for "
     "a short first sentence.",
-    "answered": "The model that hears and speaks was making its answer. The smaller one of its kind begins sooner; so does a "
-    "recogniser, a model and a voice that are quick, which `repartee bench` can compare with it.",
+    "answered": "The model that hears and speaks was making its answer. The smaller one of its kind begins sooner; a "
+    "quick recogniser, model and voice may, and `repartee bench` compares them.",
     "tool": "The answer waited for your tool. Make it faster, or give it a line to say meanwhile: @tool(says=...).",
     "spoken": "Voices that stream (cartesia, elevenlabs) begin soonest; a faster model in models.tts helps; phrases "
     "that are said often are kept, and take no time.",
