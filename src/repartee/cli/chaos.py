@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -63,7 +64,7 @@ class ChaosOptions:
         systems: Whom to call.
         quick: Only the short run's cases.
         speech: Folder of the recordings.
-        keep: Folder that recordings of the calls are kept in.
+        keep: Folder that recordings of the calls, and ours' timelines, are kept in.
     """
 
     cases: tuple[str, ...] = ()
@@ -236,13 +237,14 @@ async def _conduct(options: ChaosOptions, case: Case, stage: _Stage, items: Mapp
         return _unplayed(case, stage.system.name, f"the call could not be made: {error or 'no answer'}")
     if len(played.turns) < 2:
         return _unplayed(case, stage.system.name, "the turn before the fault was not answered")
-    if options.keep is not None:
-        await asyncio.to_thread(_keep, options.keep, case, stage.system.name, played)
     notes = dict(scene.notes) | {"bad_starts": bad_starts}
     notes["asked"] = [f"{entry.said} ({entry.outcome})" for entry in bill.entries if entry.stage == "llm"]
     notes["said"] = played.turns[1].texts
     if stage.store_url is not None:
         notes |= await asyncio.to_thread(_kept, stage, case, played, items)
+    timeline = notes.pop("timeline", None)
+    if options.keep is not None:
+        await asyncio.to_thread(_keep, options.keep, f"{case.name}-{stage.system.name}", played, timeline)
     turns = (played.turns[0], played.turns[1], played.turns[2] if len(played.turns) > 2 else None)
     verdict = await asyncio.to_thread(judge, played.tape, turns, scene.struck_s, over=played.ended)
     return _row(case, stage.system.name, verdict, scene.struck_s, notes)
@@ -309,6 +311,7 @@ def _kept(stage: _Stage, case: Case, played: Played, items: Mapping[str, Item]) 
             return notes | {"broken": [*broken, "the records know nothing of the call"]}
         kept = store.turns(call.call_id)
         notes["reason"] = call.reason
+        notes["timeline"] = stage.state / "calls" / f"{call.call_id}.jsonl"
     finally:
         store.close()
     for turn, words in zip(played.turns, said, strict=False):
@@ -332,6 +335,9 @@ def _told(stage: _Stage) -> list[str]:
     return sorted(set(re.findall(r'"event": "([a-z_.]+)", [^\n]*"level": "(?:warning|error)"', text)))
 
 
-def _keep(folder: Path, case: Case, system: str, played: Played) -> None:
+def _keep(folder: Path, name: str, played: Played, timeline: Path | None) -> None:
+    """Keep what was heard of the agent, and ours' own account of the call."""
     folder.mkdir(parents=True, exist_ok=True)
-    sf.write(folder / f"{case.name}-{system}.flac", played.tape, RATE_HZ)
+    sf.write(folder / f"{name}.flac", played.tape, RATE_HZ)
+    if timeline is not None and timeline.is_file():
+        shutil.copyfile(timeline, folder / f"{name}.jsonl")

@@ -108,20 +108,29 @@ class Rooms:
         """Return a new token for a place in a call that still goes on, to whoever holds the old one.
 
         Raises:
-            ClosedError: 403 it is no token of ours, 410 the call is over, 503 the media server does not answer.
+            ClosedError: 403 it is no token of ours, 410 the call is over, 503 the media server does not answer, or
+                the agent is not in the room and may yet come back.
         """
         place = place_of(token, self._site.key, self._site.secret)
         if place is None:
             raise ClosedError(403, "token", "participant_token is no token of this server's for a call")
         try:
             async with asyncio.timeout(ANSWER_S), self._livekit() as livekit:
-                found = (await livekit.room.list_rooms(api.ListRoomsRequest(names=[place.room]))).rooms
+                agent = await _agent_in(livekit, place.room)
         except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("rejoin.failed", error=type(error).__name__)
             raise _away(2) from error
-        if not found:
+        # LiveKit keeps the room of an agent that has left for a while; whoever came back would be alone in it.
+        goes_on = agent or (agent is not None and await self._goes_on(place.room))
+        if goes_on is None:
+            message = "the agent is not in the call; try again shortly"
+            raise ClosedError(503, "no_agent", message, retry_after_s=2)
+        if not goes_on:
             raise ClosedError(410, "over", "this call is over; start a new one")
         return self._answer(place)
+
+    async def _goes_on(self, room: str) -> bool | None:
+        return await self._admission.goes_on(room) if self._admission is not None else None
 
     def _livekit(self) -> api.LiveKitAPI:
         return api.LiveKitAPI(http_url(self._site.livekit_url), self._site.key, self._site.secret)
@@ -187,12 +196,23 @@ def _away(retry_after_s: int) -> ClosedError:
     )
 
 
+async def _agent_in(livekit: api.LiveKitAPI, room: str) -> bool | None:
+    """Say whether an agent is in a room; None where there is no such room."""
+    if not (await livekit.room.list_rooms(api.ListRoomsRequest(names=[room]))).rooms:
+        return None
+    return api.ParticipantInfo.Kind.AGENT in await _kinds_in(livekit, room)
+
+
 async def _has_caller(livekit: api.LiveKitAPI, room: str) -> bool:
+    return bool(await _kinds_in(livekit, room) - {api.ParticipantInfo.Kind.AGENT})
+
+
+async def _kinds_in(livekit: api.LiveKitAPI, room: str) -> set[int]:
+    """Return which kinds of participants are in a room; none in one that has ended in the meantime."""
     try:
         found = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
     except api.TwirpError as error:
         if error.code == api.TwirpErrorCode.NOT_FOUND:
-            return False  # it has ended in the meantime
+            return set()
         raise
-    agent = api.ParticipantInfo.Kind.AGENT
-    return any(participant.kind != agent for participant in found.participants)
+    return {participant.kind for participant in found.participants}
