@@ -286,6 +286,7 @@ def _row(case: Case, system: str, verdict: Verdict, struck_s: float | None, note
         "recovery_s": verdict.recovery_s,
         "lost": verdict.during.lost,
         "said_twice": verdict.during.twice,
+        "cut_said_again": verdict.during.cut_again,
         "next_turn": verdict.after.outcome if verdict.after else "the call was over",
         "broken": broken,
         "expected": case.expected if system == OURS else "",
