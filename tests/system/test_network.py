@@ -53,9 +53,11 @@ def network(cable: CallerNetwork) -> Iterator[CallerNetwork]:
 class MediaServer:
     """A LiveKit server on the cable, as one is on a network: UDP, and TCP for who has no UDP."""
 
-    def __init__(self, network: CallerNetwork, folder: Path, codec: str = "") -> None:
-        self.network, self.folder, self.codec = network, folder, codec
-        self.port, self.udp, self.tcp = free_ports(3)
+    def __init__(
+        self, network: CallerNetwork, folder: Path, codec: str = "", *, relays: bool = False
+    ) -> None:
+        self.network, self.folder, self.codec, self.relays = network, folder, codec, relays
+        self.port, self.udp, self.tcp, self.turn = free_ports(4)
         self.key, self.secret = "key-of-the-test", secrets.token_urlsafe(32)
         self.process: asyncio.subprocess.Process | None = None
 
@@ -77,6 +79,8 @@ class MediaServer:
                 "interfaces": {"includes": [self.network.cable]},
             },
         }
+        if self.relays:
+            config["turn"] = {"enabled": True, "udp_port": self.turn}
         if self.codec:
             config["room"] = {"enabled_codecs": [{"mime": self.codec}]}
         file = self.folder / "livekit.json"
@@ -166,13 +170,19 @@ class Line:
 
 @asynccontextmanager
 async def serving(
-    network: CallerNetwork, speech: Path, folder: Path, codec: str = "", reconnect_s: int = RECONNECT_S
+    network: CallerNetwork,
+    speech: Path,
+    folder: Path,
+    codec: str = "",
+    reconnect_s: int = RECONNECT_S,
+    *,
+    relays: bool = False,
 ) -> AsyncIterator[Site]:
     script = folder / "script.yaml"
     script.write_text(f"- when: gemini\n  say: '{LONG}'\n- when: mcp\n  say: Yes, there is.\n")
     config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=script)
     agent = write_agent(folder, f"limits: {{reconnect_s: {reconnect_s}}}")
-    media = MediaServer(network, folder, codec)
+    media = MediaServer(network, folder, codec, relays=relays)
     await media.start()
     try:
         async with Simulator.start(config) as simulator:
@@ -203,7 +213,20 @@ async def test_a_caller_without_udp_is_heard_over_tcp(
 ) -> None:
     network.block_udp()
     async with site.greeted() as call:
+        assert {route.rpartition("/")[2] for route in await call.caller.call("routes")} == {"tcp"}
         await call.goes_on(speech)
+
+
+@pytest.mark.long
+async def test_a_caller_whom_only_a_relay_lets_through_is_heard_over_turn(
+    network: CallerNetwork, speech: Path, tmp_path: Path
+) -> None:
+    async with serving(network, speech, tmp_path, relays=True) as site:
+        page = int(site.running.url.rpartition(":")[2])
+        network.relay_only(site.media.turn, page, site.media.port)
+        async with site.greeted() as call:
+            assert await call.caller.call("routes") == ["relay/udp"]
+            await call.goes_on(speech)
 
 
 @pytest.mark.long

@@ -58,6 +58,14 @@ class CallerNetwork:
         for chain in ("INPUT", "OUTPUT"):
             self._rule(chain, "-p", "udp", "-j", "DROP")
 
+    def relay_only(self, relay_udp: int, *tcp: int) -> None:
+        """Let UDP through to a relay's port alone, and TCP to these ports (and back) alone."""
+        self.clear()
+        for chain, port in (("INPUT", "--sport"), ("OUTPUT", "--dport")):
+            self._rule(chain, "-p", "udp", "!", port, str(relay_udp), "-j", "DROP")
+            ports = ",".join(map(str, tcp))
+            self._rule(chain, "-p", "tcp", "-m", "multiport", "!", f"{port}s", ports, "-j", "DROP")
+
     def cut(self) -> None:
         """Let nothing through."""
         self.clear()
