@@ -272,6 +272,22 @@ async def test_a_media_server_that_is_away_is_said(plain_settings: Settings, liv
     assert response.headers["retry-after"] == "5"
 
 
+@pytest.mark.parametrize(
+    ("codecs", "status"),
+    [([], 200), (["video/VP8", "audio/OPUS"], 200), (["audio/PCMU", "audio/red"], 503)],
+)
+async def test_a_media_server_without_opus_gives_no_call_without_sound(
+    plain_settings: Settings, livekit: LiveKit, codecs: list[str], status: int
+) -> None:
+    livekit.codecs = codecs
+    async with client_for(plain_settings, livekit.url) as client:
+        answer = await client.post("/api/token")
+    assert answer.status_code == status
+    if status == 503:
+        assert "without Opus" in answer.json()["message"]
+        assert livekit.deleted == [room for room, _ in livekit.rooms], "and the agent is not left in it"
+
+
 async def test_the_page_is_told_what_the_agent_runs_on(plain_settings: Settings, livekit: LiveKit) -> None:
     async with client_for(plain_settings, livekit.url) as client:
         config = (await client.get("/api/config")).json()

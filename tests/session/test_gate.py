@@ -226,8 +226,11 @@ def test_what_was_cut_is_said_again_from_its_clause_on(words: bool, cut_in: str,
     pieces = ("Yes, hall 297 in the morning,", "hall 864 at noon, hall 135 at Dr. Wu. And hall 950 at night.")
     text = " ".join(pieces)
     reply = spoken(*pieces, words=words)
+
     # The pieces follow each other without the space between them.
-    place = lambda at: (at - (at > len(pieces[0]))) * 60 * RATE // 1000  # noqa: E731
+    def place(at: int) -> int:
+        return (at - (at > len(pieces[0]))) * 60 * RATE // 1000
+
     reply.position = place(len(cut_in))
     reply.repeat()
     assert abs(reply.position - place(text.index(goes_on_with))) <= 60 * RATE // 1000

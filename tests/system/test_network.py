@@ -19,6 +19,7 @@ from playwright.async_api import Page, expect
 
 from repartee.cli.instance import Instance, free_ports, instance
 from repartee.cli.livekit import VERSION
+from repartee.errors import MediaError
 from repartee.settings import Settings
 from repartee.simulator.far import FarCaller, far_caller
 from repartee.simulator.netns import CallerNetwork, caller_network, why_not
@@ -323,15 +324,15 @@ async def test_without_a_media_server_the_call_ends_and_holds_nothing(
         pass  # and the worker takes calls again
 
 
-@pytest.mark.xfail(reason="a media server without Opus gives a call without any sound: the SDK sends none")
 @pytest.mark.long
-async def test_a_caller_without_opus_is_heard_and_it_is_written_down(
+async def test_a_media_server_without_opus_is_said_instead_of_a_call_without_sound(
     network: CallerNetwork, speech: Path, tmp_path: Path
 ) -> None:
-    async with serving(network, speech, tmp_path, "audio/PCMU") as site, site.greeted() as call:
-        await call.goes_on(speech)
-        codecs = [(m["mime"].lower(), m["rate_hz"], m["usual"]) for m in call.marks("network.codec")]
-    assert codecs == [("audio/pcmu", 8000, True)]
+    async with serving(network, speech, tmp_path, "audio/PCMU") as site:
+        with pytest.raises(MediaError, match="set up without Opus"):
+            async with site.greeted():
+                pass
+        assert "livekit.no_opus" in site.running.output.read_text()
 
 
 @asynccontextmanager

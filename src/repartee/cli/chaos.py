@@ -345,7 +345,7 @@ def _kept(stage: _Stage, case: Case, played: Played, items: Mapping[str, Item]) 
 def _refused(timeline: Path) -> dict[str, int]:
     """Return which messages of participants were refused, and how many."""
     marks = map(json.loads, timeline.read_text(encoding="utf-8").splitlines())
-    told = next((mark for mark in marks if mark["name"] == "messages.refused"), {})
+    told: dict[str, Any] = next((mark for mark in marks if mark["name"] == "messages.refused"), {})
     return {name: count for name, count in told.items() if "." in name}
 
 

@@ -29,6 +29,8 @@ log = structlog.get_logger()
 EMPTY_S, MORE_S = 60, 15
 """LiveKit keeps a room for so long for a caller who has not come yet, and so much longer than the agent waits for one
 whose connection broke."""
+OPUS = "audio/opus"
+"""What every WebRTC client has, and the media engine of the agent sends."""
 ANSWER_S = 5.0
 """The media server must have answered by then."""
 
@@ -79,7 +81,8 @@ class Rooms:
             caller_id: Who the operator says calls: remembered between calls.
 
         Raises:
-            ClosedError: 409 they are in a call already, 503 no seat is free or the media server does not answer.
+            ClosedError: 409 they are in a call already, 503 no seat is free, the media server does not answer or
+                allows no Opus.
         """
         counted = user is not None and self._calls_per_user > 0
         room = f"{self._mark(user) if counted and user is not None else 'call-'}{secrets.token_hex(16)}"
@@ -136,8 +139,12 @@ class Rooms:
         return api.LiveKitAPI(http_url(self._site.livekit_url), self._site.key, self._site.secret)
 
     async def _make(self, livekit: api.LiveKitAPI, room: str) -> None:
-        # The agent enters the room while the client is still connecting to it.
-        await livekit.room.create_room(
+        """Make a room, and send for the agent, who enters it while the client is still connecting to it.
+
+        Raises:
+            ClosedError: 503, the media server allows no codec that the agent's voice could be sent in.
+        """
+        made = await livekit.room.create_room(
             CreateRoomRequest(
                 name=room,
                 empty_timeout=EMPTY_S,
@@ -145,6 +152,13 @@ class Rooms:
                 agents=[RoomAgentDispatch(agent_name=self._agent_name)],
             )
         )
+        if made.enabled_codecs and not any(codec.mime.lower() == OPUS for codec in made.enabled_codecs):
+            log.error(
+                "livekit.no_opus", hint=f"add '{OPUS}' to room.enabled_codecs in LiveKit's configuration"
+            )
+            await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+            message = "the media server is set up without Opus: a call would have no sound"
+            raise ClosedError(503, "no_agent", message, retry_after_s=60)
 
     async def _free(self, room: str) -> None:
         if self._admission is not None:
