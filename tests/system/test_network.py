@@ -7,16 +7,21 @@ import json
 import re
 import secrets
 import sqlite3
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.async_api import Page, expect
 
+from repartee.cli.https import certificate_for
 from repartee.cli.instance import Instance, free_ports, instance
 from repartee.cli.livekit import VERSION
 from repartee.errors import MediaError
@@ -58,7 +63,7 @@ class MediaServer:
         self, network: CallerNetwork, folder: Path, codec: str = "", *, relays: bool = False
     ) -> None:
         self.network, self.folder, self.codec, self.relays = network, folder, codec, relays
-        self.port, self.udp, self.tcp, self.turn = free_ports(4)
+        self.port, self.udp, self.tcp, self.turn, self.turns = free_ports(5)
         self.key, self.secret = "key-of-the-test", secrets.token_urlsafe(32)
         self.process: asyncio.subprocess.Process | None = None
 
@@ -81,7 +86,15 @@ class MediaServer:
             },
         }
         if self.relays:
-            config["turn"] = {"enabled": True, "udp_port": self.turn}
+            tls = certificate_for(self.folder, self.network.here)
+            config["turn"] = {
+                "enabled": True,
+                "domain": self.network.here,
+                "udp_port": self.turn,
+                "tls_port": self.turns,
+                "cert_file": str(tls.certificate),
+                "key_file": str(tls.key),
+            }
         if self.codec:
             config["room"] = {"enabled_codecs": [{"mime": self.codec}]}
         file = self.folder / "livekit.json"
@@ -117,6 +130,10 @@ class Site:
     network: CallerNetwork
     media: MediaServer
     running: Instance
+
+    @property
+    def port(self) -> int:
+        return int(self.running.url.rpartition(":")[2])
 
     def calls(self) -> set[str]:
         return {file.stem for file in (self.running.state_dir / "calls").glob("*.jsonl")}
@@ -223,8 +240,7 @@ async def test_a_caller_whom_only_a_relay_lets_through_is_heard_over_turn(
     network: CallerNetwork, speech: Path, tmp_path: Path
 ) -> None:
     async with serving(network, speech, tmp_path, relays=True) as site:
-        page = int(site.running.url.rpartition(":")[2])
-        network.relay_only(site.media.turn, page, site.media.port)
+        network.only(udp=site.media.turn, tcp=(site.port, site.media.port))
         async with site.greeted() as call:
             assert await call.caller.call("routes") == ["relay/udp"]
             await call.goes_on(speech)
@@ -336,7 +352,7 @@ async def test_a_media_server_without_opus_is_said_instead_of_a_call_without_sou
 
 
 @asynccontextmanager
-async def page_of_a_call(network: CallerNetwork, site: Site, folder: Path) -> AsyncIterator[Page]:
+async def page_of_a_call(network: CallerNetwork, site: Site, folder: Path, *more: str) -> AsyncIterator[Page]:
     """The page in the other network, with a caller who has heard the greeting."""
     inside = folder / "chromium"
     inside.write_text(f'#!/bin/sh\nexec ip netns exec {network.name} {test_browser.CHROMIUM} "$@"\n')
@@ -345,6 +361,7 @@ async def page_of_a_call(network: CallerNetwork, site: Site, folder: Path) -> As
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--unsafely-treat-insecure-origin-as-secure={site.running.url}",
+        *more,
     )
     async with test_browser.page_at(site.running.url, *flags, program=str(inside)) as page:
         await page.get_by_test_id("start").click()
@@ -358,6 +375,22 @@ async def asked_by_typing(page: Page) -> None:
     await page.get_by_test_id("chat-input").fill("Tell me about MCP")
     await page.get_by_test_id("chat-send").click()
     await expect(page.get_by_test_id("caption-agent").last).to_contain_text("Yes, there is", timeout=30_000)
+
+
+@pytest.mark.browser
+@pytest.mark.long
+async def test_a_page_that_only_https_is_let_through_to_is_heard_over_turn(
+    network: CallerNetwork, speech: Path, tmp_path: Path
+) -> None:
+    async with serving(network, speech, tmp_path, relays=True) as site:
+        key = x509.load_pem_x509_certificate((tmp_path / "server.pem").read_bytes()).public_key()
+        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        known = f"--ignore-certificate-errors-spki-list={b64encode(sha256(spki).digest()).decode()}"
+        # Clients are told 443, where a load balancer passes it on.
+        network.only(udp=None, tcp=(site.port, site.media.port, 443, site.media.turns))
+        network.forward(443, site.media.turns)
+        async with page_of_a_call(network, site, tmp_path, known) as page:
+            await asked_by_typing(page)
 
 
 @pytest.mark.browser
