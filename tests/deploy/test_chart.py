@@ -86,7 +86,12 @@ def test_a_mistake_is_told(settings: tuple[str, ...], sentence: str) -> None:
 def test_livekit_s_relay_is_switched_on_by_its_domain() -> None:
     settings = [
         part
-        for setting in ("domain=turn.example", "tlsSecret=turn-tls", "tlsPort=5443")
+        for setting in (
+            "domain=turn.example",
+            "tlsSecret=turn-tls",
+            "tlsPort=5443",
+            "allowRestrictedPeerCidrs={10.1.0.0/16}",
+        )
         for part in ("--set", f"livekit.deploy.turn.{setting}")
     ]
     rendered = template(CHART / "ci" / "small.yaml", *settings)
@@ -100,6 +105,7 @@ def test_livekit_s_relay_is_switched_on_by_its_domain() -> None:
         "udp_port": 3478,
         "cert_file": "/etc/turn/tls.crt",
         "key_file": "/etc/turn/tls.key",
+        "allow_restricted_peer_cidrs": ["10.1.0.0/16"],
     }
     pod = find(resources, "Deployment", "voice-livekit")["spec"]["template"]["spec"]
     (container,) = pod["containers"]

@@ -91,6 +91,8 @@ class MediaServer:
                 "enabled": True,
                 "domain": self.network.here,
                 "udp_port": self.turn,
+                # It relays to no private address by itself, and its own is one.
+                "allow_restricted_peer_cidrs": [f"{self.network.here}/32"],
                 "tls_port": self.turns,
                 "cert_file": str(tls.certificate),
                 "key_file": str(tls.key),
