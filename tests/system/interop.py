@@ -21,13 +21,11 @@ import pytest
 import soundfile as sf
 from playwright.async_api import Page, async_playwright
 
-from repartee.simulator.audio import Pcm, read_audio
+from repartee.simulator.audio import read_audio
 
 FOLDER = Path(__file__).parent.parent / "interop"
 BUILT = FOLDER / "dist"
 RATE_HZ = 48_000
-HUM = 20
-"""The peak of a quiet room, of 32768."""
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -65,19 +63,18 @@ def site(folder: Path = BUILT, start: str = "") -> Iterator[str]:
 
 
 def microphone(folder: Path, *parts: float | Path) -> Path:
-    """A microphone that gives recordings, with seconds of a quiet room between them and after the last."""
-    chance = np.random.default_rng(1)
+    """A microphone that gives recordings, with seconds of silence between them, and then nothing more.
 
-    def room(seconds: float) -> Pcm:
-        # Not digital silence: of a microphone that gives that the agent says after ten seconds that it is broken.
-        return chance.integers(-HUM, HUM, int(seconds * RATE_HZ), np.int16)
-
+    Who is digitally silent for ten seconds after joining is told that their microphone is broken.
+    """
     sound = [
-        room(part) if isinstance(part, int | float) else np.asarray(read_audio(part, RATE_HZ), np.int16)
+        np.zeros(int(part * RATE_HZ), np.int16)
+        if isinstance(part, int | float)
+        else np.asarray(read_audio(part, RATE_HZ), np.int16)
         for part in parts
     ]
     file = folder / "microphone.wav"
-    sf.write(file, np.concatenate([*sound, room(120)]), RATE_HZ)
+    sf.write(file, np.concatenate([*sound, np.zeros(120 * RATE_HZ, np.int16)]), RATE_HZ)
     return file
 
 

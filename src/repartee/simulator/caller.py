@@ -67,10 +67,19 @@ class Invitation:
     room: str
 
 
+class LineBusyError(MediaError):
+    """A server has no place for another call right now, and will after `retry_after_s`."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 async def ask_for_place(url: str) -> Invitation:
     """Ask a server for a place in a room, as its page does.
 
     Raises:
+        LineBusyError: All its lines are busy.
         MediaError: The server refuses.
         httpx.HTTPError: It does not answer.
     """
@@ -78,7 +87,10 @@ async def ask_for_place(url: str) -> Invitation:
         response = await client.post(f"{url}/api/token", json={})
     answer = response.json()
     if response.status_code != httpx.codes.OK:
-        raise MediaError(f"the server refused the call: {answer.get('message', response.text)}")
+        said = f"the server refused the call: {answer.get('message', response.text)}"
+        if retry_after_s := answer.get("retry_after"):
+            raise LineBusyError(said, retry_after_s)
+        raise MediaError(said)
     return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
 
 
