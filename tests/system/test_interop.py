@@ -17,7 +17,7 @@ from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.system.helpers import write_agent
 from tests.system.interop import Seen, browsing, microphone, pipecat_s_page, row, site, versions
 
-pytestmark = [pytest.mark.browser, pytest.mark.long]
+pytestmark = pytest.mark.browser
 PROFILE = "fixed:60/60/60"
 WAIT_MS = 30_000
 GREETING = "Hello, this is the test."
@@ -41,9 +41,10 @@ async def page_of(name: str, speech: Path, folder: Path, first_s: float) -> Asyn
                 yield page
 
 
+@pytest.mark.long
 async def test_livekit_s_hooks(speech: Path, tmp_path: Path) -> None:
     shown = (
-        "`useSession`, `useAgent`: joined, states, no failure",
+        "`useSession`, `useAgent`: joined, states, no failure, ended",
         "`useVoiceAssistant`: state, voice, captions",
         "`useTrackTranscription`: both sides, interim and final",
         "`useSessionMessages`, `useChat`: typed words once, answered",
@@ -57,6 +58,8 @@ async def test_livekit_s_hooks(speech: Path, tmp_path: Path) -> None:
             await greeted_and_asked(seen)
             await typed(page, seen)
             await debugged(page, seen)
+            await page.get_by_role("button", name="end", exact=True).click()
+            await seen.until("connection", "it === 'disconnected'")
 
 
 async def greeted_and_asked(seen: Seen) -> None:
@@ -126,7 +129,7 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
     packages = versions("@pipecat-ai/client-js", "livekit-client")
     client = "Pipecat's client, RTVI over LiveKit's data channel"
     with row(client, packages, shown):
-        async with page_of("pipecat", speech, tmp_path, 6.0) as page:
+        async with page_of("pipecat", speech, tmp_path, 4.0) as page:
             seen = Seen(page)
             ready = await seen.until("ready", "true")
             assert ready["version"].startswith("2.")
@@ -153,6 +156,7 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
             await seen.until("events", "it.some(e => ['botDisconnected', 'disconnected'].includes(e.event))")
 
 
+@pytest.mark.long
 async def test_pipecat_s_page(speech: Path, tmp_path: Path) -> None:
     """With Pipecat's own transport for LiveKit, which is in this page alone."""
     shown = (
@@ -163,7 +167,7 @@ async def test_pipecat_s_page(speech: Path, tmp_path: Path) -> None:
         "disconnects",
     )
     packages = {"pipecat-ai-prebuilt": version("pipecat-ai-prebuilt")}
-    mic = microphone(tmp_path, 7.0, speech / "aiewf" / "turn_001.flac")
+    mic = microphone(tmp_path, 5.0, speech / "aiewf" / "turn_001.flac")
     with row("Pipecat's Playground, its LiveKit transport", packages, shown):
         async with Simulator.start(SimulatorConfig(profile=PROFILE, speech=speech)) as simulator:
             agent = write_agent(tmp_path)
@@ -186,7 +190,7 @@ async def hold_conversation(page: Page) -> None:
     await expect(whole).to_contain_text(ASKED, timeout=WAIT_MS)
     answered = re.compile(f"{ASKED}.*{ASKED}", re.DOTALL)
     await expect(whole).to_contain_text(answered, timeout=WAIT_MS)
-    await page.get_by_role("textbox").last.fill(TYPED)
+    await page.get_by_role("textbox", name="Message", exact=True).fill(TYPED)
     await page.get_by_label("Send message").click()
     answered = re.compile("you have parking.*you have parking", re.IGNORECASE | re.DOTALL)
     await expect(whole).to_contain_text(answered, timeout=WAIT_MS)
