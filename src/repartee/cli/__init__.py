@@ -213,6 +213,9 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
 def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
     mode: Annotated[str, typer.Option(help="steady, churn, overload or kill.")] = "steady",
     calls: Annotated[str, typer.Option(help="Calls at once, a step for each: 1,8,16.")] = "1,8,16",
+    system: Annotated[
+        list[str] | None, typer.Option(help="Whom to call: repartee, or a peer; may be repeated.")
+    ] = None,
     hold: Annotated[float, typer.Option(help="Seconds that a step is held.")] = 40.0,
     rate: Annotated[float, typer.Option(help="Arrivals in a second, for churn.")] = 2.0,
     profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
@@ -240,6 +243,7 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
     options = LoadOptions(
         mode=cast("Any", mode),
         calls=numbers,
+        systems=tuple(system or ("repartee",)),
         hold_s=hold,
         rate=rate,
         profile=profile,
