@@ -62,6 +62,7 @@ def main() -> int:
         (ROOT / "docs" / "interop.md", interop()),
         (ROOT / "docs" / "voices.md", voices()),
         (ROOT / "docs" / "tone.md", tone()),
+        (ROOT / "docs" / "teams.md", meetings()),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -95,6 +96,30 @@ def interop() -> str:
 {lines}
 `{run["command"]}`. Not run: LiveKit's Swift, Android, Flutter, React Native, Unity and ESP32 SDKs, its Playground and
 starters as a whole, `@pipecat-ai/client-react` and `voice-ui-kit`, phones.
+
+"""
+
+
+def meetings() -> str:
+    """Return what was left of many meetings, nothing where they were not held yet."""
+    if not (RESULTS / "meetings.json").is_file():
+        return ""
+    run = load("meetings")
+    moments = {"before": 0, f"after {run['warm']}": run["warm"], f"after {run['meetings']}": run["meetings"]}
+    names = ("tasks", "threads", "files", "sockets", "objects", "memory_mb")
+    rows = "".join(
+        f"| {name.replace('memory_mb', 'memory, MB')} | "
+        + " | ".join(f"{run['left'][at][name]:,}" for at in moments.values())
+        + " |\n"
+        for name in names
+    )
+    return f"""
+{run["meetings"]} meetings of the front desk with a patient, {run["turns"]} turns, simulated vendors, {run["machine"]}:
+
+| | {" | ".join(moments)} |
+|---|{"---|" * len(moments)}
+{rows}
+`{run["command"]}`
 
 """
 
