@@ -38,6 +38,8 @@ NAMES = {
     "repartee-saving": "everything saved",
 }
 PLAIN, SAVING = "repartee-plain", "repartee-saving"
+LATE = 1.25
+"""Calls whose 95th percentile is this many times that of one alone are too many."""
 Figures = dict[str, Any]
 
 
@@ -162,7 +164,26 @@ first audio; median / 95th percentile:
 {table(peers, stops)}
 `make bench-peers`, {peers["machine"]}. [How it is measured](docs/measuring.md), [what it does and how to tune
 it](docs/tuning-turn-taking.md); every turn is in [benchmarks/results](benchmarks/results).
-{savings_line()}"""
+{density_line()}{savings_line()}"""
+
+
+def density_line() -> str:
+    """Return how many calls each system held on one machine before it lost one or was late."""
+    run = load("load-steady")
+    held: dict[str, tuple[int, Figures]] = {}
+    for step in run["steps"]:
+        system, p95_ms = step["system"], step["latency_ms"]["p95"]
+        alone_ms = next(s["latency_ms"]["p95"] for s in run["steps"] if s["system"] == system)
+        if step["held"] == step["calls"] and not step["missed"] and p95_ms <= alone_ms * LATE:
+            held[system] = max(held.get(system, (0, step)), (step["calls"], step), key=lambda pair: pair[0])
+    told = "; ".join(
+        f"{NAMES[system]} {calls} at {step['latency_ms']['p50']:.0f} / {step['latency_ms']['p95']:.0f} ms"
+        for system, (calls, step) in held.items()
+    )
+    return f"""
+Calls at once on {run["machine"].split(",")[0]} that also carry LiveKit, the vendors and the callers, all answered and at the
+95th percentile not a quarter later than one alone: {told} ([many calls on one machine](docs/density.md)).
+"""
 
 
 def savings_line() -> str:
