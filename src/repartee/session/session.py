@@ -51,7 +51,7 @@ from repartee.session.client_rpc import ClientRpc
 from repartee.session.clients import Clients
 from repartee.session.clips import clips_for
 from repartee.session.degrading import Degrading, load_reporter
-from repartee.session.ears import Ears
+from repartee.session.ears import Ears, asked_at_ms
 from repartee.session.eyes import Eyes
 from repartee.session.fence import Fence
 from repartee.session.fillers import Fillers, words_of
@@ -494,7 +494,7 @@ class Session:
                 *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
                 *([self._tone.listen] if self._tone is not None else []),
             ],
-            scores=lambda: not self._degrading.plain(),
+            score_at_ms=lambda: asked_at_ms(self._degrading.level),
         )
         return [self._ears, kit.stt()]
 
