@@ -323,6 +323,38 @@ async def test_a_vendor_that_is_not_there_leaves_the_call_to_the_others(
     assert models(simulator) == [("gpt-4.1-mini", "ok")]
 
 
+async def test_a_socket_that_ends_between_two_turns_is_not_missed(
+    simulator: Simulator, room: Room, agent: Agent
+) -> None:
+    async with BilledCall(simulator, agent, realtime=MODEL) as call:
+        await greeted(call)
+        first = await ask(call, room, "are you open on friday")
+        await call.talking._websocket.close()  # type: ignore[attr-defined]
+        await call.until(lambda: not call.talking.usable)
+        await ask(call, room, "and on monday")
+    assert models(simulator) == [(MODEL, "ok"), ("gpt-4.1-mini", "ok")]
+    assert room.shown == [
+        ("assistant", "Hello, how can I help?"),
+        ("user", "are you open on friday"),
+        ("assistant", first),
+        ("user", "and on monday"),
+    ], "who goes on knows as much"
+
+
+async def test_answers_are_asked_to_be_short_when_they_must_be(
+    simulator: Simulator, room: Room, agent: Agent
+) -> None:
+    short = False
+    async with BilledCall(simulator, agent, realtime=MODEL, shorter=lambda: short) as call:
+        await greeted(call)
+        await ask(call, room, "are you open on friday")
+        short = True
+        await ask(call, room, "and on monday")
+    told = [str(messages[0]["content"]) for messages in room.asked]
+    assert ["one short sentence, in the language" in instructions for instructions in told] == [False, True]
+    assert all(instructions.startswith(agent.instruction) for instructions in told)
+
+
 TOOLS = '''
 from repartee.agent import tool
 

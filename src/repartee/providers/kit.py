@@ -218,6 +218,7 @@ class ProviderKit:
             model=rung.model,
             voice=voice.openai,
             speed=voice.speed,
+            shorter=self._shorter or (lambda: False),
             api_key=self._openai_key(),
             base_url=socket_url(self._settings.openai_base_url, "/realtime"),
         )

@@ -16,7 +16,7 @@ import asyncio
 import base64
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -32,6 +32,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
 from pipecat.services.openai.realtime import events
 
+from repartee.providers.brevity import INSTRUCTION
 from repartee.providers.deadline import TurnBudget
 from repartee.providers.failover import Failover
 from repartee.providers.failures import Failure
@@ -69,6 +70,7 @@ class RealtimeModel(RealtimeSocket):
         model: Its name.
         voice: Its voice.
         speed: And how fast that speaks.
+        shorter: Says whether answers must be short at present.
         api_key: Of OpenAI's.
         base_url: Where its socket is.
     """
@@ -84,6 +86,7 @@ class RealtimeModel(RealtimeSocket):
         model: str,
         voice: str,
         speed: float,
+        shorter: Callable[[], bool],
         api_key: str,
         base_url: str,
     ) -> None:
@@ -95,7 +98,7 @@ class RealtimeModel(RealtimeSocket):
         session = events.SessionProperties(output_modalities=["audio"], audio=audio)
         settings = self.Settings(model=model, system_instruction=instruction, session_properties=session)
         super().__init__(failover, api_key=api_key, base_url=base_url, settings=settings)
-        self._budget, self._meter = budget, meter
+        self._budget, self._meter, self._shorter = budget, meter, shorter
         self._model, self._instruction = model, instruction
         self._spent = Spent(tokens_in=len(instruction) // 4)
         self._tools: list[dict[str, Any]] = []
@@ -244,7 +247,7 @@ class RealtimeModel(RealtimeSocket):
             return
         self._context = asked.context
         self._offer(asked.context)
-        notes = notes_of(asked.context)
+        notes = "\n".join(filter(None, (notes_of(asked.context), INSTRUCTION if self._shorter() else "")))
         properties = events.ResponseProperties(
             output_modalities=["audio"],
             instructions=f"{self._instruction}\n\n{notes}" if notes else None,
