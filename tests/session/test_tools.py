@@ -10,7 +10,9 @@ import pytest
 
 from repartee.conversation import Idle, Policies, Speaking, Speculating, Thinking, UserTurn
 from repartee.events import SpeechStarted
-from repartee.session.toolbox import ToolRun, fill
+from repartee.session.consents import Consents
+from repartee.session.toolbox import NOBODY, ToolRun, fill
+from repartee.session.tools import ToolPermits
 from tests.session.desk import CallingModel, Does, Marks, call_with, write
 from tests.session.rig import Call
 from tests.session.test_call import said
@@ -407,3 +409,15 @@ def look_up(name: str) -> str:
         ("look_up", "done", {"name": "Ann"}, "Ann is known."),
         ("look_up", "failed", {"name": "Bob"}, "there is no Bob"),
     ]
+
+
+@pytest.mark.parametrize(("said", "standing"), [("yes please", "agreed"), ("no", "refused"), ("hm", "open")])
+def test_an_answer_whose_words_came_after_its_reply_was_begun_counts(said: str, standing: str) -> None:
+    permits, consents = ToolPermits(), Consents("en")
+    permits.watch(consents)
+    permits.open(1, held=False, turn_id=1, text="book me in")
+    consents.ask("book", "{}", "friday", permits.live or NOBODY)
+    permits.heard(1, "Shall I book Friday?")
+    permits.open(2, held=True, turn_id=2)
+    permits.release(2, said)
+    assert consents.standing("book", "{}", permits.live or NOBODY) == standing

@@ -403,8 +403,7 @@ class RealtimeModel(RealtimeSocket):
         if asked is None or asked.response_id != evt.response.id:
             return
         if evt.response.status == "failed":
-            error = (evt.response.status_details or {}).get("error") or {}
-            limited = "rate_limit" in str(error.get("code") or error.get("type") or "")
+            limited = "rate_limit" in str(evt.response.status_details)
             if asked.record is not None:
                 asked.record.end("failed", billed=False)
             await self._lose(Failure("limited" if limited else "error"))

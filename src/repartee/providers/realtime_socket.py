@@ -123,9 +123,9 @@ class RealtimeSocket(OpenAIRealtimeLLMService):
             await super()._receive_task_handler()
         except (OSError, WebSocketException, ValueError) as error:  # a message that is none is a ValueError
             self._failure = failure_of(error) if not isinstance(error, ValueError) else Failure("error")
-        if not self._disconnecting:
-            self._ready.set()  # whoever waits for it finds that it is lost
-            await self._lose(self._failure)
+        finally:  # whatever it was: a socket that nobody reads answers nothing
+            if not self._disconnecting:
+                await self._lose(self._failure)
 
     async def _lose(self, failure: Failure) -> None:
         """Give the model up for the rest of the call."""
