@@ -62,6 +62,7 @@ def call_view(data: CallData) -> dict[str, Any]:
         ],
         "replies": [_reply(event) for event in data.events if event.kind == "reply"],
         "tools": [_tool(event) for event in data.events if event.kind == "tool"],
+        "pictures": [_picture(event) for event in data.events if event.kind == "picture"],
         "goals": [{"at_ms": event.at_ms, **event.data} for event in data.events if event.kind == "goal"],
         "hand_overs": [_hand_over(event) for event in data.events if event.kind == "team.passed"],
         "errors": [_event(event) for event in data.events if event.kind.startswith(TROUBLE)],
@@ -209,6 +210,11 @@ def _reply(event: EventRow) -> dict[str, Any]:
 def _tool(event: EventRow) -> dict[str, Any]:
     names = ("tool", "arguments", "result", "outcome", "took_ms", "turn_id")
     return {"at_ms": event.at_ms, **{name: event.data.get(name) for name in names}}
+
+
+def _picture(event: EventRow) -> dict[str, Any]:
+    """Return a picture that was looked at; its time is its name."""
+    return {"at_ms": int(event.at_ms), **{name: event.data.get(name) for name in ("source", "turn_id")}}
 
 
 def _hand_over(event: EventRow) -> dict[str, Any]:

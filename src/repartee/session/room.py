@@ -23,7 +23,7 @@ from repartee.session.debugging import TOPIC as SESSION_TOPIC
 from repartee.session.early import TOPIC as EARLY_TOPIC
 from repartee.session.early import CatchUp, EarlySpeech, Hold
 from repartee.session.eyes import Eyes
-from repartee.session.inlet import OLDER_CHAT, Body, Inlet, Take
+from repartee.session.inlet import MESSAGE_ID, OLDER_CHAT, Body, Inlet, Take
 from repartee.session.limits import MAX_EARLY_BYTES
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
@@ -469,7 +469,8 @@ class RoomClient(LiveKitTransportClient):
             self._task_manager.create_task(self._read_chat(reader), f"{self}::chat")
 
     async def _read_chat(self, reader: rtc.TextStreamReader) -> None:
-        if (text := await self.inlet.chat(reader)) is not None:
+        message_id = (reader.info.attributes or {}).get(MESSAGE_ID, "")
+        if (text := await self.inlet.chat(reader, message_id)) is not None:
             self._hooks.chat(text)
 
     def _on_session(self, reader: rtc.ByteStreamReader, identity: str) -> None:
