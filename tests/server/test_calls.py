@@ -301,7 +301,9 @@ async def test_what_was_looked_at_is_shown_to_who_may_see_calls(settings: Settin
         assert "no-store" in picture.headers["cache-control"]
         for other in ("3700", "9", "-1", "x"):
             answer = await http.get(f"/api/calls/{CALL}/pictures/{other}")
-            assert answer.status_code in (404, 422), "it is not kept here, nothing was looked at then, no time"
+            assert answer.status_code in (404, 422), (
+                "it is not kept here, nothing was looked at then, no time"
+            )
     assert view["pictures"] == [{"at_ms": 3600, **looked}]
     async with client(settings, store, peer="10.0.0.7") as http:
         assert (await http.get(path)).status_code == 403

@@ -355,7 +355,7 @@ async def test_the_page_says_that_it_reconnects_and_does(
         network.cut()
         # Sooner than the media client notices, who waits for 15 s: the agent would be gone by then.
         await expect(line).to_have_attribute("data-line", "reconnecting", timeout=10_000)
-        await typed(page, "Gemini, typed while nothing goes through")
+        await typed(page, "typed while nothing goes through")
         network.clear()
         await expect(line).to_have_attribute("data-line", re.compile("back|good"), timeout=30_000)
         await arrived(page)
@@ -372,9 +372,9 @@ async def test_a_page_that_was_away_for_long_comes_back_to_its_call(
         page_of_a_call(network, site, tmp_path) as page,
     ):
         network.cut()
-        await typed(page, "Gemini, typed as the line was cut")
+        await typed(page, "This is typed as the line was cut.")
         await asyncio.sleep(AWAY_S)  # the media client tries to come back by itself, in vain
-        await typed(page, "Gemini, typed while it is away")
+        await typed(page, "This is typed while it is away.")
         await expect(page.locator("[data-pending=true]")).to_have_count(2)
         network.clear()
         line = page.get_by_test_id("line")

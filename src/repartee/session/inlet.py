@@ -250,7 +250,7 @@ class Inlet:
         return text if self._first_time(message_id) else None
 
     def _first_time(self, message_id: str) -> bool:
-        """Confirm a typed message, and say whether it is new: a client whose line broke sends again what may be lost."""
+        """Confirm a typed message; say whether it is new: a client whose line broke sends again what may be lost."""
         if not message_id.isascii() or not message_id.isalnum() or len(message_id) > ID_CHARACTERS:
             return True  # nothing that could be told back
         new = message_id not in self._ids

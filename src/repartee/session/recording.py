@@ -1,7 +1,7 @@
 """The recording of one call: the caller left, the agent right, as both were heard here, on the call's clock.
 
-The event loop only hands over audio, and pictures that were looked at; a thread of its own puts them in their place. Time 0 of the file is
-time 0 of the call, so a turn is found in it by its time.
+The event loop only hands over audio, and pictures that were looked at; a thread of its own writes them. Time 0 of the
+file is time 0 of the call, so a turn is found in it by its time.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ HEARS_S = 0.5
 """Whoever comes back needs so long until the agent's voice reaches them."""
 LISTENS_S = 10.0
 """A caller who has not subscribed to the agent's voice by then is greeted all the same: their client may never."""
+UNHEARD_MARK = "caller.not_listening"
 
 SENSITIVITY_METHOD = "repartee.sensitivity"
 """RPC: how easily the agent gives way, from now on."""
@@ -334,7 +335,13 @@ class RoomClient(LiveKitTransportClient):
 
     def _listens_soon(self) -> None:
         if self._greet_anyway is None and not self._announced:
-            self._greet_anyway = asyncio.get_running_loop().call_later(LISTENS_S, self._announce)
+            self._greet_anyway = asyncio.get_running_loop().call_later(LISTENS_S, self._announce_anyway)
+
+    def _announce_anyway(self) -> None:
+        """Greet a caller of whom nobody has said that they hear us; written down, as they were kept waiting."""
+        if not self._announced and not self._rings():
+            self._hooks.mark(UNHEARD_MARK)
+        self._announce()
 
     def _on_quality(self, participant: rtc.Participant, quality: rtc.ConnectionQuality) -> None:
         if participant.identity != self._caller:

@@ -350,6 +350,7 @@ class Session:
 
     def _seeing(self, agent: Agent, permits: ToolPermits) -> Agent:
         """Return the agent with eyes."""
+
         def looked(picture: Picture) -> None:
             at_ms, reply_id = int(picture.at_ms), (permits.live or NOBODY).reply_id
             if self._recorder is not None and self._recorder.picture(at_ms, picture.jpeg):
@@ -420,6 +421,7 @@ class Session:
         self._members.connect(tiers, llm, voice)
         self._agenda.on_passed = self._members.passed
         gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
+        gate.on_cut = wire.cut
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
