@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import base64
 import io
-import shutil
 import sys
 import tempfile
 import time
@@ -21,12 +20,12 @@ from typing import Any
 import numpy as np
 import soundfile as sf
 from PIL import Image, ImageDraw, ImageFont
-from playwright.async_api import CDPSession, Page, async_playwright, expect
+from playwright.async_api import CDPSession, Page, expect
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.pictures import ANSWERS, IMAGES, KEYS, SPEECH  # noqa: E402
+from scripts.pictures import ANSWERS, IMAGES, KEYS, SPEECH, chromium  # noqa: E402
 
 AGENT = ROOT / "scripts" / "call_page" / "film.yaml"
 FILM = IMAGES / "call.webp"
@@ -163,20 +162,14 @@ async def shoot() -> Film:
     from repartee.simulator.providers import Simulator, SimulatorConfig  # noqa: PLC0415
 
     film = Film()
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    flags = [
-        "--no-sandbox",
-        "--autoplay-policy=no-user-gesture-required",
-        "--use-fake-device-for-media-stream",
-    ]
+    flags = ("--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream")
     with tempfile.TemporaryDirectory() as folder:
         config = SimulatorConfig(profile="fast", speech=SPEECH, script=ANSWERS)
         async with (
             Simulator.start(config) as simulator,
             instance(AGENT, Path(folder), simulator.environment | KEYS) as running,
-            async_playwright() as playwright,
+            chromium(*flags) as browser,
         ):
-            browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
             page = await browser.new_page(
                 viewport={"width": WIDTH, "height": HEIGHT},
                 device_scale_factor=SCALE,
@@ -188,7 +181,6 @@ async def shoot() -> Film:
             camera = await roll(page, film)
             await act(page, film)
             await camera.send("Page.stopScreencast")
-            await browser.close()
     return film
 
 

@@ -269,7 +269,7 @@ async def test_a_caller_of_whom_nobody_says_that_they_listen_is_greeted_late_and
 ) -> None:
     monkeypatch.setattr("repartee.session.room.LISTENS_S", 0.0)
     greeted, marks = asyncio.Event(), list[str]()
-    client = room(early=None, ready=lambda _: greeted.set(), mark=lambda name: marks.append(name))
+    client = room(early=None, ready=lambda _: greeted.set(), mark=marks.append)
     client._room = SimpleNamespace(remote_participants={})
     client._listens_soon()
     async with asyncio.timeout(5):
