@@ -1,6 +1,6 @@
 """Says where the processor time of calls goes: `repartee bench load --spy FOLDER --write LOAD`, then this.
 
-    python scripts/profile_calls.py FOLDER/repartee.txt LOAD benchmarks/results/profile-after.json
+    python scripts/profile_calls.py FOLDER/agent.txt LOAD benchmarks/results/profile-after.json
 
 Two views of a run: exact processor seconds by thread, as the operating system counts, and what stacks show, from
 py-spy's samples, sorted into what they are about.

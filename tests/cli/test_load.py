@@ -17,13 +17,14 @@ ITEMS = 6
 def step(mode: str, calls: int) -> dict[str, object]:
     figures = {"p50": 900.0, "p95": 1100.0, "max": 1200.0, "n": 10}
     return {
+        "system": "repartee",
         "mode": mode,
         "calls": calls,
         **dict.fromkeys(("held", "refused", "silent", "failed", "turns", "missed", "cut_ins", "gaps"), 3),
         "latency_ms": figures,
         "first_audio_ms": figures,
-        "cpu_cores": {"repartee": 0.3, "livekit": 0.1, "simulator": 0.1, "callers": 0.2},
-        "memory_mb": {"repartee": 500},
+        "cpu_cores": {"agent": 0.3, "livekit": 0.1, "simulator": 0.1, "callers": 0.2},
+        "memory_mb": {"agent": 500},
     }
 
 
@@ -65,3 +66,14 @@ def test_what_cannot_be_is_said(arguments: list[str]) -> None:
     result = CliRunner().invoke(app, ["bench", "load", *arguments])
     assert isinstance(result.exception, ConfigError)
     assert "--calls takes numbers" in str(result.exception)
+
+
+def test_who_is_to_be_looked_into_is_repartee() -> None:
+    result = CliRunner().invoke(app, ["bench", "load", "--mode", "kill", "--system", "livekit"])
+    assert isinstance(result.exception, ConfigError)
+    assert "leave --system out" in str(result.exception)
+
+
+def test_a_steady_step_has_two_seconds_for_each_arrival_and_an_overload_comes_at_once() -> None:
+    assert max(arrival.at_s for arrival in _arrivals(LoadOptions(), 16, ITEMS, 0)) > 20
+    assert max(arrival.at_s for arrival in _arrivals(LoadOptions(mode="overload"), 16, ITEMS, 0)) <= RAMP_S

@@ -81,10 +81,10 @@ def test_recovery_is_from_the_kill_to_the_other_agent_s_voice() -> None:
 def test_turns_of_the_ramp_do_not_count() -> None:
     class Sampler:
         def cores(self, _: float) -> dict[str, float]:
-            return {"repartee": 0.5}
+            return {"agent": 0.5}
 
         def memory_mb(self) -> dict[str, float]:
-            return {"repartee": 100.0}
+            return {"agent": 100.0}
 
         def thread_seconds(self) -> dict[str, float]:
             return {}

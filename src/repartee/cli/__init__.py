@@ -184,7 +184,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
     keep: Annotated[
-        Path | None, typer.Option(help="Keep what was heard of the agent in this folder.")
+        Path | None, typer.Option(help="Keep what was heard of the agent, and the timeline, in this folder.")
     ] = None,
 ) -> None:
     """Measure calls on their audio: response, cut-ins, interruption, noise, waste, and the same of peers."""
@@ -213,6 +213,9 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
 def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
     mode: Annotated[str, typer.Option(help="steady, churn, overload or kill.")] = "steady",
     calls: Annotated[str, typer.Option(help="Calls at once, a step for each: 1,8,16.")] = "1,8,16",
+    system: Annotated[
+        list[str] | None, typer.Option(help="Whom to call: repartee, or a peer; may be repeated.")
+    ] = None,
     hold: Annotated[float, typer.Option(help="Seconds that a step is held.")] = 40.0,
     rate: Annotated[float, typer.Option(help="Arrivals in a second, for churn.")] = 2.0,
     profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
@@ -240,6 +243,7 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
     options = LoadOptions(
         mode=cast("Any", mode),
         calls=numbers,
+        systems=tuple(system or ("repartee",)),
         hold_s=hold,
         rate=rate,
         profile=profile,
@@ -291,7 +295,7 @@ def chaos(
     ] = None,
     write: Annotated[Path | None, typer.Option(help="Write what came of it to this file.")] = None,
     keep: Annotated[
-        Path | None, typer.Option(help="Keep what was heard of the agent in this folder.")
+        Path | None, typer.Option(help="Keep what was heard of the agent, and the timeline, in this folder.")
     ] = None,
 ) -> None:
     """Break one thing in each of many calls, and tell what the caller saw, what was lost and how long it took."""

@@ -11,9 +11,10 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,23 +22,31 @@ import numpy as np
 import soxr
 from rich.console import Console
 
-from repartee.cli.bench import AGENT, TRANSCRIPTS, prepare_agent
-from repartee.cli.instance import Instance, instance, livekit_settings
+from repartee.cli.bench import AGENT as BENCH_AGENT
+from repartee.cli.bench import PROGRAMS, TRANSCRIPTS, prepare_agent
+from repartee.cli.instance import instance, livekit_settings
 from repartee.cli.livekit import own_livekit
 from repartee.errors import ConfigError
+from repartee.settings import Settings
 from repartee.simulator.crowd import RATE_HZ, Arrival, Plan, Utterance, gather_crowd
-from repartee.simulator.loads import Sampler, busiest_session, left_over, recovery, step_figures
+from repartee.simulator.loads import AGENT, Sampler, Trees, busiest_session, left_over, recovery, step_figures
 from repartee.simulator.material import RATE_HZ as SAY_HZ
 from repartee.simulator.material import Material
 from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.reception import Reception
 from repartee.simulator.savings import simulated
-from repartee.simulator.systems import Ground
+from repartee.simulator.systems import Ground, LiveKitPeer, peer
 from repartee.store import Seats, Store
+
+OURS = "repartee"
 
 Mode = Literal["steady", "churn", "overload", "kill"]
 SETTLE_S = 3.0
 KILL_AFTER_S = 12.0
 RAMP_S = 8.0
+ARRIVAL_S = 2.0
+"""Between two callers of a steady step; a call of minutes makes many calls at once of few arrivals in a second."""
+SERVER = (("REPARTEE_TOKEN_RATE", "100000"),)
 MANY_TURNS = 40
 """More than fit into a step: the clock ends a call."""
 
@@ -51,6 +60,7 @@ class LoadOptions:
             `overload`: three times as many callers as there are places. `kill`: in the middle of a step the session
             process that does the most is killed.
         calls: How many at once; for `churn` and `overload` the last number is the places there are.
+        systems: Whom to call, repartee or peers; one after another, on the same ground.
         hold_s: How long a step is held after its ramp.
         rate: Arrivals in a second, for `churn`.
         profile: The vendors' latency.
@@ -63,6 +73,7 @@ class LoadOptions:
 
     mode: Mode = "steady"
     calls: tuple[int, ...] = (1, 8, 16)
+    systems: tuple[str, ...] = (OURS,)
     hold_s: float = 40.0
     rate: float = 2.0
     profile: str = "fixed:300/350/250"
@@ -79,9 +90,11 @@ async def run_load(
     """Load a server of its own, print the figures and write them.
 
     Raises:
-        ConfigError: The recordings are not there.
-        MediaError: The server did not start.
+        ConfigError: The recordings or a system are not there, or cannot be loaded so.
+        MediaError: A system did not start.
     """
+    if options.mode in {"churn", "kill"} and options.systems != (OURS,):
+        raise ConfigError(f"--mode {options.mode} looks into repartee's own processes; leave --system out")
     material = await asyncio.to_thread(Material, options.speech, TRANSCRIPTS, options.seed)
     utterances = await asyncio.to_thread(_utterances, material, options.items)
     report: dict[str, Any] = {
@@ -102,47 +115,52 @@ async def run_load(
 async def _load(
     options: LoadOptions, utterances: tuple[Utterance, ...], out: Console
 ) -> AsyncGenerator[dict[str, Any]]:
-    """Yield the figures of one step after another."""
+    """Yield the figures of one step after another, of one system after another."""
     with tempfile.TemporaryDirectory(prefix="repartee-load-") as temporary:
-        async with _server(options, Path(temporary)) as (running, livekit):
-            trees = {"repartee": running.process.pid, "livekit": livekit, "simulator": os.getpid()}
-            before = None
-            for number, calls in enumerate(options.calls):
-                arrivals = _arrivals(options, calls, len(utterances), number)
-                plan = Plan(running.url, arrivals, utterances, options.seed + number)
-                if before is None:
-                    before = await asyncio.to_thread(_left, running)
-                async with Sampler(trees, options.spy) as sampler:
-                    with out.status(f"{options.mode}: {calls} calls"):
-                        holding = asyncio.create_task(gather_crowd(plan), name="crowd")
-                        killed = await _kill(running.process.pid) if options.mode == "kill" else None
-                        rows = await holding
-                await asyncio.sleep(SETTLE_S)
-                after = await asyncio.to_thread(_left, running)
-                step = {
-                    "mode": options.mode,
-                    "calls": calls,
-                    **step_figures(rows, sampler, ramp_s=RAMP_S),
-                    "left": {"before": before, "after": after},
-                    **({} if killed is None else {"recovery": recovery(rows, killed)}),
-                    "rows": rows,
-                }
-                _print(step, out)
-                yield step
+        async with _ground(options, Path(temporary)) as stage:
+            for name in options.systems:
+                async with _running(options, name, stage) as running:
+                    before = await asyncio.to_thread(running.left)
+                    for number, calls in enumerate(options.calls):
+                        step = await _hold(options, calls, number, running, utterances, out)
+                        step["left"] = {"before": before, "after": step["left"]}
+                        _print(step, out)
+                        yield step
 
 
-def _left(running: Instance) -> dict[str, Any]:
-    """Return what the server's processes hold, and how many seats are taken."""
-    store = Store.open(f"sqlite:///{running.state_dir / 'repartee.db'}")
-    try:
-        return {**left_over(running.process.pid), "seats": Seats(store).seating().taken}
-    finally:
-        store.close()
+async def _hold(
+    options: LoadOptions,
+    calls: int,
+    number: int,
+    running: _Running,
+    utterances: tuple[Utterance, ...],
+    out: Console,
+) -> dict[str, Any]:
+    """Hold one step and return its figures."""
+    ramp_s = _ramp_s(options, calls)
+    plan = Plan(
+        running.url, _arrivals(options, calls, len(utterances), number), utterances, options.seed + number
+    )
+    async with Sampler(running.trees, options.spy) as sampler:
+        with out.status(f"{running.name}, {options.mode}: {calls} calls"):
+            holding = asyncio.create_task(gather_crowd(plan), name="crowd")
+            killed = await _kill(running.roots()[0], ramp_s) if options.mode == "kill" else None
+            rows = await holding
+    await asyncio.sleep(SETTLE_S)
+    return {
+        "system": running.name,
+        "mode": options.mode,
+        "calls": calls,
+        **step_figures(rows, sampler, ramp_s=ramp_s),
+        "left": await asyncio.to_thread(running.left),
+        **({} if killed is None else {"recovery": recovery(rows, killed)}),
+        "rows": rows,
+    }
 
 
-async def _kill(pid: int) -> float:
+async def _kill(pid: int, ramp_s: float) -> float:
     """Kill the busiest session process once everybody talks; return when, on the monotonic clock."""
-    await asyncio.sleep(RAMP_S + KILL_AFTER_S)
+    await asyncio.sleep(ramp_s + KILL_AFTER_S)
     busiest = await asyncio.to_thread(busiest_session, pid)
     if busiest is None:
         raise ConfigError(
@@ -153,9 +171,15 @@ async def _kill(pid: int) -> float:
     return at_s
 
 
+def _ramp_s(options: LoadOptions, calls: int) -> float:
+    """Return how long arrivals take. An overload is one because they come at once."""
+    return RAMP_S if options.mode == "overload" else max(RAMP_S, calls * ARRIVAL_S)
+
+
 def _arrivals(options: LoadOptions, calls: int, items: int, number: int) -> tuple[Arrival, ...]:
     rng = random.Random(f"{options.seed}/{number}/arrivals")  # noqa: S311 - not for secrets
-    until_s = RAMP_S + options.hold_s
+    ramp_s = _ramp_s(options, calls)
+    until_s = ramp_s + options.hold_s
     if options.mode == "churn":
         arrivals: list[Arrival] = []
         at_s = 0.0
@@ -164,7 +188,7 @@ def _arrivals(options: LoadOptions, calls: int, items: int, number: int) -> tupl
             at_s += rng.expovariate(options.rate)
         return tuple(arrivals)
     many = 3 * calls if options.mode == "overload" else calls
-    gaps_s = RAMP_S / max(1, many)
+    gaps_s = ramp_s / max(1, many)
     return tuple(
         Arrival(n * gaps_s * rng.uniform(0.8, 1.0), _says(rng, items, MANY_TURNS), until_s)
         for n in range(many)
@@ -189,9 +213,47 @@ def _utterances(material: Material, count: int) -> tuple[Utterance, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What all systems share."""
+
+    folder: Path
+    ground: Ground
+    simulator: Simulator
+    settings: Settings
+    livekit: int
+    """Process id."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A system that takes calls.
+
+    Attributes:
+        url: Where a place is asked for.
+        roots: Processes whose trees do the work.
+        taken: Returns the seats that are taken, where there are seats.
+    """
+
+    name: str
+    url: str
+    roots: Callable[[], Sequence[int]]
+    livekit: int
+    taken: Callable[[], int | None] = lambda: None
+
+    def trees(self) -> Trees:
+        """Return the parts of the machine's work."""
+        return {AGENT: self.roots(), "livekit": [self.livekit], "simulator": [os.getpid()]}
+
+    def left(self) -> dict[str, Any]:
+        """Return what the processes hold, and how many seats are taken."""
+        seats = self.taken()
+        return left_over(self.roots()) | ({} if seats is None else {"seats": seats})
+
+
 @contextlib.asynccontextmanager
-async def _server(options: LoadOptions, folder: Path) -> AsyncIterator[tuple[Instance, int]]:
-    """Start a LiveKit server, the vendors and repartee; yields repartee and the process id of LiveKit."""
+async def _ground(options: LoadOptions, folder: Path) -> AsyncIterator[_Stage]:
+    """Start a LiveKit server and the vendors."""
     settings = await livekit_settings(folder)
     config = SimulatorConfig(
         profile=options.profile,
@@ -200,22 +262,46 @@ async def _server(options: LoadOptions, folder: Path) -> AsyncIterator[tuple[Ins
         transcripts=TRANSCRIPTS,
         style="short",
     )
-    async with contextlib.AsyncExitStack() as stack:
-        access = await stack.enter_async_context(own_livekit(settings))
-        simulator = await stack.enter_async_context(Simulator.start(config))
-        state = folder / "repartee"
-        file = state / "bench.yaml"
-        await prepare_agent(
-            file, AGENT, simulated(settings, simulator).model_copy(update={"state_dir": state})
-        )
-        variables = {
-            **Ground(access.url, access.key, access.secret, simulator.environment).variables,
-            "REPARTEE_MAX_CALLS": str(max(options.calls)),
-            "REPARTEE_TOKEN_RATE": "100000",
-            **dict(options.settings),
-        }
-        running = await stack.enter_async_context(instance(file, state, variables))
-        yield running, access.pid
+    async with own_livekit(settings) as access, Simulator.start(config) as simulator:
+        ground = Ground(access.url, access.key, access.secret, simulator.environment)
+        yield _Stage(folder, ground, simulator, settings, access.pid)
+
+
+@contextlib.asynccontextmanager
+async def _running(options: LoadOptions, name: str, stage: _Stage) -> AsyncIterator[_Running]:
+    """Start a system. It stays up over all steps: what is left of one is seen in the next."""
+    if name != OURS:
+        another = partial(peer, name, stage.ground, stage.settings.cache_dir / "peers", PROGRAMS)
+        one = another()
+        if isinstance(one, LiveKitPeer):
+            await one.start()
+        # Pipecat's way is a process for each call; a worker of LiveKit's takes them all.
+        async with Reception(
+            (lambda: one) if isinstance(one, LiveKitPeer) else another
+        ).opened() as reception:
+            yield _Running(name, reception.url, reception.roots, stage.livekit)
+        return
+    state = stage.folder / "repartee"
+    file = state / "bench.yaml"
+    await prepare_agent(
+        file, BENCH_AGENT, simulated(stage.settings, stage.simulator).model_copy(update={"state_dir": state})
+    )
+    variables = {
+        **stage.ground.variables,
+        "REPARTEE_MAX_CALLS": str(max(options.calls)),
+        **dict(SERVER),
+        **dict(options.settings),
+    }
+    async with instance(file, state, variables) as server:
+
+        def taken() -> int:
+            store = Store.open(f"sqlite:///{server.state_dir / 'repartee.db'}")
+            try:
+                return Seats(store).seating().taken
+            finally:
+                store.close()
+
+        yield _Running(name, server.url, lambda: [server.process.pid], stage.livekit, taken)
 
 
 def _as_written(options: LoadOptions) -> dict[str, Any]:
@@ -246,11 +332,12 @@ def _print(step: dict[str, Any], out: Console) -> None:
     latency, first = step["latency_ms"], step["first_audio_ms"]
     cpu = "  ".join(f"{name} {cores:.2f}" for name, cores in step["cpu_cores"].items())
     out.print(
-        f"[bold]{step['mode']} {step['calls']}[/bold]: {step['held']} held, {step['refused']} refused, "
+        f"[bold]{step['system']} {step['mode']} {step['calls']}[/bold]: "
+        f"{step['held']} held, {step['refused']} refused, "
         f"{step['silent']} silent, {step['failed']} failed; {step['turns']} turns, "
         f"p50 {latency['p50']:.0f} p95 {latency['p95']:.0f} ms, missed {step['missed']}, cut in {step['cut_ins']}; "
         f"first audio p50 {first['p50']:.0f} p95 {first['p95']:.0f} ms; gaps > 60 ms: {step['gaps']}; "
-        f"cores: {cpu}; {step['memory_mb']['repartee']:.0f} MB",
+        f"cores: {cpu}; {step['memory_mb'][AGENT]:.0f} MB",
         soft_wrap=True,
         highlight=False,
     )

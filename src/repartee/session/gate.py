@@ -169,7 +169,7 @@ class ReplyGate(FrameProcessor):
         return last.reply_id
 
     def repeat(self, reply_id: int, aside: tuple[str, bytes] | None = None) -> None:
-        """Go on with a held reply from the beginning of the sentence it was held in.
+        """Go on with a held reply from the beginning of the clause it was held in.
 
         Args:
             reply_id: Which reply.

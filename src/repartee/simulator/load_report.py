@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from typing import Any
 
 from matplotlib import pyplot as plt
@@ -12,6 +13,7 @@ from repartee.simulator.report import STYLE, svg
 
 Report = dict[str, Any]
 COLUMNS = (
+    ("system", "system"),
     ("mode", "mode"),
     ("calls", "calls"),
     ("held", "held"),
@@ -27,7 +29,7 @@ COLUMNS = (
     ("all", "cores in all"),
     ("memory", "MB"),
 )
-PARTS = ("repartee", "livekit", "simulator", "callers")
+PARTS = ("agent", "livekit", "simulator", "callers")
 
 
 def page(report: Report) -> str:
@@ -39,7 +41,9 @@ def page(report: Report) -> str:
         for step in steps
     )
     steady = [step for step in report["steps"] if step["mode"] == "steady"]
-    plots = "".join(_text(draw(steady)) for draw in (_latency, _cores)) if steady else ""
+    plots = (
+        "".join(_text(figure) for figure in (latency_plot(steady), *_cores_of_each(steady))) if steady else ""
+    )
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>repartee bench load</title><style>{STYLE}</style><body>\n<h1>repartee bench load</h1>\n"
@@ -56,17 +60,33 @@ def _row(step: Report) -> dict[str, Any]:
         "p50": round(step["latency_ms"]["p50"]),
         "p95": round(step["latency_ms"]["p95"]),
         "first": round(step["first_audio_ms"]["p95"]),
-        "per_call": f"{cores['repartee'] / max(1, step['held']):.3f}",
+        "per_call": f"{cores['agent'] / max(1, step['held']):.3f}",
         "all": f"{sum(cores.values()):.2f}",
-        "memory": step["memory_mb"]["repartee"],
+        "memory": step["memory_mb"]["agent"],
     }
 
 
-def _latency(steps: list[Report]) -> Figure:
+def latency_plot(steps: list[Report]) -> Figure:
+    """Return how response grows with calls, a line for each system; filled where nobody was refused or unheard."""
     figure, axes = plt.subplots(figsize=(8, 3.6))
-    calls = [step["calls"] for step in steps]
-    for share in ("p50", "p95"):
-        axes.plot(calls, [step["latency_ms"][share] for step in steps], "o-", label=share)
+    for system in dict.fromkeys(step["system"] for step in steps):
+        own = [step for step in steps if step["system"] == system]
+        calls = [step["calls"] for step in own]
+        (line,) = axes.plot(calls, [step["latency_ms"]["p95"] for step in own], "-", label=f"{system}, p95")
+        axes.plot(
+            calls,
+            [step["latency_ms"]["p50"] for step in own],
+            ":",
+            color=line.get_color(),
+            label=f"{system}, p50",
+        )
+        whole = [step for step in own if step["held"] == step["calls"] and not step["missed"]]
+        axes.plot(
+            [step["calls"] for step in whole],
+            [step["latency_ms"]["p95"] for step in whole],
+            "o",
+            color=line.get_color(),
+        )
     axes.set(xlabel="calls at once", ylabel="end of speech to first sound, ms")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
@@ -74,12 +94,17 @@ def _latency(steps: list[Report]) -> Figure:
     return figure
 
 
+def _cores_of_each(steps: list[Report]) -> Iterator[Figure]:
+    for system in dict.fromkeys(step["system"] for step in steps):
+        yield _cores([step for step in steps if step["system"] == system])
+
+
 def _cores(steps: list[Report]) -> Figure:
     figure, axes = plt.subplots(figsize=(8, 3.6))
     calls = [step["calls"] for step in steps]
     shares = [[step["cpu_cores"][part] for step in steps] for part in PARTS]
     axes.stackplot(calls, shares, labels=PARTS, alpha=0.8)
-    axes.set(xlabel="calls at once", ylabel="cores")
+    axes.set(title=steps[0]["system"], xlabel="calls at once", ylabel="cores")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="upper left")

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import numpy as np
 import psutil
 
 Row = dict[str, Any]
+Trees = Mapping[str, Sequence[int]]
+"""Root processes by the name of the part they are."""
+AGENT = "agent"
 SAMPLE_S = 1.0
 
 
@@ -21,11 +25,12 @@ class Sampler:
     """Samples processor time and memory of process trees while its context lasts.
 
     Args:
-        trees: Root processes by name. Who is in two trees counts for the one with the nearer root.
-        spy: Folder for what py-spy finds in the processes of "repartee"; None asks it for nothing.
+        trees: Root processes by name, asked for each time: some systems start one for each call. "agent" is what is
+            measured. Who is in two trees counts for the one with the nearer root.
+        spy: Folder for what py-spy finds in the agent's processes; None asks it for nothing.
     """
 
-    def __init__(self, trees: dict[str, int], spy: Path | None = None) -> None:
+    def __init__(self, trees: Callable[[], Trees], spy: Path | None = None) -> None:
         self._trees = trees
         self._spy = spy
         self._sampling: asyncio.Task[None] | None = None
@@ -54,9 +59,9 @@ class Sampler:
                 str(program),
                 *arguments,
                 "--output",
-                str(folder / "repartee.txt"),
+                str(folder / "agent.txt"),
                 "--pid",
-                str(self._trees["repartee"]),
+                str(self._trees()[AGENT][0]),
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
             )
@@ -78,15 +83,16 @@ class Sampler:
             await self._sample()
 
     async def _sample(self) -> None:
-        found = await asyncio.to_thread(_used, self._trees)
+        trees = self._trees()
+        found = await asyncio.to_thread(_used, trees)
         self._seen |= {pid: (name, seconds) for pid, (name, seconds, _) in found.items()}
-        used = dict.fromkeys([*self._trees, "callers"], 0.0)
+        used = dict.fromkeys([*trees, "callers"], 0.0)
         resident = dict.fromkeys(used, 0.0)
         for name, seconds in self._seen.values():  # one that has ended has taken what it took
             used[name] += seconds
         for name, _, megabytes in found.values():
             resident[name] += megabytes
-        for key, name, seconds in await asyncio.to_thread(_threads, self._trees.get("repartee")):
+        for key, name, seconds in await asyncio.to_thread(_threads, trees[AGENT]):
             _, first_s, _ = self._threads.get(key, (name, seconds, seconds))
             self._threads[key] = (name, first_s, seconds)
         self.samples.append((time.monotonic() - self._began_s, used, resident))
@@ -110,17 +116,13 @@ class Sampler:
         return {name: max(sample[2][name] for sample in self.samples) for name in self.samples[0][2]}
 
 
-def _used(trees: dict[str, int]) -> dict[int, tuple[str, float, float]]:
+def _used(trees: Trees) -> dict[int, tuple[str, float, float]]:
     """Return name, processor seconds and megabytes by process; what else this process has started are callers."""
     owner: dict[int, str] = {}
-    for name, pid in sorted(trees.items(), key=lambda tree: tree[0] != "simulator"):
-        try:
-            root = psutil.Process(pid)
-            members = [root, *root.children(recursive=True)]
-        except psutil.Error:
-            continue
-        for member in members:
-            owner[member.pid] = name if member.pid == pid or name != "simulator" else "callers"
+    for name, roots in sorted(trees.items(), key=lambda tree: tree[0] != "simulator"):
+        for root in roots:
+            for member in _members(root):
+                owner[member.pid] = name if member.pid == root or name != "simulator" else "callers"
     found: dict[int, tuple[str, float, float]] = {}
     for pid, name in owner.items():
         try:
@@ -132,19 +134,25 @@ def _used(trees: dict[str, int]) -> dict[int, tuple[str, float, float]]:
     return found
 
 
-def _threads(pid: int | None) -> list[tuple[tuple[int, int], str, float]]:
-    """Return process and thread, name, and processor seconds of all threads of a tree; Linux tells the names."""
+def _members(root: int) -> list[psutil.Process]:
+    """Return a process and all below it; none where it is gone."""
+    try:
+        process = psutil.Process(root)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _threads(roots: Sequence[int]) -> list[tuple[tuple[int, int], str, float]]:
+    """Return process and thread, name, and processor seconds of all threads of trees; Linux tells the names."""
     found: list[tuple[tuple[int, int], str, float]] = []
-    if pid is None:
-        return found
-    with contextlib.suppress(psutil.Error):
-        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            with contextlib.suppress(psutil.Error, OSError):
-                for thread in process.threads():
-                    comm = Path(f"/proc/{process.pid}/task/{thread.id}/comm").read_text().strip()
-                    seconds = thread.user_time + thread.system_time
-                    name = "main" if thread.id == process.pid else comm.rstrip("0123456789-# ")
-                    found.append(((process.pid, thread.id), name, seconds))
+    for process in (member for root in roots for member in _members(root)):
+        with contextlib.suppress(psutil.Error, OSError):
+            for thread in process.threads():
+                comm = Path(f"/proc/{process.pid}/task/{thread.id}/comm").read_text().strip()
+                seconds = thread.user_time + thread.system_time
+                name = "main" if thread.id == process.pid else comm.rstrip("0123456789-# ")
+                found.append(((process.pid, thread.id), name, seconds))
     return found
 
 
@@ -156,14 +164,10 @@ def _memory_mb(process: psutil.Process) -> float:
         return float(process.memory_info().rss) / 1e6
 
 
-def left_over(pid: int) -> Row:
-    """Return what a process tree holds: processes, threads, open files, sockets, memory."""
+def left_over(roots: Sequence[int]) -> Row:
+    """Return what process trees hold: processes, threads, open files, sockets, memory."""
     sums: Row = {"processes": 0, "threads": 0, "files": 0, "sockets": 0, "memory_mb": 0.0}
-    try:
-        tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return sums
-    for process in tree:
+    for process in (member for root in roots for member in _members(root)):
         with contextlib.suppress(psutil.Error):
             sums["processes"] += 1
             sums["threads"] += process.num_threads()

@@ -184,8 +184,7 @@ class LiveKitPeer:
         Raises:
             MediaError: The worker did not start.
         """
-        if self._process is None:
-            await self._start()
+        await self.start()
         room = f"bench-{secrets.token_hex(6)}"
         async with api.LiveKitAPI(
             http_url(self._ground.url), self._ground.key, self._ground.secret
@@ -195,7 +194,14 @@ class LiveKitPeer:
             )
         return Invitation(self._ground.url, self._ground.token(room, "caller"), room)
 
-    async def _start(self) -> None:
+    async def start(self) -> None:
+        """Start the worker, if it does not run yet; not by two at once.
+
+        Raises:
+            MediaError: It did not start.
+        """
+        if self._process is not None:
+            return
         kind = "tuned" if self._base.endswith("tuned") else "default"
         more = {"PEER_NAME": self.name, "PEER_KIND": kind, "PEER_KNOB": str(self._knob or "")}
         self._process = await asyncio.create_subprocess_exec(
