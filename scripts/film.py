@@ -29,7 +29,7 @@ from scripts.pictures import ANSWERS, IMAGES, KEYS, SPEECH, chromium  # noqa: E4
 
 AGENT = ROOT / "scripts" / "call_page" / "film.yaml"
 FILM = IMAGES / "call.webp"
-WIDTH, HEIGHT, STRIP = 720, 540, 44
+WIDTH, HEIGHT, STRIP = 720, 600, 44
 SCALE = 1.5
 FRAMES_PER_S = 12.5
 LONGEST_S = 12.0
@@ -177,7 +177,7 @@ async def shoot() -> Film:
             )
             await page.add_init_script(MICROPHONE)
             await page.goto(running.url)
-            await page.get_by_test_id("config").wait_for(timeout=WAIT_MS)
+            await page.get_by_test_id("config").wait_for(state="attached", timeout=WAIT_MS)
             camera = await roll(page, film)
             await act(page, film)
             await camera.send("Page.stopScreencast")
