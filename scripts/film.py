@@ -156,12 +156,11 @@ async def act(page: Page, film: Film) -> None:
     await asyncio.sleep(1.8)
 
 
-async def shoot() -> Film:
+async def shoot(film: Film) -> None:
     """Make the call, filmed."""
     from repartee.cli.instance import instance  # noqa: PLC0415
     from repartee.simulator.providers import Simulator, SimulatorConfig  # noqa: PLC0415
 
-    film = Film()
     flags = ("--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream")
     with tempfile.TemporaryDirectory() as folder:
         config = SimulatorConfig(profile="fast", speech=SPEECH, script=ANSWERS)
@@ -181,7 +180,6 @@ async def shoot() -> Film:
             camera = await roll(page, film)
             await act(page, film)
             await camera.send("Page.stopScreencast")
-    return film
 
 
 def develop(film: Film) -> tuple[list[Image.Image], list[int], float]:
@@ -223,13 +221,26 @@ def developed(jpeg: bytes, title: str, pressed: list[tuple[float, float]]) -> Im
     return picture
 
 
+def keep(film: Film, folder: Path) -> None:
+    """Leave the single pictures, named by when they were seen in ms; of a call that came to nothing too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for at_s, jpeg in film.frames:
+        (folder / f"{(at_s - film.frames[0][0]) * 1000:06.0f}.jpg").write_bytes(jpeg)
+
+
 def main() -> int:
     """Make it."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--frames", type=Path)
     asked.add_argument("--to", type=Path, default=FILM)
     options = asked.parse_args()
-    pictures, shown_ms, speed = develop(asyncio.run(shoot()))
+    film = Film()
+    try:
+        asyncio.run(shoot(film))
+    finally:
+        if options.frames is not None:
+            keep(film, options.frames)
+    pictures, shown_ms, speed = develop(film)
     pictures[0].save(
         options.to,
         save_all=True,
@@ -239,10 +250,6 @@ def main() -> int:
         quality=QUALITY,
         method=5,
     )
-    if options.frames is not None:
-        options.frames.mkdir(parents=True, exist_ok=True)
-        for number, picture in enumerate(pictures):
-            picture.save(options.frames / f"{number:03}.png")
     size = options.to.stat().st_size
     told = f"{options.to}: {sum(shown_ms) / 1000:.1f} s, {speed:.2f} times as fast as it was, {size:,} bytes"
     sys.stdout.write(f"{told}\n")

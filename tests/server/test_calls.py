@@ -287,6 +287,25 @@ async def test_a_recording_is_played_drawn_and_downloaded(settings: Settings, st
     assert np.array_equal(sf.read(kept, dtype="int16")[0], sound)
 
 
+async def test_only_what_went_wrong_is_trouble(settings: Settings, store: Store) -> None:
+    told: list[tuple[str, dict[str, Any], bool]] = [
+        ("network.quality", {"quality": "excellent"}, False),
+        ("network.quality", {"quality": "poor"}, True),
+        ("network.codec", {"mime": "audio/opus", "usual": True}, False),
+        ("network.codec", {"mime": "", "usual": False}, True),
+        ("budget", {"state": "normal"}, False),
+        ("budget", {"state": "saving"}, True),
+        ("mcp.connected", {"server": "crm"}, False),
+        ("mcp.failed", {"server": "crm"}, True),
+    ]
+    store.write([EventRow(CALL, 7000.0 + at, kind, data) for at, (kind, data, _) in enumerate(told)])
+    view = await get(settings, store, f"/api/calls/{CALL}")
+    wrong = [
+        {"at_ms": 7000.0 + at, "kind": kind, "data": data} for at, (kind, data, is_) in enumerate(told) if is_
+    ]
+    assert view["errors"][1:] == wrong
+
+
 async def test_what_was_looked_at_is_shown_to_who_may_see_calls(settings: Settings, store: Store) -> None:
     looked = {"source": "camera", "turn_id": 1}
     store.write([EventRow(CALL, at_ms, "picture", looked) for at_ms in (3600.0, 3700.0)])

@@ -125,7 +125,7 @@ async def test_a_kept_call_is_explained_turn_by_turn(serving: Serving) -> None:
         await expect(page.get_by_test_id("owners")).to_contain_text("Model")
         await expect(page.get_by_test_id("bill")).to_contain_text("$0.0050 + ?")
         await expect(page.get_by_test_id("goals")).to_contain_text("book")
-        await expect(page.get_by_test_id("errors")).to_contain_text("A provider failed (OpenAI)")
+        await expect(page.get_by_test_id("errors")).to_contain_text("OpenAI failed")
         await page.get_by_test_id("tools").get_by_text("free_slots").click()
         await expect(page.get_by_test_id("tools")).to_contain_text("9:20 is free")
         async with page.expect_download() as downloading:
