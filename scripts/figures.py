@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from repartee.providers.prices import load_prices
 from repartee.simulator.chaos.report import tables
 from repartee.simulator.growth import (
     DATABASE_WRITES_PER_S,
@@ -20,6 +21,7 @@ from repartee.simulator.growth import (
     grown,
 )
 from repartee.simulator.load_report import latency_plot
+from repartee.simulator.realtime_cost import ASSUMED, cascade_usd, realtime_usd
 from repartee.simulator.report import Point, frontier_plot, scaler_plot, shown_value, svg
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +39,7 @@ NAMES = {
     "repartee-plain": "nothing saved",
     "repartee-saving": "everything saved",
 }
+REALTIME = ("gpt-realtime", "gpt-realtime-mini")
 PLAIN, SAVING = "repartee-plain", "repartee-saving"
 LATE = 1.25
 """Calls whose 95th percentile is this many times that of one alone are too many."""
@@ -65,6 +68,7 @@ def main() -> int:
         (ROOT / "docs" / "voices.md", voices()),
         (ROOT / "docs" / "tone.md", tone()),
         (ROOT / "docs" / "teams.md", meetings()),
+        (ROOT / "docs" / "realtime.md", realtime()),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -469,6 +473,25 @@ Where the time goes (fixed vendors):
 | step | median ms | p95 ms |
 |---|---|---|
 {steps}"""
+
+
+def realtime() -> str:
+    """Return what a minute of talk costs with one model that hears and speaks, and with three, by the price table."""
+    prices, minutes = load_prices(), (1, 5, 15)
+    rows = {
+        "recogniser, model and voice": [cascade_usd(prices, minute) for minute in minutes],
+        **{name: [realtime_usd(prices, name, minute) for minute in minutes] for name in REALTIME},
+    }
+    lines = "".join(
+        f"| {name} | {' | '.join(f'{usd:.4f}' for usd in usds)} |\n" for name, usds in rows.items()
+    )
+    return f"""
+Reckoned from the price table of {prices.version}, USD; nothing was measured. {ASSUMED}
+
+| | first minute | fifth | fifteenth |
+|---|---|---|---|
+{lines}
+"""
 
 
 def fuzzing() -> str:
