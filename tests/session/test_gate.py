@@ -153,8 +153,11 @@ async def test_what_was_heard_stops_where_the_audio_stopped() -> None:
         await rig.feed(1, audio_ms=3000)
         await rig.until(ReplyAudible)
         await rig.play(1500)
+        cut: list[tuple[int, str]] = []
+        rig.gate.on_cut = lambda *told: cut.append(told)
         heard = rig.gate.cancel(1)
         assert TEXT.startswith(heard)
+        assert cut == [(1, TEXT.removeprefix(heard).strip())], "the rest is told"
         assert 3 <= len(heard.split()) <= 5, heard
         assert rig.sink.queued_ms() == 0, "nothing of the reply may be left in the queue"
 

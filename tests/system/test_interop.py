@@ -129,7 +129,7 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
     packages = versions("@pipecat-ai/client-js", "livekit-client")
     client = "Pipecat's client, RTVI over LiveKit's data channel"
     with row(client, packages, shown):
-        async with page_of("pipecat", speech, tmp_path, 4.0) as page:
+        async with page_of("pipecat", speech, tmp_path, 3.0) as page:
             seen = Seen(page)
             ready = await seen.until("ready", "true")
             assert ready["version"].startswith("2.")
@@ -194,7 +194,7 @@ async def hold_conversation(page: Page) -> None:
     await page.get_by_label("Send message").click()
     answered = re.compile("you have parking.*you have parking", re.IGNORECASE | re.DOTALL)
     await expect(whole).to_contain_text(answered, timeout=WAIT_MS)
-    await page.get_by_role("button", name="Disconnect").click()
+    await page.get_by_role("button", name="Disconnect", exact=True).click()
     await expect(page.get_by_role("button", name="Connect", exact=True)).to_be_visible(timeout=WAIT_MS)
 
 

@@ -373,10 +373,19 @@ async def page_of_a_call(network: CallerNetwork, site: Site, folder: Path, *more
         yield page
 
 
-async def asked_by_typing(page: Page) -> None:
-    await page.get_by_test_id("chat-input").fill("Tell me about MCP")
+async def typed(page: Page, words: str) -> None:
+    await page.get_by_test_id("chat-input").fill(words)
     await page.get_by_test_id("chat-send").click()
+
+
+async def asked_by_typing(page: Page) -> None:
+    await typed(page, "Tell me about MCP")
     await expect(page.get_by_test_id("caption-agent").last).to_contain_text("Yes, there is", timeout=30_000)
+
+
+async def arrived(page: Page) -> None:
+    """All that was typed is known to have reached the agent."""
+    await expect(page.locator("[data-pending=true]")).to_have_count(0, timeout=30_000)
 
 
 @pytest.mark.browser
@@ -405,8 +414,10 @@ async def test_the_page_says_that_it_reconnects_and_does(
         network.cut()
         # Sooner than the media client notices, who waits for 15 s: the agent would be gone by then.
         await expect(line).to_have_attribute("data-line", "reconnecting", timeout=10_000)
+        await typed(page, "typed while nothing goes through")
         network.clear()
         await expect(line).to_have_attribute("data-line", re.compile("back|good"), timeout=30_000)
+        await arrived(page)
         await asked_by_typing(page)
 
 
@@ -420,10 +431,17 @@ async def test_a_page_that_was_away_for_long_comes_back_to_its_call(
         page_of_a_call(network, site, tmp_path) as page,
     ):
         network.cut()
+        await typed(page, "This is typed as the line was cut.")
         await asyncio.sleep(AWAY_S)  # the media client tries to come back by itself, in vain
+        await typed(page, "This is typed while it is away.")
+        await expect(page.locator("[data-pending=true]")).to_have_count(2)
         network.clear()
         line = page.get_by_test_id("line")
         await expect(line).to_have_attribute("data-line", re.compile("back|good"), timeout=40_000)
-        await expect(page.get_by_test_id("caption-agent").last).to_contain_text("cut off", timeout=20_000)
+        await arrived(page)
         await asked_by_typing(page)
-        assert len(site.calls()) == 1, "it is the same call"
+        (call,) = site.calls()  # it is the same call
+        with sqlite3.connect(site.running.state_dir / "repartee.db") as db:
+            said = db.execute("SELECT user_text FROM turns WHERE call_id = ?", [call]).fetchall()
+    words = " ".join(text for (text,) in said)
+    assert [words.count(f"typed {when}") for when in ("as the line was cut", "while it is away")] == [1, 1]

@@ -100,6 +100,8 @@ class ReplyGate(FrameProcessor):
         self.on_first_audio: Callable[[int], None] | None = None
         self.on_heard: Callable[[int, str, bytes], None] | None = None
         """Called with a reply's text and audio when all of it was heard."""
+        self.on_cut: Callable[[int, str], None] | None = None
+        """Called with what was not heard of a reply that is cut off, before its end is told."""
         self.on_aside: Callable[[str, bytes], None] | None = None
         """Called with what is said while a reply takes long, and its audio, when all of that has come."""
 
@@ -140,6 +142,8 @@ class ReplyGate(FrameProcessor):
         if reply.audible:
             if not reply.lowered:
                 self._rewind(reply)
+            if self.on_cut:
+                self.on_cut(reply_id, reply.rest_text(reply.position))
             self._on_progress(reply_id, reply.heard_text(reply.position, asides=True), True)
         self._wake.set()
         return reply.heard_text(reply.position) if reply.audible else ""

@@ -52,7 +52,7 @@ from repartee.session.clients import Clients
 from repartee.session.clips import clips_for
 from repartee.session.degrading import Degrading, load_reporter
 from repartee.session.ears import Ears, asked_at_ms
-from repartee.session.eyes import Eyes
+from repartee.session.eyes import Eyes, Picture
 from repartee.session.fence import Fence
 from repartee.session.fillers import Fillers, words_of
 from repartee.session.fixed_texts import kept_voice
@@ -330,9 +330,14 @@ class Session:
 
     def _seeing(self, agent: Agent, permits: ToolPermits) -> Agent:
         """Return the agent with eyes."""
-        self._eyes = Eyes(
-            agent.vision, lambda: (permits.live or NOBODY).turn_id, self._timeline.mark, self._clock_ms
-        )
+
+        def looked(picture: Picture) -> None:
+            at_ms, reply_id = int(picture.at_ms), (permits.live or NOBODY).reply_id
+            if self._recorder is not None and self._recorder.picture(at_ms, picture.jpeg):
+                self._books.record.picture(at_ms, picture.source, reply_id)
+
+        turn_id: Callable[[], int] = lambda: (permits.live or NOBODY).turn_id  # noqa: E731
+        self._eyes = Eyes(agent.vision, turn_id, self._timeline.mark, self._clock_ms, looked)
         return agent.model_copy(update={"tools": (*agent.tools, self._eyes.tool)})
 
     def _connect_agenda(self, wire: Wire, client: ClientRpc) -> None:
@@ -396,6 +401,7 @@ class Session:
         self._members.connect(tiers, llm, voice)
         self._agenda.on_passed = self._members.passed
         gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
+        gate.on_cut = wire.cut
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):

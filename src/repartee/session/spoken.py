@@ -255,6 +255,11 @@ class SpokenReply:
         parts = (sentence.heard(played, self.sample_rate_hz) for sentence in sentences)
         return " ".join(part.strip() for part in parts if part.strip())
 
+    def rest_text(self, played: int) -> str:
+        """Return what was to be said and not heard then, by counting words."""
+        heard = self.heard_text(played, asides=True)
+        return " ".join(self.full_text(asides=True).split()[len(heard.split()) :])
+
     def full_text(self, *, asides: bool = False) -> str:
         """Return everything that was to be said."""
         source = [part for part in self.sentences or self.words if asides or not part.aside]
