@@ -29,6 +29,10 @@ RUNS = {
         *("--system", "repartee", "--system", "pipecat", "--system", "livekit"),
         *("--items", "6", "--warm-up", "2"),
     ],
+    "realtime": [
+        *("--suite", "latency", "--suite", "barge-in", "--suite", "backchannel", "--profile", FIXED),
+        *("--system", "repartee", "--system", "repartee-realtime", "--items", "12", "--warm-up", "4"),
+    ],
     "conversation": [
         *("--suite", "conversation", "--profile", FIXED, "--warm-up", "0"),
         *("--system", "repartee", "--system", "pipecat", "--system", "livekit"),

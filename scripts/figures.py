@@ -38,6 +38,7 @@ NAMES = {
     "livekit-tuned": "LiveKit Agents 1.8.9, tuned",
     "repartee-plain": "nothing saved",
     "repartee-saving": "everything saved",
+    "repartee-realtime": "one model that hears and speaks",
 }
 REALTIME = ("gpt-realtime", "gpt-realtime-mini")
 PLAIN, SAVING = "repartee-plain", "repartee-saving"
@@ -491,6 +492,33 @@ Reckoned from the price table of {prices.version}, USD; nothing was measured. {A
 | | first minute | fifth | fifteenth |
 |---|---|---|---|
 {lines}
+{beside()}"""
+
+
+def beside() -> str:
+    """Return what one model that hears and speaks does beside three, where that was measured in one run."""
+    if not (RESULTS / "realtime.json").is_file():
+        return ""
+    run = load("realtime")
+    columns = (
+        ("first sound, ms", "latency", "latency_ms"),
+        ("first content, ms", "latency", "content_ms"),
+        ("interrupted: silent, ms", "barge-in", "silent_ms"),
+        ("told to a word what was heard", "barge-in", "context_exact_to_a_word"),
+        ('stopped for good by a "mm-hm"', "backchannel", "stopped_for_good"),
+    )
+    lines = ""
+    for system, suites in run["figures"].items():
+        cells = [shown_value(suites.get(suite, {}).get(key)) for _, suite, key in columns]
+        cost = suites["latency"]["usd_per_minute"]
+        lines += f"| {NAMES[system]} | {' | '.join(cells)} | {cost:.4f} |\n"
+    return f"""Measured, in one run, median / 95th percentile; simulated vendors (profile *{run["options"]["profile"]}*), {run["machine"]}:
+
+| | {" | ".join(title for title, *_ in columns)} | USD a minute |
+|---|{"---|" * len(columns)}---|
+{lines}
+`{run["command"]}`
+
 """
 
 
