@@ -49,6 +49,8 @@ AGENT: dict[str, Any] = {
     "name": "Chaos",
     "persona": "You answer in one sentence.",
     "greeting": "Hello, this is the bench.",
+    # The caller waits in silence until what was stopped is back; to be asked whether they are there is no answer.
+    "limits": {"silence_s": 0},
 }
 MODELS = {
     "stt": ["openai:gpt-4o-mini-transcribe", "openai:whisper-1"],
