@@ -1,13 +1,15 @@
 """Measure what each level of degradation changes, over real WebRTC, and write it to benchmarks/results/ladder.json.
 
-`0 latency` to `3 pauses`: a level and a suite of the benchmark: processor time, latency, cut-ins, cost.
+`0-latency` to `3-pauses`: a level and a suite of the benchmark: processor time, latency, cut-ins, cost.
 `closed`: how long a full machine takes to say so. `down`: from a stage without providers to the recording heard.
 `filler`: a model that takes 2.5 s: when the first word is heard, and when the answer.
-Each is one run of two to three minutes, and replaces only its own part of the file.
+Each is one run of half a minute to three minutes, and replaces only its own part of the file. Without a name: all of
+them, one after another.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -16,7 +18,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SPEECH = Path(os.environ.get("REPARTEE_SPEECH", ROOT.parent / "shared" / "speech"))
 RESULT = ROOT / "benchmarks" / "results" / "ladder.json"
 ITEMS = 10
+SUITES = ("latency", "pauses")
 PROFILE = "fixed:300/350/250"
 SLOW_MODEL = "fixed:300/2500/250"
 AGENT = """
@@ -50,43 +52,47 @@ DOWN_LIMIT_S = 40.0
 
 
 def main() -> int:
-    """Run one measurement and keep it."""
-    arguments = sys.argv[1:]
-    alone: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
-        "closed": closed,
-        "down": down,
-        "filler": filler,
-    }
-    if len(arguments) == 1 and arguments[0] in alone:
-        keep(arguments, asyncio.run(alone[arguments[0]]()))  # type: ignore[arg-type]
-        return 0
-    if len(arguments) == 2 and arguments[0] in "0123" and arguments[1] in ("latency", "pauses"):
-        keep(["levels", *arguments], asyncio.run(level(int(arguments[0]), arguments[1])))
-        return 0
-    sys.stderr.write(f"{__doc__}\n")
-    return 2
+    """Run measurements and keep each as soon as it is there."""
+    alone = {"closed": closed, "down": down, "filler": filler}
+    levels = [f"{number}-{suite}" for number in range(4) for suite in SUITES]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"one of {', '.join([*alone, *levels])}")
+    parser.add_argument("--items", type=int, default=ITEMS, help="so many recordings a level and suite")
+    parser.add_argument("--write", type=Path, default=RESULT, help="the file that is written")
+    asked = parser.parse_args()
+    if unknown := set(asked.what) - {*alone, *levels}:
+        parser.error(f"there is nothing called {', '.join(sorted(unknown))}; see --help")
+    for name in asked.what or [*alone, *levels]:
+        if name in alone:
+            keep(asked.write, [name], asyncio.run(alone[name]()))
+        else:
+            number, _, suite = name.partition("-")
+            keep(asked.write, ["levels", number, suite], asyncio.run(level(int(number), suite, asked.items)))
+    return 0
 
 
-def keep(path: list[str], figures: dict[str, Any]) -> None:
+def keep(file: Path, path: list[str], figures: dict[str, Any]) -> None:
     """Put figures into the file."""
-    whole: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+    whole: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     whole["machine"] = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
     at = whole
     for name in path[:-1]:
         at = at.setdefault(name, {})
-    command = "python scripts/measure_ladder.py " + " ".join(p for p in path if p != "levels")
+    command = "python scripts/measure_ladder.py " + "-".join(p for p in path if p != "levels")
     at[path[-1]] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, **figures}
-    RESULT.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     sys.stdout.write(f"{path}: {figures}\n")
 
 
-async def level(held: int, suite: str) -> dict[str, Any]:
+async def level(held: int, suite: str, items: int) -> dict[str, Any]:
     """Hold calls at one level."""
     options = BenchOptions(
         suites=(suite,),  # type: ignore[arg-type]
         systems=("repartee-routed",),
         profile=PROFILE,
-        items=ITEMS,
+        items=items,
         speech=SPEECH,
         warm_up=1,
         level=held,

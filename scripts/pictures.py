@@ -2,7 +2,8 @@
 
 `python scripts/pictures.py`: everything, into docs/images. `--calls FOLDER` makes the calls only and leaves their
 database and recordings there; `--show FOLDER` takes pictures of what is there; with a second folder, in dark and on a
-phone as well, into that.
+phone as well, into that. Pages have the reader's own system's font; the pictures have Inter, where it is installed
+(`apt install fonts-inter`), as that of a server without a screen is none to look at.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -32,6 +35,28 @@ LOOKS = (
     ("-phone", 390, 844, "light"),
 )
 KEYS = {"CARTESIA_API_KEY": "simulated"}
+FONTS = """<?xml version="1.0"?><fontconfig><include>/etc/fonts/fonts.conf</include>
+<match target="pattern">
+<test qual="all" name="family" compare="not_eq"><string>monospace</string></test>
+<edit name="family" mode="prepend" binding="strong"><string>Inter</string></edit>
+</match></fontconfig>"""
+
+
+@asynccontextmanager
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
+    """A browser that shows pages in a font that is made for screens."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as folder:
+        fonts = Path(folder) / "fonts.conf"
+        fonts.write_text(FONTS, encoding="utf-8")
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(
+                executable_path=program,
+                args=["--no-sandbox", *flags],
+                env={**os.environ, "FONTCONFIG_FILE": str(fonts)},
+            )
+            yield browser
+            await browser.close()
 
 
 async def make_calls(state: Path) -> None:
@@ -86,16 +111,14 @@ async def take(state: Path, images: Path) -> None:
     from repartee.simulator.providers import Simulator, SimulatorConfig  # noqa: PLC0415
     from repartee.store import CallQuery, Store  # noqa: PLC0415
 
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     store = Store.open(f"sqlite:///{state / 'repartee.db'}")
     longest = max(store.find(CallQuery()), key=lambda found: found.turns).call.call_id
     store.close()
     async with (
         Simulator.start(SimulatorConfig(profile="fast", speech=SPEECH)) as simulator,
         instance(AGENT, state, simulator.environment | KEYS) as running,
-        async_playwright() as playwright,
+        chromium() as browser,
     ):
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name, width, height, scheme in LOOKS[: 1 if images == IMAGES else None]:
             page = await browser.new_page(
                 viewport={"width": width, "height": height},
@@ -107,7 +130,6 @@ async def take(state: Path, images: Path) -> None:
                 page, f"{running.url}/calls/{longest}#turn-1", "call-ready", images / f"call-page{name}.png"
             )
             await page.close()
-        await browser.close()
 
 
 async def shoot(page: Page, url: str, ready: str, file: Path) -> None:

@@ -43,12 +43,16 @@ async def until(what: object) -> None:
 async def test_files_go_with_the_words_of_their_calls(settings: Settings) -> None:
     store = Store.open(settings.store_url, spool=settings.spool_dir)
     store.write([*call("old", NOW - timedelta(days=31)), *call("new", NOW)])
-    for folder, name in ((settings.timelines_dir, "{}.jsonl"), (settings.recordings_dir, "{}.flac")):
-        folder.mkdir()
+    for folder, name in (
+        (settings.timelines_dir, "{}.jsonl"),
+        (settings.recordings_dir, "{}.flac"),
+        (settings.recordings_dir, "{}.1234.jpg"),
+    ):
+        folder.mkdir(exist_ok=True)
         for call_id in ("old", "new", "unknown"):
             (folder / name.format(call_id)).write_text("{}\n", encoding="utf-8")
     async with kept_calls(settings, worker=True):
-        await until(lambda: len(list(settings.recordings_dir.iterdir())) == 2)
+        await until(lambda: len(list(settings.recordings_dir.iterdir())) == 4)
         await until(lambda: len(list(settings.timelines_dir.iterdir())) == 2)
     left = {file.stem for file in settings.timelines_dir.iterdir()}
     assert left == {"new", "unknown"}, "the database may have been away while that call was made"

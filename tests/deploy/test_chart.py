@@ -14,7 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy.rendering import CHART, GOLDEN, ROOT, SETS, golden, run_helm, template
+from tests.deploy.rendering import CHART, GOLDEN, ROOT, SETS, find, golden, run_helm, template
 
 OURS = Path(__file__).with_name("custom_resources.json")
 VERSIONS = ("1.31", "1.34", "1.37")
@@ -64,6 +64,10 @@ def test_a_wrong_field_is_found() -> None:
         (("livekit.existingSecret=",), "make a Secret with LIVEKIT_API_KEY"),
         (("autoscaling.enabled=true", "autoscaling.targetCalls=9"), "more than the 8 calls a worker takes"),
         (("livekit.deploy.enabled=true", "livekit.deploy.replicas=2"), "needs livekit.deploy.redis.address"),
+        (
+            ("livekit.deploy.enabled=true", "livekit.deploy.turn.domain=turn.example"),
+            "needs livekit.deploy.turn.tls",
+        ),
         (("server.ingress.enabled=true", "server.ingress.host=a.example"), "over HTTPS only"),
         (("image.tag=latest",), "image.tag|/image/tag"),
         (("worker.maxCals=3",), "maxCals"),
@@ -77,6 +81,40 @@ def test_a_mistake_is_told(settings: tuple[str, ...], sentence: str) -> None:
     rendered = template(None, *base, *given)
     assert rendered.returncode != 0
     assert any(part in rendered.stderr for part in sentence.split("|")), rendered.stderr
+
+
+def test_livekit_s_relay_is_switched_on_by_its_domain() -> None:
+    settings = [
+        part
+        for setting in (
+            "domain=turn.example",
+            "tlsSecret=turn-tls",
+            "tlsPort=5443",
+            "allowRestrictedPeerCidrs={10.1.0.0/16}",
+        )
+        for part in ("--set", f"livekit.deploy.turn.{setting}")
+    ]
+    rendered = template(CHART / "ci" / "small.yaml", *settings)
+    assert rendered.returncode == 0, rendered.stderr
+    resources = [resource for resource in yaml.safe_load_all(rendered.stdout) if resource]
+    config = yaml.safe_load(find(resources, "ConfigMap", "voice-livekit")["data"]["livekit.yaml"])
+    assert config["turn"] == {
+        "enabled": True,
+        "domain": "turn.example",
+        "tls_port": 5443,
+        "udp_port": 3478,
+        "cert_file": "/etc/turn/tls.crt",
+        "key_file": "/etc/turn/tls.key",
+        "allow_restricted_peer_cidrs": ["10.1.0.0/16"],
+    }
+    pod = find(resources, "Deployment", "voice-livekit")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert {"name": "turn-tls", "containerPort": 5443} in container["ports"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounted["turn"] == "/etc/turn"
+    assert {"name": "turn", "secret": {"secretName": "turn-tls"}} in pod["volumes"]
+    for resource in resources:
+        kubernetes_validate.validate(resource, VERSIONS[-1], strict=True)
 
 
 def test_the_schema_knows_every_value() -> None:

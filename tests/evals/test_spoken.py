@@ -160,7 +160,7 @@ async def server(*answers: web.Response) -> AsyncIterator[tuple[SpokenWay, list[
 
 def busy(retry_after_s: int) -> web.Response:
     said = {"error": "capacity", "message": "All lines are busy.", "retry_after": retry_after_s}
-    return web.json_response(said, status=503)
+    return web.json_response(said, status=503, headers={"Retry-After": str(retry_after_s)})
 
 
 async def test_a_server_that_is_busy_is_asked_again() -> None:

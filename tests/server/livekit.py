@@ -21,6 +21,8 @@ class LiveKit:
         self.deleted: list[str] = []
         self.status = 200
         self.departure_s = 0
+        self.codecs: list[str] = []
+        """What rooms may be sent in."""
         self.open: list[str] = []
         """Rooms that are there when they are asked for by name."""
         self.url = ""
@@ -51,7 +53,8 @@ class LiveKit:
         self.rooms += [(asked.name, agent.agent_name) for agent in asked.agents]
         self.departure_s = asked.departure_timeout
         self.inside[asked.name] = [Kind.AGENT]
-        return self._answer(models.Room(name=asked.name))
+        codecs = [models.Codec(mime=mime) for mime in self.codecs]
+        return self._answer(models.Room(name=asked.name, enabled_codecs=codecs))
 
     async def _rooms(self, request: web.Request) -> web.Response:
         asked = api.ListRoomsRequest()

@@ -218,7 +218,7 @@ async def test_a_call_has_its_turns_their_waits_tools_goals_errors_and_money(
 
 @pytest.mark.parametrize("call_id", ["nobody", "..%2F..%2Fetc", "a" * 99])
 @pytest.mark.parametrize(
-    "rest", ["", "/audio", "/peaks", "/live", "/export.json", "/export.wav", "/test.yaml"]
+    "rest", ["", "/audio", "/peaks", "/pictures/1", "/live", "/export.json", "/export.wav", "/test.yaml"]
 )
 async def test_a_call_that_is_not_there(settings: Settings, store: Store, call_id: str, rest: str) -> None:
     async with client(settings, store) as http:
@@ -285,6 +285,50 @@ async def test_a_recording_is_played_drawn_and_downloaded(settings: Settings, st
     kept = settings.recordings_dir / "copy.wav"
     kept.write_bytes(wav.content)
     assert np.array_equal(sf.read(kept, dtype="int16")[0], sound)
+
+
+async def test_only_what_went_wrong_is_trouble(settings: Settings, store: Store) -> None:
+    told: list[tuple[str, dict[str, Any], bool]] = [
+        ("network.quality", {"quality": "excellent"}, False),
+        ("network.quality", {"quality": "poor"}, True),
+        ("network.codec", {"mime": "audio/opus", "usual": True}, False),
+        ("network.codec", {"mime": "", "usual": False}, True),
+        ("budget", {"state": "normal"}, False),
+        ("budget", {"state": "saving"}, True),
+        ("mcp.connected", {"server": "crm"}, False),
+        ("mcp.failed", {"server": "crm"}, True),
+    ]
+    store.write([EventRow(CALL, 7000.0 + at, kind, data) for at, (kind, data, _) in enumerate(told)])
+    view = await get(settings, store, f"/api/calls/{CALL}")
+    wrong = [
+        {"at_ms": 7000.0 + at, "kind": kind, "data": data} for at, (kind, data, is_) in enumerate(told) if is_
+    ]
+    assert view["errors"][1:] == wrong
+
+
+async def test_what_was_looked_at_is_shown_to_who_may_see_calls(settings: Settings, store: Store) -> None:
+    looked = {"source": "camera", "turn_id": 1}
+    store.write([EventRow(CALL, at_ms, "picture", looked) for at_ms in (3600.0, 3700.0)])
+    settings.recordings_dir.mkdir()
+    (settings.recordings_dir / f"{CALL}.3600.jpg").write_bytes(b"jpeg")
+    (settings.recordings_dir / f"{CALL}.9.jpg").write_bytes(b"of another call")
+    path = f"/api/calls/{CALL}/pictures/3600"
+    async with client(settings, store) as http:
+        view = (await http.get(f"/api/calls/{CALL}")).json()
+        picture = await http.get(path)
+        assert (picture.content, picture.headers["content-type"]) == (b"jpeg", "image/jpeg")
+        assert "no-store" in picture.headers["cache-control"]
+        for other in ("3700", "9", "-1", "x"):
+            answer = await http.get(f"/api/calls/{CALL}/pictures/{other}")
+            assert answer.status_code in (404, 422), (
+                "it is not kept here, nothing was looked at then, no time"
+            )
+    assert view["pictures"] == [{"at_ms": 3600, **looked}]
+    async with client(settings, store, peer="10.0.0.7") as http:
+        assert (await http.get(path)).status_code == 403
+    store.forget_caller("ann")
+    async with client(settings, store) as http:
+        assert (await http.get(path)).status_code == 404, "it goes with the words"
 
 
 # --- live -----------------------------------------------------------------------------------------------------

@@ -14,9 +14,11 @@ from pydantic import SecretStr
 from starlette.responses import PlainTextResponse
 
 from repartee.server import Site, create_app
+from repartee.server.admission import Admission, DayLimits
 from repartee.server.app import PATHS
 from repartee.server.headers import SecurityHeaders
 from repartee.server.places import Place, place_of
+from repartee.session.budget import Today
 from repartee.session.callers import CALLER_ID
 from repartee.session.room import NO_CALLER_S
 from repartee.settings import Settings
@@ -41,9 +43,9 @@ GREEDY = {
 }
 
 
-def client_for(settings: Settings, url: str) -> httpx.AsyncClient:
+def client_for(settings: Settings, url: str, admission: Admission | None = None) -> httpx.AsyncClient:
     site = Site(url, "wss://rtc.example", "key", SECRET, "Desk", {"stt": "a", "llm": "b", "tts": "c"})
-    transport = httpx.ASGITransport(create_app(settings, site))
+    transport = httpx.ASGITransport(create_app(settings, site, admission))
     return httpx.AsyncClient(transport=transport, base_url="http://here")
 
 
@@ -271,6 +273,22 @@ async def test_a_media_server_that_is_away_is_said(plain_settings: Settings, liv
     assert response.headers["retry-after"] == "5"
 
 
+@pytest.mark.parametrize(
+    ("codecs", "status"),
+    [([], 200), (["video/VP8", "audio/OPUS"], 200), (["audio/PCMU", "audio/red"], 503)],
+)
+async def test_a_media_server_without_opus_gives_no_call_without_sound(
+    plain_settings: Settings, livekit: LiveKit, codecs: list[str], status: int
+) -> None:
+    livekit.codecs = codecs
+    async with client_for(plain_settings, livekit.url) as client:
+        answer = await client.post("/api/token")
+    assert answer.status_code == status
+    if status == 503:
+        assert "without Opus" in answer.json()["message"]
+        assert livekit.deleted == [room for room, _ in livekit.rooms], "and the agent is not left in it"
+
+
 async def test_the_page_is_told_what_the_agent_runs_on(plain_settings: Settings, livekit: LiveKit) -> None:
     async with client_for(plain_settings, livekit.url) as client:
         config = (await client.get("/api/config")).json()
@@ -320,6 +338,29 @@ class TestComingBack:
             old = {"participant_token": first["participant_token"]}
             answer = await client.post("/api/rejoin", json=old)
         assert (answer.status_code, answer.json()["error"]) == (410, "over")
+
+    @pytest.mark.parametrize(
+        ("goes_on", "status", "error"),
+        [(True, 200, None), (False, 410, "over"), (None, 503, "no_agent")],
+        ids=["it is on its way to another agent", "it is over", "nobody knows"],
+    )
+    async def test_into_a_room_that_the_agent_has_left(
+        self, plain_settings: Settings, livekit: Any, goes_on: bool | None, status: int, error: str | None
+    ) -> None:
+        class Told(Admission):
+            async def goes_on(self, room: str) -> bool | None:
+                return goes_on
+
+        admission = Told(DayLimits(), Today)
+        async with client_for(plain_settings, livekit.url, admission=admission) as client:
+            first = (await client.post("/api/token")).json()
+            livekit.open = [first["room_name"]]
+            livekit.inside[first["room_name"]] = []
+            old = {"participant_token": first["participant_token"]}
+            answer = await client.post("/api/rejoin", json=old)
+        assert answer.status_code == status
+        assert answer.json().get("error") == error
+        assert ("retry-after" in answer.headers) == (status == 503)
 
     @pytest.mark.parametrize(
         "change",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from repartee.conversation import Idle, Patience, Policies, Speaking, Thinking, UserTurn
 from repartee.conversation.state import Ended
@@ -131,6 +132,29 @@ async def test_a_long_absence_is_explained_before_going_on() -> None:
     shown = call.captions.agent[-1][0]
     assert "cut off" in shown
     assert shown.index(FIRST) < shown.index("cut off") < shown.index(SECOND)
+
+
+HALLS = "Yes, hall 297 in the morning, hall 864 at noon, hall 135 at four, and hall 950 at night."
+
+
+@pytest.mark.parametrize(
+    "cut_in", ["Yes, hall 297 in the mor", "Yes, hall 297 in the morning, hall 864 at noon, hall 13"]
+)
+async def test_of_a_long_sentence_only_the_clause_that_was_cut_is_said_again(cut_in: str) -> None:
+    """A call whose process stood still, or whose media server was started again, in the middle of an answer."""
+    async with Call(Ask(HALLS), policies=NOW) as call:
+        await answering(call)
+        await hear(call, len(cut_in) * MS_PER_LETTER)
+        call.happen(CallerLost(call.now_ms, call.now_ms), CallerReturned(call.now_ms + 2000))
+        reply = call.gate._replies[1]
+        await call.until(lambda: reply.heard_to)
+        back_ms = (reply.heard_to - reply.position) * 1000 / RATE
+        clause_ms = len(cut_in.rpartition(", ")[2]) * MS_PER_LETTER
+        # The player is a little ahead again, and what was just sent had not arrived.
+        assert clause_ms - 500 <= back_ms <= clause_ms, "the clause, and nothing before it"
+        await call.play_until(lambda: isinstance(call.state, Idle))
+    assert call.history.entries[-1]["content"] == HALLS
+    assert len(call.model.asked) == 1
 
 
 async def test_a_sentence_of_the_callers_that_was_cut_is_asked_for_again() -> None:

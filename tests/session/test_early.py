@@ -22,7 +22,7 @@ from repartee.session.early import EarlySpeech, UndecodableError, decode
 from repartee.session.ears import FRAME_BYTES, Ears
 from repartee.session.inlet import Inlet
 from repartee.session.limits import MAX_EARLY_BYTES
-from repartee.session.room import RoomHooks, RoomTransport
+from repartee.session.room import UNHEARD_MARK, RoomHooks, RoomTransport
 from repartee.session.voice import Change
 from repartee.session.wire import Wire
 
@@ -264,6 +264,21 @@ async def test_a_caller_who_listens_before_anybody_told_of_them_is_greeted() -> 
     assert greeted == ["ann"]
 
 
+async def test_a_caller_of_whom_nobody_says_that_they_listen_is_greeted_late_and_it_is_written_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("repartee.session.room.LISTENS_S", 0.0)
+    greeted, marks = asyncio.Event(), list[str]()
+    client = room(early=None, ready=lambda _: greeted.set(), mark=marks.append)
+    client._room = SimpleNamespace(remote_participants={})
+    client._listens_soon()
+    async with asyncio.timeout(5):
+        await greeted.wait()
+    assert marks == [UNHEARD_MARK]
+    client._on_heard()
+    assert marks == [UNHEARD_MARK], "once"
+
+
 async def test_what_is_shown_before_the_room_is_there_waits_for_it() -> None:
     """The SDK raises where its participant is asked for before; captions of the whole call would end with it."""
     client = room(early=None, ready=lambda _: None)
@@ -297,9 +312,9 @@ async def test_who_takes_a_call_over_takes_nothing_of_before() -> None:
     assert client._task_manager.tasks == []
 
 
-def room(early: Any, ready: Any) -> Any:
+def room(early: Any, ready: Any, mark: Any = lambda *_, **__: None) -> Any:
     nothing: Any = lambda *_: None  # noqa: E731
-    hooks = RoomHooks(ready, nothing, nothing, nothing, nothing, early=early)
+    hooks = RoomHooks(ready, nothing, nothing, nothing, nothing, early=early, mark=mark)
     client: Any = RoomTransport("ws://x", "t", "r", hooks=hooks, caller_identity=None).client
     client._caller, client._task_manager = "ann", Tasks()
     return client
@@ -325,7 +340,7 @@ async def test_the_ears_hear_it_before_what_waits_and_as_long_as_it_was(
         executor=ThreadPoolExecutor(1),
         is_caller=lambda who: who == "ann",
         on_stt_failed=lambda _: None,
-        scores=lambda: False,
+        score_at_ms=lambda: (),
     )
     pushed: list[bytes] = []
 

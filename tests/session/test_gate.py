@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+import pytest
 from pipecat.frames.frames import AggregatedTextFrame, TTSAudioRawFrame, TTSStartedFrame, TTSTextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
@@ -152,8 +153,11 @@ async def test_what_was_heard_stops_where_the_audio_stopped() -> None:
         await rig.feed(1, audio_ms=3000)
         await rig.until(ReplyAudible)
         await rig.play(1500)
+        cut: list[tuple[int, str]] = []
+        rig.gate.on_cut = lambda *told: cut.append(told)
         heard = rig.gate.cancel(1)
         assert TEXT.startswith(heard)
+        assert cut == [(1, TEXT.removeprefix(heard).strip())], "the rest is told"
         assert 3 <= len(heard.split()) <= 5, heard
         assert rig.sink.queued_ms() == 0, "nothing of the reply may be left in the queue"
 
@@ -192,3 +196,55 @@ def test_voices_with_word_times_are_exact() -> None:
     assert reply.heard_text(RATE // 2 + 10) == "we"
     assert reply.heard_text(RATE // 2 + RATE // 4) == "we are"
     assert reply.heard_text(RATE * 2) == "we are open"
+
+
+def spoken(*clauses: str, words: bool) -> SpokenReply:
+    """A reply whose letters take 60 ms each, given to the voice in pieces."""
+    reply = SpokenReply(1, RATE)
+    for text in clauses:
+        start = reply.samples
+        reply.begin_sentence(text)
+        sound = np.full(len(text) * 60 * RATE // 1000, 9000, np.int16)
+        for at, letter in enumerate(text):
+            if letter == " ":
+                sound[at * 60 * RATE // 1000 : (at + 1) * 60 * RATE // 1000] = 0
+        reply.pcm += sound.tobytes()
+        reply.end_sentence()
+        if words:
+            reply.place_words(text, start)
+    return reply
+
+
+@pytest.mark.parametrize("words", [True, False])
+@pytest.mark.parametrize(
+    ("cut_in", "goes_on_with"),
+    [
+        ("Yes, hall 297 in the mor", "hall 297"),
+        ("Yes, hall 297 in the morning, hall 864 at n", "hall 864"),
+        ("Yes, hall 297 in the morning, hall 864 at noon, hall 135 at Dr. Wu", "hall 135"),
+        ("Yes, hall 297 in the morning, hall 864 at noon, hall 135 at Dr. Wu. And ha", "And hall"),
+    ],
+)
+def test_what_was_cut_is_said_again_from_its_clause_on(words: bool, cut_in: str, goes_on_with: str) -> None:
+    pieces = ("Yes, hall 297 in the morning,", "hall 864 at noon, hall 135 at Dr. Wu. And hall 950 at night.")
+    text = " ".join(pieces)
+    reply = spoken(*pieces, words=words)
+
+    # The pieces follow each other without the space between them.
+    def place(at: int) -> int:
+        return (at - (at > len(pieces[0]))) * 60 * RATE // 1000
+
+    reply.position = place(len(cut_in))
+    reply.repeat()
+    assert abs(reply.position - place(text.index(goes_on_with))) <= 60 * RATE // 1000
+    assert reply.heard_to == place(len(cut_in)), "it counts as heard all the same"
+
+
+def test_a_clause_that_is_only_reckoned_begins_in_a_pause() -> None:
+    reply = spoken("It is open all week, and on Sunday it is closed.", words=False)
+    # This voice is a little slower over the comma than its letters say.
+    reply.pcm[0:0] = np.full(RATE // 10, 9000, np.int16).tobytes()
+    reply.position = reply.samples - RATE // 2
+    reply.repeat()
+    levels = np.frombuffer(reply.pcm[reply.position * 2 :][:480], np.int16)
+    assert np.abs(levels).mean() == 0

@@ -11,7 +11,7 @@ import pytest
 from livekit import rtc
 
 from repartee.bounded_json import depth
-from repartee.session.inlet import BURST, NEVER_TAKEN, OLDER_CHAT, READERS, Body, Inlet
+from repartee.session.inlet import BURST, IDS_KEPT, NEVER_TAKEN, OLDER_CHAT, READERS, Body, Inlet
 from repartee.session.limits import MAX_BYTES, MAX_DEPTH, MAX_EARLY_BYTES, TokenBucket
 from repartee.session.room import RoomHooks, RoomTransport
 
@@ -160,6 +160,39 @@ async def test_what_the_caller_types_is_read(rig: Rig) -> None:
     stream = Stream("Is there ", "parking?")
     assert await typed(rig.inlet, stream) == "Is there parking?"
     assert stream.closed
+
+
+async def test_what_is_sent_again_is_confirmed_again_and_taken_once(rig: Rig) -> None:
+    told: list[str] = []
+    rig.inlet.on_taken = told.append
+
+    async def sent(message_id: str) -> str | None:
+        stream = Stream("hello")
+        assert rig.inlet.may_chat(stream, "ann", 0)
+        return await rig.inlet.chat(stream, message_id)
+
+    assert [await sent(name) for name in ("a1", "b2", "a1")] == ["hello", "hello", None]
+    assert told == ["a1", "a1 b2", "a1 b2"]
+
+
+@pytest.mark.parametrize("message_id", ["", "a b", "é", "x" * 33])
+async def test_what_is_no_id_is_not_told_back(rig: Rig, message_id: str) -> None:
+    told: list[str] = []
+    rig.inlet.on_taken = told.append
+    stream = Stream("hello")
+    assert rig.inlet.may_chat(stream, "ann", 0)
+    assert await rig.inlet.chat(stream, message_id) == "hello"
+    assert told == []
+
+
+async def test_only_the_newest_ids_are_told(rig: Rig) -> None:
+    told: list[str] = []
+    rig.inlet.on_taken = told.append
+    for number in range(IDS_KEPT + 1):
+        stream = Stream("hello")
+        assert rig.inlet.may_chat(stream, "ann", 0)
+        await rig.inlet.chat(stream, str(number))
+    assert told[-1] == " ".join(str(number) for number in range(1, IDS_KEPT + 1))
 
 
 @pytest.mark.parametrize(

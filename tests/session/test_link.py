@@ -121,6 +121,43 @@ async def test_a_line_that_stalls_is_lost_since_its_last_packet_and_comes_back(
     assert monitor.report.packets == 61
 
 
+async def test_a_process_that_stood_still_is_no_line_that_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_module, "LOOK_EVERY_S", 0)
+    clock = Clock()
+    link, told = linked(clock)
+    done = asyncio.Event()
+
+    def stand_still() -> None:
+        clock.now_ms += 5000
+
+    class Track:
+        looks = 0
+
+        async def get_stats(self) -> list[stats_pb2.RtcStats]:
+            self.looks += 1
+            if self.looks == 9:
+                done.set()
+                await asyncio.Event().wait()
+            if self.looks == 3:
+                asyncio.get_running_loop().call_soon(stand_still)
+            clock.now_ms += 500
+            # What came in the meantime is counted one look later.
+            return statistics([0, 10, 35, 60, 60, 310, 335, 360, 385][self.looks])
+
+    class Publication:
+        muted = False
+
+    watching = asyncio.create_task(
+        LineMonitor(link, clock, lambda _: None).run(
+            cast("rtc.Track", Track()), cast("rtc.RemoteTrackPublication", Publication())
+        )
+    )
+    await asyncio.wait_for(done.wait(), 5)
+    watching.cancel()
+    assert told == [("lost", 1500), "returned"], "since it stood still, not since a packet before"
+    assert not link.broken
+
+
 ZEROS, NOISE = bytes(640), np.full(320, 9, np.int16).tobytes()
 
 

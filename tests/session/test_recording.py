@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import time
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from PIL import Image
 
+from repartee.session.album import EDGE_PX, PICTURES, Album, picture_file
 from repartee.session.kept_files import ASKED_AT_ONCE, RECORDINGS, erase_files
 from repartee.session.recording import PART, PEAKS, RATE_HZ, RecordedSink, Recorder
 from tests.session.rig import Loudspeaker
@@ -124,3 +127,37 @@ def test_the_database_is_asked_of_few_calls_at_once(tmp_path: Path) -> None:
 
     assert erase_files(tmp_path, RECORDINGS, words_kept) == ASKED_AT_ONCE + 1
     assert sorted(asked) == [1, ASKED_AT_ONCE]
+
+
+def jpeg(width: int = 1024, height: int = 512) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(file, "JPEG")
+    return file.getvalue()
+
+
+def test_what_was_looked_at_is_kept_small_beside_it_and_so_much_of_it(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "recordings" / "a.flac", Clock())
+    kept = [recorder.picture(number, jpeg()) for number in range(PICTURES + 2)]
+    recorder.close()
+    assert kept == [True] * PICTURES + [False] * 2
+    file = picture_file(tmp_path / "recordings", "a", 0)
+    assert file.stat().st_mode & 0o777 == 0o600
+    with Image.open(file) as image:
+        assert (image.format, image.size) == ("JPEG", (EDGE_PX, EDGE_PX // 2))
+    assert len(list((tmp_path / "recordings").glob("*.jpg"))) == PICTURES
+    assert not list((tmp_path / "recordings").glob("*.part"))
+
+
+def test_of_a_call_that_is_forgotten_no_picture_is_kept(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.flac", Clock())
+    assert recorder.picture(1, jpeg())
+    recorder.discard()
+    assert not recorder.picture(2, jpeg())
+    recorder.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_cannot_be_kept_costs_nothing_else(tmp_path: Path) -> None:
+    Album(tmp_path / "gone", "a").keep(1, jpeg())
+    Album(tmp_path, "a").keep(1, b"no picture")
+    assert not list(tmp_path.iterdir())

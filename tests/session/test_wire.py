@@ -12,19 +12,20 @@ import pytest
 from livekit import rtc
 
 from repartee.session.watching import AgentState, Watcher
-from repartee.session.wire import STREAMS_ARE_EVENTS, Wire
+from repartee.session.wire import STREAMS_ARE_EVENTS, UNHEARD, UNHEARD_CHARACTERS, Wire
 
 
 class Writer:
     def __init__(self, **opened: Any) -> None:
         self.opened = opened
         self.text, self.closed = "", False
+        self.ended_with: dict[str, str] = {}
 
     async def write(self, text: str) -> None:
         self.text += text
 
-    async def aclose(self, **_: Any) -> None:
-        self.closed = True
+    async def aclose(self, attributes: dict[str, str] | None = None) -> None:
+        self.closed, self.ended_with = True, attributes or {}
 
 
 class Participant:
@@ -80,6 +81,20 @@ async def until(what: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
         while not what():  # noqa: ASYNC110 - nothing announces what is waited for
             await asyncio.sleep(0)
+
+
+async def test_of_a_reply_that_is_cut_off_its_caption_ends_with_what_was_not_heard() -> None:
+    participant = Participant()
+    async with showing(participant) as wire:
+        for reply_id, rest in ((1, "to six. " * 100), (2, "")):
+            wire.agent_text(reply_id, "We are open", final=False)
+            if rest:
+                wire.cut(reply_id, rest)
+            wire.agent_text(reply_id, "We are open", final=True)
+        await until(lambda: len(participant.streams) == 2 and participant.streams[1].closed)
+    cut, whole = (stream.ended_with for stream in participant.streams)
+    assert cut[UNHEARD] == ("to six. " * 100)[:UNHEARD_CHARACTERS]
+    assert whole == {"lk.transcription_final": "true"}
 
 
 async def test_who_comes_back_is_shown_everything_and_the_reply_from_its_beginning() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repartee.cli.chaos import _blocks
+from repartee.cli.chaos import _blocks, _refused, _row
 from repartee.cli.chaos_rows import write_rows
 from repartee.errors import ConfigError
 from repartee.simulator.chaos.cases import ANSWERS, CASES, FIRST, LAST, OURS, chosen
+from repartee.simulator.chaos.judge import Heard, Verdict
 from repartee.simulator.chaos.report import tables
 from repartee.simulator.material import Material
 from repartee.simulator.providers.replies import Replies
@@ -88,9 +90,33 @@ def test_tables() -> None:
     assert "| what llm-hang is | answered | silence, 2 parts twice (silence) |" in text
 
 
-def test_results_are_written_over_those_of_the_same_case(tmp_path: Path) -> None:
-    import json
+@pytest.mark.parametrize(
+    ("others", "broken"),
+    [
+        (["answered", "refused: 503, told when to come again"], []),
+        (["silence", "answered"], ["1 others who called heard nothing at all"]),
+        (
+            ["refused: 429, told when to come again", "failed: no answer", "answered"],
+            ["others who called: refused: 429, told when to come again; failed: no answer"],
+        ),
+    ],
+)
+def test_how_others_fared_counts(others: list[str], broken: list[str]) -> None:
+    case = next(case for case in CASES if case.name == "overload")
+    silent = Heard("answered", 3, 0, 0, ordered=True, foreign=0, first_s=1.0, silent_s=1.0, last_s=5.0)
+    made = _row(case, OURS, Verdict(silent, silent, 0.0, 0.0, ()), 1.0, {"others": others})
+    assert made["broken"] == broken
+    assert made["verdict"] == ("broken" if broken else "held")
 
+
+def test_what_was_refused_is_read_off_the_timeline(tmp_path: Path) -> None:
+    file = tmp_path / "call.jsonl"
+    refused = {"name": "messages.refused", "at_ms": 9.0, "data.too_many": 9800, "chat.not_caller": 1}
+    file.write_text("\n".join(json.dumps(mark) for mark in ({"name": "connected", "at_ms": 1.0}, refused)))
+    assert _refused(file) == {"data.too_many": 9800, "chat.not_caller": 1}
+
+
+def test_results_are_written_over_those_of_the_same_case(tmp_path: Path) -> None:
     file = tmp_path / "chaos.json"
     write_rows(file, [row(OURS, "llm-hang"), row(OURS, "tts-cut")], "fixed:1/2/3", {})
     write_rows(file, [row(OURS, "tts-cut", seen="silence")], "fixed:1/2/3", {})

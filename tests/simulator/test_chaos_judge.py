@@ -114,6 +114,37 @@ def test_what_is_said_twice_is_found() -> None:
     assert verdict.broken == ("2 of the answer's 3 parts were said twice",)
 
 
+HEAD = "Yes, room 297 at no"
+
+
+def broken_off(then: str, after_s: float = 2.0) -> meter.Sound:
+    """A voice that breaks off in its first part, and goes on with something after a silence."""
+    on_s = 12.7 + length_s(HEAD) + after_s
+    return whole(**{"at_12_7": HEAD, f"at_{on_s:.2f}".replace(".", "_"): then})
+
+
+def test_the_part_in_which_the_voice_broke_off_may_come_again() -> None:
+    verdict = judge(broken_off(said(*DURING)), turns(), 13.5)
+    assert verdict.broken == ()
+    assert (verdict.during.twice, verdict.during.cut_again) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("sound", "twice", "cut_again"),
+    [
+        (broken_off(said(297, 297, 864, 135)), 1, True),
+        (broken_off(said(*DURING), after_s=0.1), 1, False),
+        (whole(at_12_7=said(297, 864), at_20=said(297, 864, 135)), 2, False),
+        (whole(at_12_7=said(297, 864), at_20=said(864, 297, 135)), 1, True),
+    ],
+    ids=["once", "after a silence", "not the parts before", "nor one of them"],
+)
+def test_more_than_that_is_said_twice(sound: meter.Sound, twice: int, cut_again: bool) -> None:
+    verdict = judge(sound, turns(), 13.5)
+    assert (verdict.during.twice, verdict.during.cut_again) == (twice, cut_again)
+    assert f"{twice} of the answer's 3 parts were said twice" in verdict.broken
+
+
 def test_a_double_reply_is_found() -> None:
     verdict = judge(whole(at_12_7=said(*DURING), at_18_0=said(*DURING)), turns(), 12.5)
     assert verdict.during.twice == 3

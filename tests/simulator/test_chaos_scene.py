@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -11,14 +12,18 @@ from typing import Any
 
 import psutil
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 
 from repartee.cli.chaos import _small_disk
 from repartee.errors import ConfigError, MediaError
+from repartee.simulator.caller import RefusedError, ask_for_place
 from repartee.simulator.chaos import scene
 from repartee.simulator.chaos.scene import Scene, call_process
 from repartee.simulator.faults import Fault, FaultProxy, Plan
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.store.journal import Journal
+from tests.server.loopback import serving
 
 PARENT = """
 import subprocess, sys
@@ -160,3 +165,56 @@ async def test_a_small_disk_is_filled_to_the_last_byte(stage: Scene, tmp_path: P
     except ConfigError as error:
         pytest.skip(str(error))
     assert free == 0
+
+
+class Talker(Clock):
+    """Stands in for a caller who sends data."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def send_data(self, payload: bytes, topic: str) -> None:
+        assert topic == "rtvi-ai"
+        assert json.loads(payload)["type"] == "client-message"
+        self.sent += 1
+
+
+async def test_the_caller_floods_the_agent_while_the_call_goes_on(stage: Scene) -> None:
+    talker: Any = Talker()
+    stage.caller = talker
+    await scene.flood(1000)(stage)
+    assert talker.sent == 0, "beside the call"
+    await stage.calm()
+    assert talker.sent == 1000
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RefusedError("busy", 503, 7), "refused: 503, told when to come again"),
+        (RefusedError("busy", 503, None), "refused: 503, and not told when to come again"),
+        (MediaError("no media server"), "failed: no media server"),
+    ],
+)
+async def test_how_others_who_call_fare_is_told(stage: Scene, error: MediaError, told: str) -> None:
+    class Busy(Running):
+        async def invite(self) -> Any:
+            raise error
+
+    busy: Any = Busy(stage.system.process)  # type: ignore[attr-defined]
+    stage.system = busy
+    await scene.crowd(2)(stage)
+    assert stage.notes["others"] == [told] * 2
+
+
+async def test_a_server_that_refuses_says_when_to_come_again() -> None:
+    app = FastAPI()
+
+    @app.post("/api/token")
+    def refuse() -> JSONResponse:
+        return JSONResponse({"message": "all lines are busy"}, 503, {"Retry-After": "7"})
+
+    async with serving(lambda _: app) as url:
+        with pytest.raises(RefusedError, match="all lines are busy") as refused:
+            await ask_for_place(url)
+    assert (refused.value.status, refused.value.retry_after_s) == (503, 7)

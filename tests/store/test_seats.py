@@ -54,6 +54,24 @@ def test_a_seat_that_was_promised_is_the_one_that_is_taken(seats: Seats) -> None
     assert seats.promise("room-3", 30) is None
 
 
+def test_whether_a_call_goes_on_is_known_by_its_seat(seats: Seats, clock: Any) -> None:
+    assert seats.goes_on("room-1") is None, "no worker was ever heard of: they count for themselves"
+    seats.announce("w1", 2)
+    assert seats.goes_on("room-1") is False
+    seats.promise("room-1", 30)
+    assert seats.goes_on("room-1") is True, "the agent is sent for"
+    clock.s += 31
+    assert seats.goes_on("room-1") is False, "it never came"
+    seats.take(held(1))
+    clock.s += 50
+    assert seats.goes_on("room-1") is True, "nothing was heard of it, and somebody may take it over"
+    clock.s += 11
+    assert seats.goes_on("room-1") is False
+    seats.take(held(1))
+    seats.give_back("room-1")
+    assert seats.goes_on("room-1") is False
+
+
 def test_a_burst_neither_oversubscribes_nor_leaves_seats_empty(seats: Seats) -> None:
     seats.announce("w1", 20)
     seats.announce("w2", 10)

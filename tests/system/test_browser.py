@@ -14,6 +14,7 @@ import soundfile as sf
 from playwright.async_api import Page, ViewportSize, async_playwright, expect
 
 from repartee.cli.say import RATE_HZ, say
+from repartee.session.room import UNHEARD_MARK
 from tests.conftest import FRONT_DESK
 from tests.system.helpers import server
 
@@ -121,6 +122,8 @@ async def test_a_conversation_in_the_browser(tmp_path: Path) -> None:
         await page.get_by_test_id("call-page").click()
         await expect(page.locator("#turn-1")).to_contain_text("At weekends we are closed", timeout=TURN_MS)
         await expect(page.locator("#turn-1").get_by_test_id("waterfall")).to_contain_text("Answered after")
+        (timeline,) = (running.state_dir / "calls").glob("*.jsonl")
+        assert UNHEARD_MARK not in timeline.read_text(), "they were greeted as soon as they could hear it"
 
 
 async def test_a_refused_microphone_is_explained_and_typing_works(tmp_path: Path) -> None:

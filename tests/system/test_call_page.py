@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import uvicorn
+from PIL import Image
 from playwright.async_api import ConsoleMessage, Page, expect
 
 from repartee.cli.instance import free_ports, instance
@@ -24,7 +25,7 @@ from repartee.settings import Settings
 from repartee.simulator.audio import read_audio
 from repartee.simulator.caller import RATE_HZ
 from repartee.simulator.providers import Simulator, SimulatorConfig
-from repartee.store import CallEnd, CallRow, Store, TurnRow
+from repartee.store import CallEnd, CallRow, EventRow, Store, TurnRow
 from tests.conftest import ROOT
 from tests.server.test_calls import CALL, NOW, rows
 from tests.system.helpers import calling
@@ -105,8 +106,13 @@ def record(settings: Settings) -> None:
 async def test_a_kept_call_is_explained_turn_by_turn(serving: Serving) -> None:
     serving.store.write([CallEnd(CALL, "caller_left", NOW + timedelta(seconds=7), call_s=7.0)])
     record(serving.settings)
+    serving.store.write([EventRow(CALL, 3600.0, "picture", {"source": "camera", "turn_id": 1})])
+    Image.new("RGB", (480, 270), "red").save(serving.settings.recordings_dir / f"{CALL}.3600.jpg")
     async with page_of(f"{serving.url}/calls/{CALL}#turn-1") as page:
         turn = page.locator("#turn-1")
+        looked = turn.get_by_alt_text("camera showed at 0:03.6")
+        await looked.scroll_into_view_if_needed()
+        await expect(looked).to_have_js_property("naturalWidth", 480)
         await expect(turn).to_have_attribute("data-chosen", "true")
         await expect(turn.get_by_test_id("unheard")).to_have_text("at nine twenty.")
         await expect(turn).to_contain_text("Interrupted")
@@ -119,7 +125,7 @@ async def test_a_kept_call_is_explained_turn_by_turn(serving: Serving) -> None:
         await expect(page.get_by_test_id("owners")).to_contain_text("Model")
         await expect(page.get_by_test_id("bill")).to_contain_text("$0.0050 + ?")
         await expect(page.get_by_test_id("goals")).to_contain_text("book")
-        await expect(page.get_by_test_id("errors")).to_contain_text("A provider failed (OpenAI)")
+        await expect(page.get_by_test_id("errors")).to_contain_text("OpenAI failed")
         await page.get_by_test_id("tools").get_by_text("free_slots").click()
         await expect(page.get_by_test_id("tools")).to_contain_text("9:20 is free")
         async with page.expect_download() as downloading:

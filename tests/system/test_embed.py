@@ -17,6 +17,7 @@ import soundfile as sf
 from playwright.async_api import Page, Route, expect
 
 from repartee.cli.instance import instance
+from repartee.session.room import UNHEARD_MARK
 from repartee.simulator.audio import read_audio
 from repartee.simulator.caller import RATE_HZ
 from repartee.simulator.providers import Simulator, SimulatorConfig
@@ -108,6 +109,7 @@ async def test_the_widget_on_another_site_and_words_before_anybody_is_there(
             (timeline,) = (running.state_dir / "calls").glob("*.jsonl")
             marks = {mark["name"]: mark for mark in map(json.loads, timeline.read_text().splitlines())}
     assert marks["early.heard"]["ms"] > 1000
+    assert UNHEARD_MARK not in marks, "they were greeted as soon as they could hear it"
 
 
 async def framed_text(page: Page) -> str:

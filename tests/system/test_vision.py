@@ -33,7 +33,7 @@ async def test_what_the_camera_shows_is_looked_at(speech: Path, tmp_path: Path) 
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={red_camera(tmp_path / 'red.y4m')}",
     )
-    agent = write_agent(tmp_path, "vision: {enabled: true, max_edge_px: 320}")
+    agent = write_agent(tmp_path, "vision: {enabled: true, max_edge_px: 320}\nrecord: true")
     config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=script)
     async with (
         Simulator.start(config) as simulator,
@@ -56,6 +56,10 @@ async def test_what_the_camera_shows_is_looked_at(speech: Path, tmp_path: Path) 
         )
         await page.get_by_test_id("share-camera").click()
         await eventually(lambda: marked("vision.hidden"))
+        await page.get_by_test_id("end").click()
+        await page.get_by_test_id("call-page").click()
+        looked = page.locator("#turn-1").get_by_alt_text("camera showed at")
+        await expect(looked).to_have_js_property("naturalWidth", 320, timeout=TURN_MS)
         asked = [entry for entry in simulator.desk.bill.entries if entry.stage == "llm" and entry.pictures]
     assert [entry.pictures for entry in asked] == [1]
     assert asked[0].tokens_in > 1000, "a picture is billed"

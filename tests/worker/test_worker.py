@@ -234,6 +234,30 @@ async def test_a_room_is_closed_when_the_agent_ended_the_call_and_its_network_is
     assert 'repartee_network_events_total{what="caller_lost"} 2.0' in text
 
 
+@pytest.mark.parametrize(
+    ("outcome", "why", "closes"),
+    [
+        ("failed", "no key", True),
+        (None, "", True),
+        ("ended", "media_lost", True),
+        ("ended", "no_caller", True),
+        ("ended", "stopped", True),
+        ("ended", "handed_over", False),
+    ],
+)
+async def test_nobody_is_left_alone_in_a_room_without_an_agent(
+    plain_settings: Settings, outcome: str | None, why: str, closes: bool
+) -> None:
+    async with Rig(plain_settings) as rig:
+        call = await rig.call("AJ_1")
+        call.spec = replace(call.spec, takeovers=MAX_TAKEOVERS)
+        call.outcome, call.failure = outcome, why
+        rig.over(call)
+        await rig.livekit.job_status()
+        await asyncio.gather(*rig.worker._tasks)
+        assert rig.livekit.deleted.empty() is not closes
+
+
 async def test_a_full_worker_says_so(plain_settings: Settings) -> None:
     async with Rig(plain_settings.model_copy(update={"max_calls": 1})) as rig:
         await rig.call("AJ_1")

@@ -67,7 +67,7 @@ export function App() {
               startedAtMs={phase.startedAtMs}
               withMicrophone={phase.withMicrophone}
               captions={feed.captions}
-              onSay={(text) => feed.say(phase.room, text)}
+              onSay={feed.say}
               onEnd={end}
               onProblem={fail}
               onCallId={setCallId}

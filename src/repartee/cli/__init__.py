@@ -184,7 +184,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
     write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
     keep: Annotated[
-        Path | None, typer.Option(help="Keep what was heard of the agent in this folder.")
+        Path | None, typer.Option(help="Keep what was heard of the agent, and the timeline, in this folder.")
     ] = None,
 ) -> None:
     """Measure calls on their audio: response, cut-ins, interruption, noise, waste, and the same of peers."""
@@ -295,7 +295,7 @@ def chaos(
     ] = None,
     write: Annotated[Path | None, typer.Option(help="Write what came of it to this file.")] = None,
     keep: Annotated[
-        Path | None, typer.Option(help="Keep what was heard of the agent in this folder.")
+        Path | None, typer.Option(help="Keep what was heard of the agent, and the timeline, in this folder.")
     ] = None,
 ) -> None:
     """Break one thing in each of many calls, and tell what the caller saw, what was lost and how long it took."""

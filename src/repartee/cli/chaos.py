@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
+import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from repartee.simulator.caller import Caller, Invitation
 from repartee.simulator.chaos.cases import FIRST, LAST, OURS, Case, chosen
 from repartee.simulator.chaos.judge import Heard, Turn, Verdict, judge, seen
 from repartee.simulator.chaos.play import Played, play
-from repartee.simulator.chaos.scene import Scene
+from repartee.simulator.chaos.scene import COME_AGAIN, Scene
 from repartee.simulator.faults import FaultProxy
 from repartee.simulator.material import Item, Material
 from repartee.simulator.meter import RATE_HZ
@@ -41,6 +43,8 @@ PROFILE = "fixed:300/350/250"
 SMALL_DISK = "1m"
 TRIES = 2
 """Calls made for a case: one whose first turn fails, before anything was broken, tells nothing about the fault."""
+FARES_WELL = ("answered", "silence", f"refused: 503, {COME_AGAIN}")
+"""How others who call at the same time may fare; silence is told apart."""
 AGENT: dict[str, Any] = {
     "name": "Chaos",
     "persona": "You answer in one sentence.",
@@ -63,7 +67,7 @@ class ChaosOptions:
         systems: Whom to call.
         quick: Only the short run's cases.
         speech: Folder of the recordings.
-        keep: Folder that recordings of the calls are kept in.
+        keep: Folder that recordings of the calls, and ours' timelines, are kept in.
     """
 
     cases: tuple[str, ...] = ()
@@ -85,6 +89,7 @@ class _Stage:
     state: Path | None = None
     server: postgres.Server | None = None
     spool: Path | None = None
+    stranger: Callable[[str], Invitation] | None = None
     logged: int = 0
     """So much of the log was read for the cases before."""
 
@@ -142,12 +147,17 @@ async def _stage(options: ChaosOptions, system: str, case: Case, folder: Path) -
         proxy = await stack.enter_async_context(FaultProxy.start(simulator.url))
         access = livekit.access
         ground = Ground(access.url, access.key, access.secret, vendors_at(proxy.url))
+
+        def stranger(room: str) -> Invitation:
+            return Invitation(access.url, ground.token(room, "stranger"), room)
+
         if system != OURS:
             other = peer(system, ground, settings.cache_dir / "peers", PROGRAMS)
             stack.push_async_callback(other.stop)
-            yield _Stage(other, simulator, proxy, livekit)
+            yield _Stage(other, simulator, proxy, livekit, stranger=stranger)
             return
-        yield await _ours(stack, case, ground, folder / "ours", _Stage(_Nobody(), simulator, proxy, livekit))
+        stage = _Stage(_Nobody(), simulator, proxy, livekit, stranger=stranger)
+        yield await _ours(stack, case, ground, folder / "ours", stage)
 
 
 class _Nobody:
@@ -236,13 +246,14 @@ async def _conduct(options: ChaosOptions, case: Case, stage: _Stage, items: Mapp
         return _unplayed(case, stage.system.name, f"the call could not be made: {error or 'no answer'}")
     if len(played.turns) < 2:
         return _unplayed(case, stage.system.name, "the turn before the fault was not answered")
-    if options.keep is not None:
-        await asyncio.to_thread(_keep, options.keep, case, stage.system.name, played)
     notes = dict(scene.notes) | {"bad_starts": bad_starts}
     notes["asked"] = [f"{entry.said} ({entry.outcome})" for entry in bill.entries if entry.stage == "llm"]
     notes["said"] = played.turns[1].texts
     if stage.store_url is not None:
         notes |= await asyncio.to_thread(_kept, stage, case, played, items)
+    timeline = notes.pop("timeline", None)
+    if options.keep is not None:
+        await asyncio.to_thread(_keep, options.keep, f"{case.name}-{stage.system.name}", played, timeline)
     turns = (played.turns[0], played.turns[1], played.turns[2] if len(played.turns) > 2 else None)
     verdict = await asyncio.to_thread(judge, played.tape, turns, scene.struck_s, over=played.ended)
     return _row(case, stage.system.name, verdict, scene.struck_s, notes)
@@ -258,6 +269,7 @@ def _scene(stage: _Stage) -> Scene:
         stage.server.stop if stage.server else None,
         stage.server.start if stage.server else None,
         stage.spool,
+        stage.stranger,
     )
 
 
@@ -272,8 +284,11 @@ def _row(case: Case, system: str, verdict: Verdict, struck_s: float | None, note
     broken = [*verdict.broken, *notes.get("broken", ())]
     if struck_s is None:
         broken.append("the fault was not felt")
-    if silent := sum(other == "silence" for other in notes.get("others", ())):
+    others = list(map(str, notes.get("others", ())))
+    if silent := sum(other == "silence" for other in others):
         broken.append(f"{silent} others who called heard nothing at all")
+    if wrong := [other for other in others if other not in FARES_WELL]:
+        broken.append(f"others who called: {'; '.join(wrong)}")
     held = not broken
     return {
         "system": system,
@@ -284,6 +299,7 @@ def _row(case: Case, system: str, verdict: Verdict, struck_s: float | None, note
         "recovery_s": verdict.recovery_s,
         "lost": verdict.during.lost,
         "said_twice": verdict.during.twice,
+        "cut_said_again": verdict.during.cut_again,
         "next_turn": verdict.after.outcome if verdict.after else "the call was over",
         "broken": broken,
         "expected": case.expected if system == OURS else "",
@@ -309,6 +325,14 @@ def _kept(stage: _Stage, case: Case, played: Played, items: Mapping[str, Item]) 
             return notes | {"broken": [*broken, "the records know nothing of the call"]}
         kept = store.turns(call.call_id)
         notes["reason"] = call.reason
+        notes["timeline"] = stage.state / "calls" / f"{call.call_id}.jsonl"
+        if case.refuses is not None:
+            what, least = case.refuses
+            notes["refused"] = refused = _refused(notes["timeline"])
+            if refused.get(what, 0) < least:
+                broken.append(
+                    f"of {what} the timeline counts {refused.get(what, 0)}, which should be {least}"
+                )
     finally:
         store.close()
     for turn, words in zip(played.turns, said, strict=False):
@@ -316,6 +340,13 @@ def _kept(stage: _Stage, case: Case, played: Played, items: Mapping[str, Item]) 
     if case.loses_answer:
         played.turns[1].kept = None
     return notes
+
+
+def _refused(timeline: Path) -> dict[str, int]:
+    """Return which messages of participants were refused, and how many."""
+    marks = map(json.loads, timeline.read_text(encoding="utf-8").splitlines())
+    told: dict[str, Any] = next((mark for mark in marks if mark["name"] == "messages.refused"), {})
+    return {name: count for name, count in told.items() if "." in name}
 
 
 def _compare(turn: Turn, words: str, kept: list[tuple[str, str]]) -> None:
@@ -332,6 +363,9 @@ def _told(stage: _Stage) -> list[str]:
     return sorted(set(re.findall(r'"event": "([a-z_.]+)", [^\n]*"level": "(?:warning|error)"', text)))
 
 
-def _keep(folder: Path, case: Case, system: str, played: Played) -> None:
+def _keep(folder: Path, name: str, played: Played, timeline: Path | None) -> None:
+    """Keep what was heard of the agent, and ours' own account of the call."""
     folder.mkdir(parents=True, exist_ok=True)
-    sf.write(folder / f"{case.name}-{system}.flac", played.tape, RATE_HZ)
+    sf.write(folder / f"{name}.flac", played.tape, RATE_HZ)
+    if timeline is not None and timeline.is_file():
+        shutil.copyfile(timeline, folder / f"{name}.jsonl")

@@ -21,7 +21,8 @@ def show(row: Row, out: Console) -> None:
     added, back = (_seconds(row[name]) for name in ("added_silence_s", "recovery_s"))
     out.print(
         f"[{colour}]{row['verdict']:8}[/{colour}] {row['system']:10} {row['case']:20} {row['seen']}; "
-        f"added {added}, back after {back}, lost {row['lost']}, twice {row['said_twice']}",
+        f"added {added}, back after {back}, lost {row['lost']}, twice {row['said_twice']}"
+        f"{', the part that was cut again' if row['cut_said_again'] else ''}",
         soft_wrap=True,
         highlight=False,
     )

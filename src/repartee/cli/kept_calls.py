@@ -12,7 +12,7 @@ import structlog
 from repartee.errors import StoreError
 from repartee.providers.prices import cost_of, load_prices
 from repartee.session.keeping import Keeping
-from repartee.session.kept_files import RECORDINGS, TIMELINES, erase_files
+from repartee.session.kept_files import PICTURES, RECORDINGS, TIMELINES, erase_files
 from repartee.settings import Settings
 from repartee.store import LedgerRow, Store
 from repartee.telemetry.usage import ReportUsage, Usage
@@ -68,10 +68,13 @@ async def erase_daily(store: Store, settings: Settings, every_s: float = DAY_S) 
 def erase_files_of_calls(store: Store, settings: Settings) -> tuple[int, int]:
     """Delete this machine's recordings and timelines of calls whose words are gone; return how many of each. Blocks.
 
+    Pictures that were looked at in a call are of its recording, and not counted.
+
     Raises:
         OSError: One cannot be deleted.
         StoreError: The database does not answer.
     """
+    erase_files(settings.recordings_dir, PICTURES, store.words_kept)
     recordings = erase_files(settings.recordings_dir, RECORDINGS, store.words_kept)
     return recordings, erase_files(settings.timelines_dir, TIMELINES, store.words_kept)
 

@@ -166,11 +166,14 @@ async def _answers(port: int, process: asyncio.subprocess.Process, log: Path) ->
 async def _stop(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
         return
-    process.terminate()
+    # One that has ended, and of which asyncio has not been told yet, takes no signal.
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
     try:
         await asyncio.wait_for(process.wait(), STOP_S)
     except TimeoutError:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 
@@ -207,7 +210,8 @@ class FragileLiveKit:
     async def kill(self) -> None:
         """End it without a word to anybody."""
         if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
             await self._process.wait()
 
     async def stop(self) -> None:

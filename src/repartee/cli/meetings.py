@@ -181,7 +181,7 @@ async def _left() -> dict[str, Any]:
     # The process's own memory: its part of what is shared grows when another process ends.
     own = psutil.Process().memory_full_info().uss / 1e6
     counted = {"tasks": len(asyncio.all_tasks()), "objects": len(gc.get_objects())}
-    return counted | left_over(os.getpid()) | {"memory_mb": round(own, 1)}
+    return counted | left_over([os.getpid()]) | {"memory_mb": round(own, 1)}
 
 
 def _told(done: Meeting) -> str:

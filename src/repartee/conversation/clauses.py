@@ -53,6 +53,19 @@ class ClauseCutter:
         return None
 
 
+def clause_starts(text: str) -> list[int]:
+    """Return where a text's clauses begin, in characters: what is between commas counts as one."""
+    ends = [
+        match.end()
+        for mark in (_SENTENCE_END, _CLAUSE_END)
+        for match in mark.finditer(text)
+        if not _NOT_AN_END.search(text[: match.end()])
+    ]
+    return [
+        end + len(text[end:]) - len(text[end:].lstrip()) for end in sorted([0, *ends]) if text[end:].strip()
+    ]
+
+
 def clauses_of(text: str) -> list[str]:
     """Return the clauses of a text that comes word by word, as models send it and cached answers are replayed."""
     cutter = ClauseCutter()

@@ -154,6 +154,17 @@ class Admission:
         log.warning("admission.full", seats=full.seats, taken=full.taken)
         return Refusal("seats", round(random.uniform(*RETRY_S)))  # noqa: S311 - jitter
 
+    async def goes_on(self, room: str) -> bool | None:
+        """Say whether a room's call goes on, or is on its way to another agent; None where nobody knows."""
+        if self._seats is None:
+            return None
+        try:
+            async with asyncio.timeout(SEAT_S):
+                return await asyncio.to_thread(self._seats.goes_on, room)
+        except (StoreError, TimeoutError) as error:
+            log.warning("admission.seats_unknown", error=type(error).__name__)
+            return None
+
     async def free(self, room: str) -> None:
         """Take a promise back: the call will not begin."""
         if self._seats is not None:

@@ -8,12 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from repartee.agent.realtime import REALTIME_MODELS
 from repartee.store import EventRow, FoundCall, LedgerRow, Store, TurnRow
 from repartee.store.search import share_of
 from repartee.telemetry.waterfall import ADVICE, TITLES, Part, Span, Waited, by_owner, parts
 
 TROUBLE = ("provider.", "stt.failed", "network.", "budget", "mcp.", "price.unknown", "reply.failed")
-"""How events begin that are shown as trouble."""
+"""How events begin that are shown as trouble, unless they tell that there is none."""
 EARLY_MS = 5.0
 """A request is made a little before or after its reply is marked as begun."""
 _NOTHING = Decimal(0)
@@ -62,9 +63,10 @@ def call_view(data: CallData) -> dict[str, Any]:
         ],
         "replies": [_reply(event) for event in data.events if event.kind == "reply"],
         "tools": [_tool(event) for event in data.events if event.kind == "tool"],
+        "pictures": [_picture(event) for event in data.events if event.kind == "picture"],
         "goals": [{"at_ms": event.at_ms, **event.data} for event in data.events if event.kind == "goal"],
         "hand_overs": [_hand_over(event) for event in data.events if event.kind == "team.passed"],
-        "errors": [_event(event) for event in data.events if event.kind.startswith(TROUBLE)],
+        "errors": [_event(event) for event in data.events if _is_trouble(event)],
         "bill": {
             **money(data.bill),
             "stages": stages(data.bill),
@@ -121,15 +123,17 @@ def parts_of(turn: TurnRow, data: CallData) -> list[Part]:
         if event.kind == "tool" and event.data.get("turn_id") == turn.turn_id and since <= event.at_ms < until
     ]
     stt = next((_model(row) for row in asked if row.usage.stage == "stt"), "")
+    model = _first(asked, "llm", since, turn.timings.get("reply.first_text", until))
     waited = Waited(
         turn.ended_at_ms,
         turn.ended_at_ms + turn.latency_ms,
         turn.timings,
         tools,
-        _first(asked, "llm", since, turn.timings.get("reply.first_text", until)),
+        model,
         _first(asked, "tts", since, turn.timings.get("reply.first_audio", until)),
         stt,
         _outages(data.events, until),
+        speaks=model is not None and model.name.startswith(f"openai:{REALTIME_MODELS}"),
     )
     return parts(waited)
 
@@ -211,9 +215,29 @@ def _tool(event: EventRow) -> dict[str, Any]:
     return {"at_ms": event.at_ms, **{name: event.data.get(name) for name in names}}
 
 
+def _picture(event: EventRow) -> dict[str, Any]:
+    """Return a picture that was looked at; its time is its name."""
+    return {"at_ms": int(event.at_ms), **{name: event.data.get(name) for name in ("source", "turn_id")}}
+
+
 def _hand_over(event: EventRow) -> dict[str, Any]:
     names = ("giver", "to", "turn_id", "reply_id", "number")
     return {"at_ms": event.at_ms, **{name: event.data.get(name) for name in names}}
+
+
+def _is_trouble(event: EventRow) -> bool:
+    """Say whether something went wrong; the same events tell that all is well."""
+    match event.kind:
+        case "network.quality":
+            return event.data.get("quality") in {"poor", "lost"}
+        case "network.codec":
+            return not event.data.get("usual")
+        case "budget":
+            return event.data.get("state") != "normal"
+        case "mcp.connected":
+            return False
+        case kind:
+            return kind.startswith(TROUBLE)
 
 
 def _event(event: EventRow) -> dict[str, Any]:

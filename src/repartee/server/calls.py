@@ -15,11 +15,13 @@ from typing import Annotated, Any, Literal, TypeVar
 import soundfile as sf
 import structlog
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from repartee.errors import StoreError
 from repartee.server.call_view import call_view, head, plain, read_call
 from repartee.server.exports import has_test, peaks, scenario, subtitles, wav, wav_length
+from repartee.session.album import picture_file
 from repartee.store import CallQuery, DayStats, FoundCall, Store
 
 log = structlog.get_logger()
@@ -65,6 +67,7 @@ class _Calls:
         router.add_api_route("/calls/{call_id}/live", self.live)
         router.add_api_route("/calls/{call_id}/audio", self.audio)
         router.add_api_route("/calls/{call_id}/peaks", self.peaks)
+        router.add_api_route("/calls/{call_id}/pictures/{at_ms}", self.picture)
         router.add_api_route("/calls/{call_id}/export.json", self.export)
         router.add_api_route("/calls/{call_id}/export.srt", self.srt)
         router.add_api_route("/calls/{call_id}/export.wav", self.wav)
@@ -165,6 +168,14 @@ class _Calls:
         file = await self._recording(call_id)
         return _fresh(await _sound(lambda: peaks(file, points)))
 
+    async def picture(self, call_id: str, at_ms: Annotated[int, PathParameter(ge=0)]) -> FileResponse:
+        """What was looked at then, small."""
+        view = await self._view(call_id)
+        if all(picture["at_ms"] != at_ms for picture in view["pictures"]):
+            raise HTTPException(404, "there is no such picture of this call on this machine")
+        file = picture_file(self._recordings, call_id, at_ms)
+        return FileResponse(file, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
+
     async def export(self, call_id: str) -> Response:
         """All that is kept of a call, as a file."""
         text = json.dumps(await self._view(call_id), indent=2, ensure_ascii=False)
@@ -201,6 +212,11 @@ class _Calls:
             raise HTTPException(404, "there is no such call")
         view = await asyncio.to_thread(call_view, data)
         view["recorded"] = view["call"]["state"] != "live" and self._file(call_id).is_file()
+        view["pictures"] = [
+            picture
+            for picture in view["pictures"]
+            if picture_file(self._recordings, call_id, picture["at_ms"]).is_file()
+        ]
         return view
 
     async def _recording(self, call_id: str) -> Path:

@@ -29,6 +29,8 @@ log = structlog.get_logger()
 EMPTY_S, MORE_S = 60, 15
 """LiveKit keeps a room for so long for a caller who has not come yet, and so much longer than the agent waits for one
 whose connection broke."""
+OPUS = "audio/opus"
+"""What every WebRTC client has, and the media engine of the agent sends."""
 ANSWER_S = 5.0
 """The media server must have answered by then."""
 
@@ -79,7 +81,8 @@ class Rooms:
             caller_id: Who the operator says calls: remembered between calls.
 
         Raises:
-            ClosedError: 409 they are in a call already, 503 no seat is free or the media server does not answer.
+            ClosedError: 409 they are in a call already, 503 no seat is free, the media server does not answer or
+                allows no Opus.
         """
         counted = user is not None and self._calls_per_user > 0
         room = f"{self._mark(user) if counted and user is not None else 'call-'}{secrets.token_hex(16)}"
@@ -108,27 +111,40 @@ class Rooms:
         """Return a new token for a place in a call that still goes on, to whoever holds the old one.
 
         Raises:
-            ClosedError: 403 it is no token of ours, 410 the call is over, 503 the media server does not answer.
+            ClosedError: 403 it is no token of ours, 410 the call is over, 503 the media server does not answer, or
+                the agent is not in the room and may yet come back.
         """
         place = place_of(token, self._site.key, self._site.secret)
         if place is None:
             raise ClosedError(403, "token", "participant_token is no token of this server's for a call")
         try:
             async with asyncio.timeout(ANSWER_S), self._livekit() as livekit:
-                found = (await livekit.room.list_rooms(api.ListRoomsRequest(names=[place.room]))).rooms
+                agent = await _agent_in(livekit, place.room)
         except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("rejoin.failed", error=type(error).__name__)
             raise _away(2) from error
-        if not found:
+        # LiveKit keeps the room of an agent that has left for a while; whoever came back would be alone in it.
+        goes_on = agent or (agent is not None and await self._goes_on(place.room))
+        if goes_on is None:
+            message = "the agent is not in the call; try again shortly"
+            raise ClosedError(503, "no_agent", message, retry_after_s=2)
+        if not goes_on:
             raise ClosedError(410, "over", "this call is over; start a new one")
         return self._answer(place)
+
+    async def _goes_on(self, room: str) -> bool | None:
+        return await self._admission.goes_on(room) if self._admission is not None else None
 
     def _livekit(self) -> api.LiveKitAPI:
         return api.LiveKitAPI(http_url(self._site.livekit_url), self._site.key, self._site.secret)
 
     async def _make(self, livekit: api.LiveKitAPI, room: str) -> None:
-        # The agent enters the room while the client is still connecting to it.
-        await livekit.room.create_room(
+        """Make a room, and send for the agent, who enters it while the client is still connecting to it.
+
+        Raises:
+            ClosedError: 503, the media server allows no codec that the agent's voice could be sent in.
+        """
+        made = await livekit.room.create_room(
             CreateRoomRequest(
                 name=room,
                 empty_timeout=EMPTY_S,
@@ -136,6 +152,13 @@ class Rooms:
                 agents=[RoomAgentDispatch(agent_name=self._agent_name)],
             )
         )
+        if made.enabled_codecs and not any(codec.mime.lower() == OPUS for codec in made.enabled_codecs):
+            log.error(
+                "livekit.no_opus", hint=f"add '{OPUS}' to room.enabled_codecs in LiveKit's configuration"
+            )
+            await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+            message = "the media server is set up without Opus: a call would have no sound"
+            raise ClosedError(503, "no_agent", message, retry_after_s=60)
 
     async def _free(self, room: str) -> None:
         if self._admission is not None:
@@ -187,12 +210,23 @@ def _away(retry_after_s: int) -> ClosedError:
     )
 
 
+async def _agent_in(livekit: api.LiveKitAPI, room: str) -> bool | None:
+    """Say whether an agent is in a room; None where there is no such room."""
+    if not (await livekit.room.list_rooms(api.ListRoomsRequest(names=[room]))).rooms:
+        return None
+    return api.ParticipantInfo.Kind.AGENT in await _kinds_in(livekit, room)
+
+
 async def _has_caller(livekit: api.LiveKitAPI, room: str) -> bool:
+    return bool(await _kinds_in(livekit, room) - {api.ParticipantInfo.Kind.AGENT})
+
+
+async def _kinds_in(livekit: api.LiveKitAPI, room: str) -> set[int]:
+    """Return which kinds of participants are in a room; none in one that has ended in the meantime."""
     try:
         found = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
     except api.TwirpError as error:
         if error.code == api.TwirpErrorCode.NOT_FOUND:
-            return False  # it has ended in the meantime
+            return set()
         raise
-    agent = api.ParticipantInfo.Kind.AGENT
-    return any(participant.kind != agent for participant in found.participants)
+    return {participant.kind for participant in found.participants}

@@ -13,6 +13,9 @@ from repartee.session.inlet import Body, Inlet, Take
 from repartee.session.rtvi import Answer, Rtvi
 from repartee.session.wire import Wire, within_limit
 
+TAKEN = "repartee.taken"
+"""Attribute: the ids of the typed messages that were taken last."""
+
 
 class Place(Protocol):
     """The agent's own place in the room."""
@@ -87,8 +90,10 @@ class Clients:
     def connect(self, place: Place, call_id: str) -> Wire:
         """Return what shows the call in a room that is going to be joined."""
         self._place = place
-        self._wire = Wire(self._me, lambda: place.caller, call_id, self._others, [self._rtvi, self._remote])
-        return self._wire
+        wire = Wire(self._me, lambda: place.caller, call_id, self._others, [self._rtvi, self._remote])
+        place.inlet.on_taken = lambda ids: wire.show(TAKEN, ids)
+        self._wire = wire
+        return wire
 
     async def run(self) -> None:
         """Show it until cancelled."""

@@ -1,4 +1,4 @@
-"""What the caller shows, looked at when the model asks: one picture, small, for one answer, and kept nowhere.
+"""What the caller shows, looked at when the model asks: one picture, small, for one answer.
 
 The model calls `look`; the newest frame of what is shared becomes a JPEG and goes into the request that follows the
 tool, as the message after its result. History never has it: what is remembered of a picture is what was said of it.

@@ -8,7 +8,7 @@ counted, and nobody is told why: an answer would be one more thing to flood us w
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Protocol
 
@@ -29,6 +29,10 @@ OLDER_CHAT = "lk-chat-topic"
 """Topic of what clients typed before there were text streams. Newer ones send it too, and say that it is known."""
 READ_S = 5.0
 """A stream that takes longer to arrive is given up."""
+MESSAGE_ID = "repartee.message"
+"""Attribute of a typed message: its id, of whoever wants to know that it was taken and may send it again."""
+ID_CHARACTERS = 32
+IDS_KEPT = 8
 
 Kind = Literal["data", "chat", "rpc", "dtmf", "audio", "session"]
 Refusal = Literal["not_caller", "too_many", "too_large", "too_deep", "not_json", "unknown", "wrong"]
@@ -113,6 +117,9 @@ class Inlet:
         self._bucket = bucket or TokenBucket(burst=BURST, per_second=PER_SECOND)
         self._chat = ChatLimiter()
         self._reading = 0
+        self._ids: deque[str] = deque(maxlen=IDS_KEPT)
+        self.on_taken: Callable[[str], None] = lambda _: None
+        """Told the ids of the typed messages that were taken last, separated by spaces, with each that has one."""
         self.refused: Counter[tuple[Kind, Refusal]] = Counter()
         """How many were dropped, by kind and reason."""
 
@@ -219,8 +226,13 @@ class Inlet:
             reader.close()
         return whole
 
-    async def chat(self, reader: Reader) -> str | None:
-        """Read what was typed; None when it is not taken."""
+    async def chat(self, reader: Reader, message_id: str = "") -> str | None:
+        """Read what was typed; None when it is not taken, or was before.
+
+        Args:
+            reader: The stream.
+            message_id: The client's own name for it; with one it may come again, and is taken once.
+        """
         text = ""
         try:
             async with asyncio.timeout(READ_S):
@@ -235,7 +247,17 @@ class Inlet:
         finally:
             self._reading -= 1
             reader.close()
-        return text
+        return text if self._first_time(message_id) else None
+
+    def _first_time(self, message_id: str) -> bool:
+        """Confirm a typed message; say whether it is new: a client whose line broke sends again what may be lost."""
+        if not message_id.isascii() or not message_id.isalnum() or len(message_id) > ID_CHARACTERS:
+            return True  # nothing that could be told back
+        new = message_id not in self._ids
+        if new:
+            self._ids.append(message_id)
+        self.on_taken(" ".join(self._ids))
+        return new
 
     def summary(self) -> dict[str, int]:
         """Return how many were dropped, as `kind.reason`."""

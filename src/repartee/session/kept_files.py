@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 RECORDINGS = "*.flac*"
+PICTURES = "*.jpg*"
 TIMELINES = "*.jsonl"
 UNKNOWN_S = 24 * 3600.0
 """A file of a call that the database does not know, because it was away, is left alone for so long."""

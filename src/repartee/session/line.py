@@ -1,4 +1,9 @@
-"""Watches the caller's audio on its way in: does anything come, and how is it encoded."""
+"""Watches the caller's audio on its way in: does anything come, and how is it encoded.
+
+A process that stood still (stopped, swapped out, starved) has heard nothing and said nothing meanwhile. That is a
+break to the caller like any other, but it began when the process stopped, to the moment, and not at the last packet
+that was counted before: taken for the line's, it would take back what the caller has heard.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from collections.abc import Callable
 import structlog
 from livekit import rtc
 
-from repartee.session.link import Codec, LineReport, Link, PacketWatch
+from repartee.session.link import STALL_MS, Codec, LineReport, Link, PacketWatch
 
 log = structlog.get_logger()
 LOOK_EVERY_S = 0.5
@@ -42,7 +47,13 @@ class LineMonitor:
         """Watch one track. The media engine tells nobody; it can only be asked."""
         watch, codec_told = PacketWatch(self._clock_ms()), False
         while True:
+            due_ms = self._clock_ms() + LOOK_EVERY_S * 1000
             await asyncio.sleep(LOOK_EVERY_S)
+            now_ms = self._clock_ms()
+            if (still_ms := now_ms - due_ms) >= STALL_MS:
+                log.warning("call.stood_still", for_ms=round(still_ms))
+                self._link.cut("standstill", due_ms)
+                watch = PacketWatch(now_ms)
             try:
                 async with asyncio.timeout(STATS_S):
                     stats = await track.get_stats()
@@ -62,3 +73,5 @@ class LineMonitor:
                 if self.report.packets > before:
                     self._grew_ms = self._clock_ms()
                     self._link.mended("quality")
+                if self.report.packets > before or publication.muted:
+                    self._link.mended("standstill")

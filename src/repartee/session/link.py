@@ -2,7 +2,8 @@
 
 Several signs tell of a broken connection, and none of them alone: the caller's participant is gone (LiveKit tells
 20 s late), their microphone sends nothing any more (seen within 3 s), LiveKit's own judgement of their connection,
-and the agent's own connection. Any of them holds the call; it goes on when none is left.
+the agent's own connection, and that its process stood still. Any of them holds the call; it goes on when none is
+left.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Cause = Literal["left", "no_packets", "quality", "agent"]
+Cause = Literal["left", "no_packets", "quality", "agent", "standstill"]
 STALL_MS = 2000.0
 """A microphone sends something at least every 400 ms, however silent it is in the room."""
 PLAIN_CODECS = frozenset({"audio/opus", "audio/red", "audio/pcmu", "audio/pcma", "audio/g722"})

@@ -75,6 +75,7 @@ GOALS_EVENT = "goals"
 """The event with all goals, for an agent that takes the call over."""
 PASSED_EVENT = "team.passed"
 """Another agent of the team has the call."""
+PICTURE_EVENT = "picture"
 SOUNDING = "reply.sounding"
 """Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
 SOUNDING_MS = 1000.0
@@ -160,6 +161,12 @@ class CallRecord:
         }
         turn_id = self._reply_turns.get(run.reply_id)
         self._event(run.began_ms, "tool", told if turn_id is None else told | {"turn_id": turn_id})
+
+    def picture(self, at_ms: int, source: str, reply_id: int) -> None:
+        """A picture is kept of what was looked at, beside the recording, named by its time."""
+        if not self._forgotten:
+            told = {"source": source, "turn_id": self._reply_turns.get(reply_id)}
+            self._event(at_ms, PICTURE_EVENT, told)
 
     def _event(self, at_ms: float, kind: str, data: Mapping[str, Any]) -> None:
         self._writer.event(EventRow(self._call.call_id, round(at_ms, 1), kind, dict(data)))

@@ -1,7 +1,7 @@
 """The recording of one call: the caller left, the agent right, as both were heard here, on the call's clock.
 
-The event loop only hands audio over; a thread of its own puts it in its place and writes it. Time 0 of the file is
-time 0 of the call, so a turn is found in it by its time.
+The event loop only hands over audio, and pictures that were looked at; a thread of its own writes them. Time 0 of the
+file is time 0 of the call, so a turn is found in it by its time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import numpy.typing as npt
 import soundfile as sf
 import soxr
 import structlog
+
+from repartee.session.album import PICTURES, Album
 
 if TYPE_CHECKING:
     from repartee.session.gate import AudioSink
@@ -59,6 +61,8 @@ class Recorder:
         self._peaks = bytearray()
         self._rest = np.zeros((0, 2), np.int16)
         self._discarded = False
+        self._album = Album(path.parent, path.stem)
+        self._pictures = 0
         self.lost = 0
         """Frames that were not recorded, because the disk was too slow or full."""
         self._thread = threading.Thread(
@@ -83,6 +87,13 @@ class Recorder:
         at_ms = self._clock_ms()
         self._hand_over(at_ms, lambda: self._agent.cut(at_ms))
 
+    def picture(self, at_ms: int, jpeg: bytes) -> bool:
+        """Take what was looked at, a JPEG; says whether it is kept: so many of a call are."""
+        if self._discarded or self._pictures >= PICTURES:
+            return False
+        self._pictures += 1
+        return self._hand_over(self._clock_ms(), lambda: self._album.keep(at_ms, jpeg))
+
     def discard(self) -> None:
         """Keep nothing of the call."""
         self._discarded = True
@@ -95,11 +106,13 @@ class Recorder:
         if self.lost or self._thread.is_alive():
             log.warning("recording.incomplete", lost_frames=self.lost)
 
-    def _hand_over(self, at_ms: float, work: Callable[[], None]) -> None:
+    def _hand_over(self, at_ms: float, work: Callable[[], None]) -> bool:
         try:
             self._queue.put_nowait((at_ms, work))
         except queue.Full:
             self.lost += 1
+            return False
+        return True
 
     # --- in the thread ----------------------------------------------------------------------------------------
 
@@ -123,6 +136,9 @@ class Recorder:
         except (OSError, sf.LibsndfileError) as error:
             log.warning("recording.failed", error=type(error).__name__)
             self._discard_queue()
+        finally:
+            if self._discarded:
+                self._album.discard()
 
     def _write(self, file: sf.SoundFile, until_ms: float) -> None:
         samples = int(until_ms * RATE_HZ / 1000) - self._written

@@ -23,7 +23,7 @@ from repartee.session.debugging import TOPIC as SESSION_TOPIC
 from repartee.session.early import TOPIC as EARLY_TOPIC
 from repartee.session.early import CatchUp, EarlySpeech, Hold
 from repartee.session.eyes import Eyes
-from repartee.session.inlet import OLDER_CHAT, Body, Inlet, Take
+from repartee.session.inlet import MESSAGE_ID, OLDER_CHAT, Body, Inlet, Take
 from repartee.session.limits import MAX_EARLY_BYTES
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
@@ -39,6 +39,7 @@ HEARS_S = 0.5
 """Whoever comes back needs so long until the agent's voice reaches them."""
 LISTENS_S = 10.0
 """A caller who has not subscribed to the agent's voice by then is greeted all the same: their client may never."""
+UNHEARD_MARK = "caller.not_listening"
 
 SENSITIVITY_METHOD = "repartee.sensitivity"
 """RPC: how easily the agent gives way, from now on."""
@@ -334,7 +335,13 @@ class RoomClient(LiveKitTransportClient):
 
     def _listens_soon(self) -> None:
         if self._greet_anyway is None and not self._announced:
-            self._greet_anyway = asyncio.get_running_loop().call_later(LISTENS_S, self._announce)
+            self._greet_anyway = asyncio.get_running_loop().call_later(LISTENS_S, self._announce_anyway)
+
+    def _announce_anyway(self) -> None:
+        """Greet a caller of whom nobody has said that they hear us; written down, as they were kept waiting."""
+        if not self._announced and not self._rings():
+            self._hooks.mark(UNHEARD_MARK)
+        self._announce()
 
     def _on_quality(self, participant: rtc.Participant, quality: rtc.ConnectionQuality) -> None:
         if participant.identity != self._caller:
@@ -469,7 +476,8 @@ class RoomClient(LiveKitTransportClient):
             self._task_manager.create_task(self._read_chat(reader), f"{self}::chat")
 
     async def _read_chat(self, reader: rtc.TextStreamReader) -> None:
-        if (text := await self.inlet.chat(reader)) is not None:
+        message_id = (reader.info.attributes or {}).get(MESSAGE_ID, "")
+        if (text := await self.inlet.chat(reader, message_id)) is not None:
             self._hooks.chat(text)
 
     def _on_session(self, reader: rtc.ByteStreamReader, identity: str) -> None:

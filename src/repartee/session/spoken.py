@@ -10,13 +10,19 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from repartee.conversation.clauses import clause_starts
+
 _WORD = re.compile(r"\S+\s*")
 _LETTERS_PER_SECOND = 15.0
 """Usual pace of English voices; only used for a sentence whose audio is still being made."""
 LOG_CHUNKS = 1500
 """Half a minute of what was played when."""
 LONGEST_REPEAT_S, SHORTEST_REPEAT_S = 8.0, 1.5
-"""Of a sentence that was lost on its way so much is said again at most; so much where no sentence begins near."""
+"""Of a clause that was lost on its way so much is said again at most; so much where no clause begins near."""
+PAUSE_WITHIN_S, LEVEL_S = 0.2, 0.02
+"""A pause is looked for so near to where a clause is reckoned to begin, in steps of so much."""
 
 
 @dataclass
@@ -33,8 +39,7 @@ class Sentence:
         """Return the words whose audio was played when playout stands at `position`."""
         if position <= self.start:
             return ""
-        guess = self.start + int(len(self.text) / _LETTERS_PER_SECOND * sample_rate_hz)
-        end = self.end if self.end is not None else max(guess, position)
+        end = self._reckoned_end(position, sample_rate_hz)
         if position >= end:
             return self.text
         share = (position - self.start) / max(1, end - self.start)
@@ -46,6 +51,15 @@ class Sentence:
                 break
             kept = match.end()
         return self.text[:kept].rstrip()
+
+    def starts(self, position: int, sample_rate_hz: int) -> list[int]:
+        """Return where its clauses are reckoned to begin, in samples, when playout stands at `position`."""
+        length = self._reckoned_end(position, sample_rate_hz) - self.start
+        return [self.start + length * at // max(1, len(self.text)) for at in clause_starts(self.text)]
+
+    def _reckoned_end(self, position: int, sample_rate_hz: int) -> int:
+        guess = self.start + int(len(self.text) / _LETTERS_PER_SECOND * sample_rate_hz)
+        return self.end if self.end is not None else max(guess, position)
 
 
 @dataclass
@@ -88,6 +102,8 @@ class SpokenReply:
     """Samples that are known to have been heard, though the player stands before them."""
     played_log: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=LOG_CHUNKS))
     """When so many samples had been played, on the call's clock."""
+    items: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Where each part of the vendor's conversation begins in the audio, and how much of its beginning was cut off."""
     context_start: int = 0
     context_started_ns: int | None = None
 
@@ -132,6 +148,22 @@ class SpokenReply:
             self.words[-1].end = at
         self.words.append(Sentence(text, at, aside=self.in_aside))
 
+    def say(self, text: str) -> None:
+        """The next words of audio that comes beside them, in whatever order."""
+        if self.sentences and self.sentences[-1].end is None:
+            self.sentences[-1].text += text
+        elif not self.lost:
+            self.sentences.append(Sentence(text, self.samples, aside=self.in_aside))
+
+    def heard_of_items(self, played: int) -> dict[str, float]:
+        """Return how much of each part of the vendor's conversation was heard, in ms, when `played` samples were."""
+        ends = [*[start for start, _ in self.items.values()][1:], self.samples]
+        heard: dict[str, float] = {}
+        for (item_id, (start, trimmed)), end in zip(self.items.items(), ends, strict=False):
+            samples = min(max(self.heard_to, played), end) - start
+            heard[item_id] = (samples + trimmed) / self.sample_rate_hz * 1000 if samples > 0 else 0.0
+        return heard
+
     def place_words(self, text: str, start: int) -> None:
         """Place a text's words in the audio from `start` on by their share of its letters."""
         length = self.samples - start
@@ -145,18 +177,38 @@ class SpokenReply:
         return next((played for when_ms, played in reversed(self.played_log) if when_ms <= at_ms), 0)
 
     def repeat(self) -> None:
-        """Go back to the beginning of the sentence the player stands in."""
+        """Go back to the beginning of the clause the player stands in, and no further: the rest was heard."""
         self.heard_to = max(self.heard_to, self.position)
         longest, shortest = (int(s * self.sample_rate_hz) for s in (LONGEST_REPEAT_S, SHORTEST_REPEAT_S))
-        starts = [part.start for part in self.sentences]
-        for before, word in zip(self.words, self.words[1:], strict=False):
-            if before.text.rstrip().endswith((".", "!", "?")):
-                starts.append(word.start)
+        starts = self._clause_starts()
         near = [start for start in starts if self.position - longest <= start <= self.position]
         if not near:
             words = [w.start for w in self.words if w.start <= self.position - shortest]
             near = [max(words, default=max(0, self.position - shortest))]
         self.position = max(near)
+
+    def _clause_starts(self) -> list[int]:
+        """Return where clauses begin, in samples: by the words' times, or reckoned where the voice tells none."""
+        starts = [part.start for part in self.sentences]
+        if not self.words:
+            reckoned = (part.starts(self.position, self.sample_rate_hz)[1:] for part in self.sentences)
+            return starts + [self._pause_near(at) for part in reckoned for at in part]
+        text, begins = "", {}
+        for word in self.words:
+            begins[len(text)] = word.start
+            text += f"{word.text.strip()} "
+        return starts + [begins[at] for at in clause_starts(text) if at in begins]
+
+    def _pause_near(self, at: int) -> int:
+        """Return the quietest moment near to one that is only reckoned: none may begin in the middle of a word."""
+        step, reach = (int(s * self.sample_rate_hz) for s in (LEVEL_S, PAUSE_WITHIN_S))
+        first = max(0, at - reach)
+        near = np.frombuffer(self.pcm[first * 2 : (at + reach) * 2], dtype=np.int16).astype(np.int32)
+        if len(near) < step:
+            return at
+        levels = np.abs(near[: len(near) // step * step]).reshape(-1, step).mean(axis=1).round()
+        moments = first + step * np.arange(len(levels))
+        return int(moments[np.lexsort((np.abs(moments - at), levels))[0]])
 
     def insert_aside(self, text: str, pcm: bytes) -> None:
         """Say something that is no part of the conversation before what comes next."""
@@ -167,6 +219,10 @@ class SpokenReply:
                 part.start += length
             if part.end is not None and part.end > at:
                 part.end += length
+        self.items = {
+            name: (start + length if start >= at else start, trimmed)
+            for name, (start, trimmed) in self.items.items()
+        }
         if self.context_start >= at:
             self.context_start += length
         if self.heard_to > at:
@@ -198,6 +254,11 @@ class SpokenReply:
         sentences = (sentence for sentence in self.sentences if asides or not sentence.aside)
         parts = (sentence.heard(played, self.sample_rate_hz) for sentence in sentences)
         return " ".join(part.strip() for part in parts if part.strip())
+
+    def rest_text(self, played: int) -> str:
+        """Return what was to be said and not heard then, by counting words."""
+        heard = self.heard_text(played, asides=True)
+        return " ".join(self.full_text(asides=True).split()[len(heard.split()) :])
 
     def full_text(self, *, asides: bool = False) -> str:
         """Return everything that was to be said."""

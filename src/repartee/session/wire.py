@@ -24,6 +24,9 @@ QUEUE_SIZE = 256
 PUBLISH_S = 5.0
 STREAMS_ARE_EVENTS = 3
 """From this protocol on a client makes transcription events of the text streams, and ignores the older packets."""
+UNHEARD = "repartee.unheard_text"
+"""Attribute of a caption that ends: what was made of the reply and not heard, as it was cut off."""
+UNHEARD_CHARACTERS = 400
 TYPED_KEPT = 16
 """Typed messages that wait to become turns."""
 
@@ -44,6 +47,7 @@ class _AgentText:
     reply_id: int
     text: str
     final: bool
+    unheard: str = ""
 
 
 _Caption = _UserText | _AgentText
@@ -82,6 +86,8 @@ class Wire(Watcher):
         self._agent_reply: int | None = None
         self._agent_sent = ""
         self._agent_anew = False
+        self._cut: tuple[int, str] = (0, "")
+        """The reply that was cut off last, and what of it was not heard."""
         self._packet: tuple[str, str, bool] = ("", "", False)
         self._state: AgentState = "initializing"
         self._shown: AgentState = "initializing"
@@ -159,10 +165,15 @@ class Wire(Watcher):
         for watcher in self._watchers:
             watcher.user_text(turn_id, text, final=final, typed=typed)
 
+    def cut(self, reply_id: int, unheard: str) -> None:
+        """A reply is cut off, and this was not heard; its last `agent_text` follows."""
+        self._cut = (reply_id, unheard[:UNHEARD_CHARACTERS])
+
     def agent_text(self, reply_id: int, text: str, *, final: bool) -> None:
         """Show what was heard of a reply so far."""
         if text or final:
-            self._put(_AgentText(reply_id, text, final))
+            cut, unheard = self._cut
+            self._put(_AgentText(reply_id, text, final, unheard if final and cut == reply_id else ""))
             for watcher in self._watchers:
                 watcher.agent_text(reply_id, text, final=final)
 
@@ -239,12 +250,13 @@ class Wire(Watcher):
             await self._agent_writer.write(delta)
             self._agent_sent += delta
         if caption.final:
-            await self._close_agent()
+            await self._close_agent(caption.unheard)
 
-    async def _close_agent(self) -> None:
+    async def _close_agent(self, unheard: str = "") -> None:
         if self._agent_writer is not None:
             writer, self._agent_writer = self._agent_writer, None
-            await writer.aclose(attributes={"lk.transcription_final": "true"})
+            more = {UNHEARD: unheard} if unheard else {}
+            await writer.aclose(attributes={"lk.transcription_final": "true", **more})
 
     def _attributes_of(self, caption: _Caption, track_sid: str | None, *, final: bool) -> dict[str, str]:
         attributes = {"lk.segment_id": self._segment(caption), "lk.transcription_final": str(final).lower()}

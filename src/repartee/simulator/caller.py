@@ -19,6 +19,7 @@ from livekit import rtc
 
 from repartee.errors import MediaError
 from repartee.simulator.audio import Pcm, end_of_speech, noise_floor, read_audio
+from repartee.simulator.routes import route_of
 
 RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
@@ -67,11 +68,17 @@ class Invitation:
     room: str
 
 
-class LineBusyError(MediaError):
-    """A server has no place for another call right now, and will after `retry_after_s`."""
+class RefusedError(MediaError):
+    """The server takes no call now.
 
-    def __init__(self, message: str, retry_after_s: int) -> None:
+    Attributes:
+        status: Of its answer.
+        retry_after_s: When it says to come again; None where it does not.
+    """
+
+    def __init__(self, message: str, status: int, retry_after_s: int | None) -> None:
         super().__init__(message)
+        self.status = status
         self.retry_after_s = retry_after_s
 
 
@@ -79,18 +86,19 @@ async def ask_for_place(url: str) -> Invitation:
     """Ask a server for a place in a room, as its page does.
 
     Raises:
-        LineBusyError: All its lines are busy.
-        MediaError: The server refuses.
+        RefusedError: The server refuses.
         httpx.HTTPError: It does not answer.
     """
     async with httpx.AsyncClient(timeout=15) as client:
         response = await client.post(f"{url}/api/token", json={})
     answer = response.json()
     if response.status_code != httpx.codes.OK:
-        said = f"the server refused the call: {answer.get('message', response.text)}"
-        if retry_after_s := answer.get("retry_after"):
-            raise LineBusyError(said, retry_after_s)
-        raise MediaError(said)
+        again = response.headers.get("retry-after", "")
+        raise RefusedError(
+            f"the server refused the call: {answer.get('message', response.text)}",
+            response.status_code,
+            int(again) if again.isdigit() else None,
+        )
     return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
 
 
@@ -300,6 +308,12 @@ class Caller:
             sum(way.bytes_sent + way.bytes_received for way in ways),
             sum(way.packets_sent + way.packets_received for way in ways),
         )
+
+    async def routes(self) -> set[str]:
+        """Return the ways its media takes, as `route_of` names them."""
+        found = await self._room.get_rtc_stats()
+        ways = {route_of(found.publisher_stats), route_of(found.subscriber_stats)}
+        return {way for way in ways if way is not None}
 
     async def send_data(self, payload: bytes, topic: str) -> None:
         """Send a packet of data to everybody in the room, reliably."""

@@ -136,6 +136,10 @@ class _Desk:
         """Return what the media client told of its connection."""
         return self._caller.network
 
+    async def routes(self) -> list[str]:
+        """Return the ways its media takes."""
+        return sorted(await self._caller.routes())
+
     async def attributes(self) -> dict[str, str]:
         """Return what the agent shows of the call."""
         return self._caller.agent_attributes()

@@ -58,6 +58,22 @@ class CallerNetwork:
         for chain in ("INPUT", "OUTPUT"):
             self._rule(chain, "-p", "udp", "-j", "DROP")
 
+    def only(self, *, udp: int | None, tcp: tuple[int, ...]) -> None:
+        """Let UDP through to one port of the other side or to none, TCP to some, and nothing else."""
+        self.clear()
+        for chain, port in (("INPUT", "--sport"), ("OUTPUT", "--dport")):
+            elsewhere = () if udp is None else ("!", port, str(udp))
+            self._rule(chain, "-p", "udp", *elsewhere, "-j", "DROP")
+            ports = ",".join(map(str, tcp))
+            self._rule(chain, "-p", "tcp", "-m", "multiport", "!", f"{port}s", ports, "-j", "DROP")
+
+    def forward(self, port: int, to: int) -> None:
+        """Have who connects to a port of the other side reach another one, as a load balancer does."""
+        target = ("-j", "DNAT", "--to-destination", f"{self.here}:{to}")
+        _run(
+            self.command("iptables", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "--dport", str(port), *target)
+        )
+
     def cut(self) -> None:
         """Let nothing through."""
         self.clear()
@@ -65,8 +81,9 @@ class CallerNetwork:
             self._rule(chain, "!", "-i" if chain == "INPUT" else "-o", "lo", "-j", "DROP")
 
     def clear(self) -> None:
-        """Let everything through."""
-        _run(self.command("iptables", "-F"))
+        """Let everything through, to where it was sent."""
+        for table in ("filter", "nat"):
+            _run(self.command("iptables", "-t", table, "-F"))
 
     def move(self) -> None:
         """Give the caller another address, as going from one network to another does: its connections are dead."""

@@ -20,7 +20,7 @@ from repartee.errors import MediaError, ProviderError
 from repartee.session.toolbox import ToolRun
 from repartee.session.typed import Happened
 from repartee.simulator.audio import Pcm
-from repartee.simulator.caller import RATE_HZ, Caller, Invitation, LineBusyError, Side
+from repartee.simulator.caller import RATE_HZ, Caller, Invitation, RefusedError, Side
 
 VOICE_RATE_HZ = 24_000
 AFTER_S = 0.3
@@ -176,8 +176,8 @@ class SpokenWay:
         while self._place is None:
             try:
                 self._place = await Caller(self.url).invited()
-            except LineBusyError as busy:
-                if time.monotonic() + busy.retry_after_s > until_s:
+            except RefusedError as busy:
+                if busy.retry_after_s is None or time.monotonic() + busy.retry_after_s > until_s:
                     raise
                 progress(f"all lines are busy; tries again in {busy.retry_after_s} s")
                 await self.wait(busy.retry_after_s)

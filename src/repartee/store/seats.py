@@ -123,6 +123,21 @@ class Seats:
         with self._alone() as connection:
             return _seating(connection, _now_s(connection))
 
+    def goes_on(self, room: str) -> bool | None:
+        """Say whether a room's call goes on, begins, or is being taken over; None where seats are not counted."""
+        seats, workers = schema.seats, schema.workers
+        with self._store.connection() as connection:
+            now_s = _now_s(connection)
+            kept = seats.c.seen_at >= now_s - CALL_GONE_S
+            promised = seats.c.call_id.is_(None) & (seats.c.until >= now_s)
+            mine = select(func.count()).where(
+                seats.c.room == room, promised | (seats.c.call_id.is_not(None) & kept)
+            )
+            if connection.execute(mine).scalar_one():
+                return True
+            known = connection.execute(select(func.count()).select_from(workers)).scalar_one()
+            return False if known else None
+
     def take(self, held: Held) -> int:
         """Take the seat of a call that begins, promised or not.
 

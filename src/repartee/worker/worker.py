@@ -45,8 +45,9 @@ MAX_TAKEOVERS = 2
 BACKOFF_S = (0.2, 10.0)
 TOP_LOAD = 0.69
 """LiveKit prefers not to send jobs to a worker above 0.7 (`agents.target_load`), however many places it has left."""
-BY_THE_AGENT = frozenset({"caller_lost", "silent", "max_duration", "hung_up", "budget", "trouble"})
-"""Reasons to end a call after which a caller would be left alone in the room, or come back to an empty one."""
+STAYS_OPEN = frozenset({"caller_left", "room_closed", "handed_over"})
+"""Reasons to end a call after which nobody is left alone in the room. After any other it is closed: the caller would
+hear nothing any more, or come back to nobody."""
 HAND_OVER_S = 8.0
 
 
@@ -334,7 +335,7 @@ class Worker:
             self.metrics.billed(call.bill)
         self.metrics.network(call.network)
         self.metrics.provider_failures(call.providers)
-        if call.failure in BY_THE_AGENT:
+        if call.failure not in STAYS_OPEN:
             self._own(rooms.close(self._access, call.spec.room))
         log.info("call.ended", call_id=call_id, outcome=call.outcome or "crashed", detail=call.failure)
         if not self.calls:

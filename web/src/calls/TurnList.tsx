@@ -1,7 +1,8 @@
 import { memo, useEffect, useMemo, useRef } from 'react';
 import { cost, moment, wait } from './format';
+import { Pictures } from './Pictures';
 import { Requests } from './Requests';
-import type { CallPageData, ToolRun, Turn } from './types';
+import type { CallPageData, Picture, ToolRun, Turn } from './types';
 import { Waterfall } from './Waterfall';
 
 interface Props {
@@ -13,11 +14,13 @@ interface Props {
 }
 
 const NO_TOOLS: readonly ToolRun[] = [];
+const NO_PICTURES: readonly Picture[] = [];
 
 export function TurnList({ data, atMs, chosen, live, onSeek }: Props) {
   const slowestMs = Math.max(1, ...data.turns.map((turn) => turn.latency_ms ?? 0));
   const ready = useRef(false);
   const tools = useMemo(() => byTurn(data.tools), [data.tools]);
+  const pictures = useMemo(() => byTurn(data.pictures), [data.pictures]);
 
   // The browser looked for the turn before there was one.
   useEffect(() => {
@@ -33,7 +36,9 @@ export function TurnList({ data, atMs, chosen, live, onSeek }: Props) {
         <TurnCard
           key={turn.id}
           turn={turn}
+          callId={data.call.id}
           tools={tools.get(turn.id) ?? NO_TOOLS}
+          pictures={pictures.get(turn.id) ?? NO_PICTURES}
           slowestMs={slowestMs}
           now={isNow(turn, atMs)}
           chosen={turn.id === chosen}
@@ -44,9 +49,9 @@ export function TurnList({ data, atMs, chosen, live, onSeek }: Props) {
   );
 }
 
-function byTurn(runs: readonly ToolRun[]): Map<number | null, ToolRun[]> {
-  const found = new Map<number | null, ToolRun[]>();
-  for (const run of runs) found.set(run.turn_id, [...(found.get(run.turn_id) ?? []), run]);
+function byTurn<T extends { turn_id: number | null }>(all: readonly T[]): Map<number | null, T[]> {
+  const found = new Map<number | null, T[]>();
+  for (const one of all) found.set(one.turn_id, [...(found.get(one.turn_id) ?? []), one]);
   return found;
 }
 
@@ -58,7 +63,9 @@ function isNow(turn: Turn, atMs: number): boolean {
 
 interface CardProps {
   turn: Turn;
+  callId: string;
   tools: readonly ToolRun[];
+  pictures: readonly Picture[];
   slowestMs: number;
   now: boolean;
   chosen: boolean;
@@ -66,7 +73,7 @@ interface CardProps {
 }
 
 /** Told apart from the others by what it is given, so that playing draws only the turn that begins and the one that ends. */
-const TurnCard = memo(function TurnCard({ turn, tools, slowestMs, now, chosen, onSeek }: CardProps) {
+const TurnCard = memo(function TurnCard({ turn, callId, tools, pictures, slowestMs, now, chosen, onSeek }: CardProps) {
   const name = turn.id === 0 ? 'Greeting' : `Turn ${turn.id}`;
   return (
     <article
@@ -100,6 +107,7 @@ const TurnCard = memo(function TurnCard({ turn, tools, slowestMs, now, chosen, o
           )}
         </Line>
       )}
+      {pictures.length > 0 && <Pictures callId={callId} pictures={pictures} />}
       {turn.latency_ms !== null && <Waterfall turn={turn} slowestMs={slowestMs} open={chosen} />}
       {tools.map((tool) => (
         <p className="turn-tool" key={tool.at_ms} data-outcome={tool.outcome}>

@@ -44,7 +44,29 @@ describe('words', () => {
 
   it('names what was used, and what went wrong, also when it is new', () => {
     expect(quantities({ audio_s: '8', characters: '60' })).toBe('8.0 s of audio, 60 characters');
-    expect(trouble('provider.failed', { processor: 'OpenAI' })).toBe('A provider failed (OpenAI)');
-    expect(trouble('budget', { state: 'over' })).toBe('budget, state over');
+    expect(trouble('network.moved', { to: 'tcp' })).toBe('network moved, to tcp');
+    expect(trouble('provider.realtime_lost', { why: 'timeout' })).toBe(
+      'The model that hears and speaks was given up (timeout); the others answer',
+    );
+    expect(quantities({ tokens_in: '9', audio_tokens_in: '4' })).toBe('9 tokens in, 4 of those in are sound');
+  });
+
+  it.each([
+    ['provider.failed', { processor: 'OpenAI' }, 'OpenAI failed'],
+    [
+      'provider.failed',
+      { stage: 'llm', provider: 'openai', model: 'gpt-4.1', why: 'timeout' },
+      'Model: openai:gpt-4.1 did not answer in time',
+    ],
+    ['provider.switched', { stage: 'tts', before: 'a:1', now: 'b:2', why: 'cut' }, 'Voice: b:2 took over from a:1'],
+    ['provider.switched', { stage: 'tts', before: 'b:2', now: 'a:1', why: 'healed' }, 'Voice: back to a:1'],
+    ['provider.exhausted', { stage: 'stt' }, 'Speech-to-text: nobody was left to ask'],
+    ['provider.breaker', { provider: 'openai', model: 'm', now: 'open' }, 'openai:m is not asked for a while'],
+    ['network.quality', { quality: 'poor' }, 'The caller’s connection was poor'],
+    ['budget', { state: 'saving', limit: 'day' }, 'The budget of the day is nearly spent'],
+    ['budget.spent', { limit: 'none' }, 'The budget is spent'],
+    ['mcp.failed', { server: 'crm', why: 'timeout' }, 'The tool server crm could not be used (timeout)'],
+  ])('says of %s what happened', (kind, data, said) => {
+    expect(trouble(kind, data)).toBe(said);
   });
 });

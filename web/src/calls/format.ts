@@ -98,6 +98,8 @@ const UNITS: [string, (amount: number) => string][] = [
   ['tokens_in', (n) => `${n.toLocaleString()} tokens in`],
   ['tokens_cached', (n) => `${n.toLocaleString()} of them cached`],
   ['tokens_out', (n) => `${n.toLocaleString()} out`],
+  ['audio_tokens_in', (n) => `${n.toLocaleString()} of those in are sound`],
+  ['audio_tokens_out', (n) => `${n.toLocaleString()} of those out are sound`],
   ['characters', (n) => `${n.toLocaleString()} characters`],
 ];
 
@@ -108,17 +110,60 @@ export function quantities(used: Record<string, string>): string {
   }).join(', ');
 }
 
+/** What a request to a vendor came to. */
+const WHY: Record<string, string> = {
+  error: 'answered with an error, or was not reached',
+  timeout: 'did not answer in time',
+  limited: 'takes no more requests for a while (429)',
+  refused: 'refused the key, its quota or the model',
+  busy: 'had no place free',
+  cut: 'broke off in the middle',
+  open: 'was not asked, as it had failed before',
+};
+
+const BREAKER: Record<string, string> = {
+  open: 'is not asked for a while',
+  half_open: 'is tried again',
+  closed: 'works again',
+  refused: 'is not asked any more: it refuses the key',
+};
+
+const BUDGETS: Record<string, string> = { call: 'of this call', day: 'of the day', installation: 'of the whole server' };
+
+/** Something that went wrong, in a sentence. */
 export function trouble(kind: string, data: Record<string, unknown>): string {
   const named = (key: string) => (typeof data[key] === 'string' ? data[key] : '');
+  const who = [named('provider'), named('model')].filter(Boolean).join(':') || named('processor') || 'A vendor';
+  const stage = named('stage') ? `${stageName(named('stage'))}: ` : '';
   switch (kind) {
     case 'provider.failed':
-      return `A provider failed${named('processor') ? ` (${named('processor')})` : ''}`;
+      return `${stage}${who} ${WHY[named('why')] ?? 'failed'}`;
+    case 'provider.switched':
+      return named('why') === 'healed'
+        ? `${stage}back to ${named('now')}`
+        : `${stage}${named('now')} took over from ${named('before')}`;
+    case 'provider.exhausted':
+      return `${stage}nobody was left to ask`;
+    case 'provider.breaker':
+      return `${who} ${BREAKER[named('now')] ?? named('now')}`;
+    case 'provider.realtime_lost':
+      return `The model that hears and speaks was given up${named('why') ? ` (${named('why')})` : ''}; the others answer`;
     case 'stt.failed':
       return 'Speech-to-text failed for a piece of speech';
     case 'network.reconnecting':
       return 'The connection broke; reconnecting';
     case 'network.reconnected':
       return 'The connection is back';
+    case 'network.quality':
+      return `The caller’s connection was ${named('quality')}`;
+    case 'network.codec':
+      return named('mime') ? `The caller’s sound came as ${named('mime')}` : 'The caller’s sound could not be received';
+    case 'budget':
+      return `The budget ${BUDGETS[named('limit')] ?? ''} is nearly spent`.replace('  ', ' ');
+    case 'budget.spent':
+      return `The budget ${BUDGETS[named('limit')] ?? ''} is spent`.replace('  ', ' ');
+    case 'mcp.failed':
+      return `The tool server ${named('server')} could not be used (${named('why')})`;
     case 'price.unknown':
       return `No price is known for ${named('model') || 'a model'}`;
     default: {

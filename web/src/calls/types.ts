@@ -43,6 +43,7 @@ export interface CallPageData {
   speech: [number, number][];
   replies: Reply[];
   tools: ToolRun[];
+  pictures: Picture[];
   goals: Goal[];
   hand_overs: HandOver[];
   errors: Trouble[];
@@ -104,6 +105,13 @@ export interface ToolRun {
   result: unknown;
   outcome: string;
   took_ms: number;
+  turn_id: number | null;
+}
+
+/** What the model looked at; its time is its name. */
+export interface Picture {
+  at_ms: number;
+  source: 'camera' | 'screen';
   turn_id: number | null;
 }
 

@@ -14,6 +14,8 @@ export interface Caption {
   /** No more changes; until then it is shown dimmed. */
   final: boolean;
   typed: boolean;
+  /** Typed, and not known to have arrived. */
+  pending: boolean;
   /** Written but never spoken, because the caller cut in. */
   unheard: string;
 }
@@ -29,6 +31,7 @@ export type CaptionEvent =
   | { type: 'text'; side: Side; segment: string; stream: number; text: string; final: boolean }
   | { type: 'closed'; side: Side; segment: string; stream: number; final: boolean; unheard: string }
   | { type: 'typed'; id: string; text: string }
+  | { type: 'taken'; id: string }
   | { type: 'cleared' };
 
 export const NO_CAPTIONS: Captions = { list: [], streams: {} };
@@ -47,8 +50,14 @@ export function nextCaptions(captions: Captions, event: CaptionEvent): Captions 
           text: event.text,
           final: true,
           typed: true,
+          pending: true,
           unheard: '',
         }),
+      };
+    case 'taken':
+      return {
+        ...captions,
+        list: captions.list.map((old) => (old.id === event.id ? { ...old, pending: false } : old)),
       };
     case 'text':
       return withText(captions, event);
@@ -70,6 +79,7 @@ function withText(captions: Captions, event: Extract<CaptionEvent, { type: 'text
       text: event.text,
       final: event.final,
       typed: false,
+      pending: false,
       unheard: '',
     };
     return { streams, list: appended(captions.list, caption) };

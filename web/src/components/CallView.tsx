@@ -18,7 +18,7 @@ interface Props {
   startedAtMs: number;
   withMicrophone: boolean;
   captions: readonly Caption[];
-  onSay: (text: string) => Promise<void>;
+  onSay: (text: string) => boolean;
   onEnd: () => void;
   onProblem: (problem: Problem) => void;
   onCallId: (id: string) => void;

@@ -44,10 +44,12 @@ export function Captions({ captions, agentName, live }: Props) {
             className={`caption caption-${caption.side}`}
             data-testid={`caption-${caption.side}`}
             data-final={caption.final}
+            data-pending={caption.pending}
           >
             <span className="caption-who">
               {caption.side === 'agent' ? agentName : 'You'}
               {caption.typed && <span className="caption-typed"> typed</span>}
+              {caption.pending && <span className="caption-pending"> · not sent yet</span>}
             </span>
             <span className="caption-text">
               {caption.text}

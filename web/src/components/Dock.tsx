@@ -7,7 +7,7 @@ const TEXT_MAX = 2000;
 
 interface Props {
   withMicrophone: boolean;
-  onSay: (text: string) => Promise<void>;
+  onSay: (text: string) => boolean;
   onEnd: () => void;
 }
 
@@ -52,26 +52,21 @@ function MuteButton() {
 
 function ChatForm({ onSay }: { onSay: Props['onSay'] }) {
   const [text, setText] = useState('');
-  const [state, setState] = useState<'ready' | 'sending' | 'failed'>('ready');
-  const send = async () => {
+  const [full, setFull] = useState(false);
+  const send = () => {
     const words = text.trim();
-    if (!words || state === 'sending') return;
-    setState('sending');
-    try {
-      await onSay(words);
-      setText('');
-      setState('ready');
-    } catch {
-      setState('failed'); // the words stay in the field for another try
-    }
+    if (!words) return;
+    const said = onSay(words);
+    if (said) setText('');
+    setFull(!said); // the words stay in the field for another try
   };
   return (
     <form
       className="chat"
-      data-failed={state === 'failed'}
+      data-failed={full}
       onSubmit={(event: SyntheticEvent) => {
         event.preventDefault();
-        void send();
+        send();
       }}
     >
       <input
@@ -79,7 +74,7 @@ function ChatForm({ onSay }: { onSay: Props['onSay'] }) {
         value={text}
         maxLength={TEXT_MAX}
         placeholder="Type a message"
-        aria-label={state === 'failed' ? 'Message, not sent; try again' : 'Message'}
+        aria-label={full ? 'Message, not sent: too many wait already; try again' : 'Message'}
         autoComplete="off"
         onChange={(event) => {
           setText(event.target.value);
@@ -89,7 +84,7 @@ function ChatForm({ onSay }: { onSay: Props['onSay'] }) {
         className="send"
         type="submit"
         data-testid="chat-send"
-        disabled={!text.trim() || state === 'sending'}
+        disabled={!text.trim()}
         aria-label="Send"
       >
         <SendIcon />

@@ -34,6 +34,7 @@ ANSWERS: Mapping[str, tuple[int, ...]] = {
 }
 """The numbers in the answers of `benchmarks/data/chaos_script.yaml`."""
 STT, LLM, TTS = Match(stage="stt"), Match(stage="llm"), Match(stage="tts")
+FLOOD = 10_000
 REALTIME = {"stt": ["openai-realtime:gpt-4o-mini-transcribe", "openai:whisper-1"]}
 ELEVENLABS = {"tts": ["elevenlabs:eleven_flash_v2_5", "openai:gpt-4o-mini-tts"]}
 CARTESIA = {"tts": ["cartesia:sonic-3", "openai:gpt-4o-mini-tts"]}
@@ -56,6 +57,7 @@ class Case:
         systems: Who can be put through it; none means all.
         quick: Whether it is part of the short run.
         tells: What the log must say.
+        refuses: What the call's timeline must count as refused, and how often at least.
         loses_answer: Whether the records may lack what was heard of the turn that was hit.
         expected: Why it is not kept today; empty when it is.
     """
@@ -72,6 +74,7 @@ class Case:
     systems: tuple[str, ...] = ()
     quick: bool = False
     tells: str = ""
+    refuses: tuple[str, int] | None = None
     loses_answer: bool = False
     expected: str = ""
 
@@ -249,10 +252,19 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "flood",
-        "10,000 messages of data are sent to the agent",
-        scene.flood(10_000),
+        "the caller sends 10,000 data messages",
+        scene.flood(FLOOD),
         when="answering",
         after_s=0.3,
+        refuses=("data.too_many", FLOOD // 2),
+    ),
+    Case(
+        "flood-stranger",
+        "somebody else in the room sends 10,000 data messages",
+        scene.flood(FLOOD, by_stranger=True),
+        when="answering",
+        after_s=0.3,
+        refuses=("data.not_caller", FLOOD),
     ),
     Case(
         "overload",

@@ -2,6 +2,12 @@
 
 Every answer of the suite names several numbers, which the made-up voice speaks as tones, so a recording tells how
 much of which answer was heard, and in which order.
+
+Nothing may be said twice, but for one part: where the voice broke off in the middle of one and was silent, that part
+may come again from its beginning, once. Whoever was cut off in "hall 297 in the mor" and heard nothing for seconds
+has not heard that part, though its number sounded, and "ning, hall 864" would be no answer; a person begins the
+clause again. It counts by itself (`Heard.cut_again`), for every system alike. A part that was over before the voice
+broke off, more than one part, or one that comes again without a silence between, is said twice.
 """
 
 from __future__ import annotations
@@ -53,7 +59,8 @@ class Heard:
         outcome: In a word.
         heard: How many of the answer's numbers.
         lost: How many of them were not.
-        twice: How many came again.
+        twice: How many came again, but for the one in which the voice broke off.
+        cut_again: Whether that one did: it was cut, and said again from its beginning.
         ordered: Whether they came in their order.
         foreign: Numbers that are not of this answer.
         first_s: From the end of speech to the first sound.
@@ -72,13 +79,15 @@ class Heard:
     silent_s: float | None
     last_s: float | None
     apology: bool = False
+    cut_again: bool = False
 
 
 def heard_of(tape: meter.Sound, turn: Turn, *, over: bool = False) -> Heard:
     """Return what was heard after a turn; `over` when the call ended in it."""
     spans = [s for s in meter.sounds(tape) if turn.end_s - 0.05 <= s.start_s < turn.until_s]
-    codes = [c.number for c in meter.numbers(tape, turn.numbers, turn.start_s, turn.until_s)]
-    mine = [number for number in codes if number in turn.numbers]
+    codes = meter.numbers(tape, turn.numbers, turn.start_s, turn.until_s)
+    mine = [code.number for code in codes if code.number in turn.numbers]
+    cut_again = _cut_again([code for code in codes if code.number in turn.numbers], spans)
     first = list(dict.fromkeys(mine))
     lost = len(turn.numbers) - len(first)
     apology = bool(spans) and any(APOLOGY.search(text) for text in turn.texts)
@@ -97,13 +106,23 @@ def heard_of(tape: meter.Sound, turn: Turn, *, over: bool = False) -> Heard:
         outcome,
         heard=len(first),
         lost=lost,
-        twice=sum(count - 1 for count in Counter(mine).values()),
+        twice=sum(count - 1 for count in Counter(mine).values()) - cut_again,
         ordered=first == sorted(first, key=turn.numbers.index),
         foreign=len(codes) - len(mine),
         first_s=round(spans[0].start_s - turn.end_s, 2) if spans else None,
         silent_s=round(_silence(spans, turn.end_s), 2) if spans else None,
         last_s=round(spans[-1].end_s, 2) if spans else None,
         apology=apology,
+        cut_again=cut_again,
+    )
+
+
+def _cut_again(codes: list[meter.Code], spans: list[meter.Span]) -> bool:
+    """Say whether a part follows itself, the voice having broken off between."""
+    breaks = [a.end_s for a, b in pairwise(spans) if b.start_s - a.end_s >= LEAST_SILENCE_S]
+    return any(
+        one.number == again.number and any(one.at_s < end_s < again.at_s for end_s in breaks)
+        for one, again in pairwise(codes)
     )
 
 

@@ -27,6 +27,8 @@ at {latency} ms (transcript, first token, first audio), {report["machine"]}.
 |---|---|---|---|---|---|---|
 """
     text += "".join(_line(row) for row in mine)
+    if any(row.get("cut_said_again") for row in mine):
+        text += "\n*cut*: the part in which the voice broke off was said again from its beginning, once.\n"
     return text + _against(rows, order)
 
 
@@ -37,8 +39,12 @@ def _line(row: Row) -> str:
     ]
     return (
         f"| {row['what']} | {row['seen']} | {_number(row['added_silence_s'])} | {_number(row['recovery_s'])} "
-        f"| {row['lost']} of {parts} | {row['said_twice']} | {verdict} |\n"
+        f"| {row['lost']} of {parts} | {row['said_twice']}{_cut(row)} | {verdict} |\n"
     )
+
+
+def _cut(row: Row) -> str:
+    return ", *cut*" if row.get("cut_said_again") else ""
 
 
 def _number(value: float | None) -> str:
@@ -66,4 +72,4 @@ def _cell(row: Row | None) -> str:
         return ""
     later = "" if row["next_turn"] == "answered" else f" ({row['next_turn']})"
     twice = f", {row['said_twice']} parts twice" if row["said_twice"] else ""
-    return f"{row['seen']}{twice}{later}"
+    return f"{row['seen']}{twice}{_cut(row)}{later}"

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from livekit import rtc
 
 from repartee.errors import MediaError
-from repartee.simulator.caller import Caller
+from repartee.simulator.caller import Caller, Invitation, RefusedError
 from repartee.simulator.faults import Fault, FaultProxy, Match, Plan
 from repartee.simulator.systems import System
 
 DATA_TOPIC = "rtvi-ai"
 FLOOD_BATCH = 100
+COME_AGAIN = "told when to come again"
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Scene:
         stop_database: Stops the database; None where there is none to stop.
         start_database: Starts it again.
         spool: A small disk of its own that rows wait on; None where there is none.
+        stranger: Returns a place in a room for somebody who is not the caller; None where nobody can give one.
         struck_s: When the fault was felt first, in the call's recording.
         notes: What else is worth knowing.
     """
@@ -47,6 +50,7 @@ class Scene:
     stop_database: Callable[[], None] | None = None
     start_database: Callable[[], None] | None = None
     spool: Path | None = None
+    stranger: Callable[[str], Invitation] | None = None
     struck_s: float | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     _work: set[asyncio.Task[None]] = field(default_factory=set)
@@ -196,20 +200,26 @@ def _fill(file: Path) -> None:
                 continue
 
 
-def flood(messages: int) -> Act:
-    """Send so many packets of data to the agent, as fast as they go."""
+def flood(messages: int, *, by_stranger: bool = False) -> Act:
+    """Send so many packets of data to the agent, as fast as they go: the caller, or somebody else in the room."""
 
     async def act(scene: Scene) -> None:
         payload = b'{"label": "rtvi-ai", "type": "client-message", "id": "0", "data": {"t": "flood"}}'
 
-        async def send() -> None:
+        async def send(publish: Callable[[bytes, str], Awaitable[None]]) -> None:
             for _ in range(0, messages, FLOOD_BATCH):
-                await asyncio.gather(
-                    *(scene.caller.send_data(payload, DATA_TOPIC) for _ in range(FLOOD_BATCH))
-                )
+                await asyncio.gather(*(publish(payload, DATA_TOPIC) for _ in range(FLOOD_BATCH)))
+
+        async def send_in_between() -> None:
+            assert scene.stranger is not None  # noqa: S101 - the suite knows the server's key
+            place, room = scene.stranger(scene.caller.room_name), rtc.Room()
+            await room.connect(place.server_url, place.token)
+            me = room.local_participant
+            await send(lambda data, topic: me.publish_data(data, reliable=True, topic=topic))
+            await room.disconnect()
 
         scene.struck()
-        scene.beside(send())
+        scene.beside(send_in_between() if by_stranger else send(scene.caller.send_data))
 
     return act
 
@@ -230,8 +240,10 @@ async def _other(system: System) -> str:
     try:
         await caller.join(await system.invite())
         heard = await caller.wait_for_answer(5.0)
+    except RefusedError as error:
+        return f"refused: {error.status}, {COME_AGAIN if error.retry_after_s else 'and not told when to come again'}"
     except MediaError as error:
-        return f"refused: {error}"
+        return f"failed: {error}"
     finally:
         await caller.leave()
     return "answered" if heard else "silence"
