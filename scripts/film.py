@@ -46,6 +46,14 @@ INTO_ANSWER_S = 2.4
 MICROPHONE = """(() => {
   const context = new AudioContext({ sampleRate: 48000 });
   const out = context.createMediaStreamDestination();
+  const room = context.createBufferSource();
+  room.buffer = context.createBuffer(1, 2 * 48000, 48000);
+  const noise = room.buffer.getChannelData(0);
+  for (let at = 0; at < noise.length; at += 1) noise[at] = (Math.random() - 0.5) / 800;
+  room.loop = true;
+  room.connect(out);
+  room.start();
+  window.microphone = { context, out, room };
   navigator.mediaDevices.getUserMedia = async () => {
     await context.resume();
     return new MediaStream(out.stream.getAudioTracks().map((track) => track.clone()));
@@ -60,7 +68,7 @@ MICROPHONE = """(() => {
     await over;
   };
 })()"""
-"""A microphone that says what it is given."""
+"""A microphone in a quiet room, that says what it is given."""
 
 
 @dataclass
