@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from repartee.providers.prices import load_prices
 from repartee.simulator.chaos.report import tables
 from repartee.simulator.growth import (
     DATABASE_WRITES_PER_S,
@@ -19,11 +20,14 @@ from repartee.simulator.growth import (
     PerCall,
     grown,
 )
+from repartee.simulator.load_report import latency_plot
+from repartee.simulator.realtime_cost import ASSUMED, cascade_usd, realtime_usd
 from repartee.simulator.report import Point, frontier_plot, scaler_plot, shown_value, svg
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 FRONTIER = ROOT / "docs" / "images" / "frontier.svg"
+LOAD = ROOT / "docs" / "images" / "load.svg"
 SCALER = ROOT / "docs" / "images" / "scaler.svg"
 START, END = "<!-- figures -->\n", "<!-- /figures -->\n"
 NAMES = {
@@ -35,7 +39,10 @@ NAMES = {
     "repartee-plain": "nothing saved",
     "repartee-saving": "everything saved",
 }
+REALTIME = ("gpt-realtime", "gpt-realtime-mini")
 PLAIN, SAVING = "repartee-plain", "repartee-saving"
+LATE = 1.25
+"""Calls whose 95th percentile is this many times that of one alone are too many."""
 Figures = dict[str, Any]
 
 
@@ -51,6 +58,7 @@ def main() -> int:
         (ROOT / "docs" / "operating.md", operating()),
         (ROOT / "docs" / "kubernetes.md", kubernetes()),
         (ROOT / "docs" / "scaling.md", scaling()),
+        (ROOT / "docs" / "density.md", density()),
         (ROOT / "docs" / "tuning-turn-taking.md", tuning()),
         (ROOT / "docs" / "degradation.md", degradation()),
         (ROOT / "docs" / "reliability.md", tables(load("chaos"))),
@@ -59,6 +67,8 @@ def main() -> int:
         (ROOT / "docs" / "interop.md", interop()),
         (ROOT / "docs" / "voices.md", voices()),
         (ROOT / "docs" / "tone.md", tone()),
+        (ROOT / "docs" / "teams.md", meetings()),
+        (ROOT / "docs" / "realtime.md", realtime()),
     ):
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
@@ -69,6 +79,7 @@ def main() -> int:
             path.write_text(wanted, encoding="utf-8")
     if "--check" in sys.argv[1:]:
         return int(changed)
+    LOAD.write_text(svg(latency_plot(load("load-steady")["steps"])), encoding="utf-8")
     SCALER.write_text(svg(scaler_plot(load("scaler")["runs"])), encoding="utf-8")
     if (RESULTS / "sweep.json").is_file():
         FRONTIER.write_text(svg(frontier_plot(frontier())), encoding="utf-8")
@@ -91,6 +102,30 @@ def interop() -> str:
 {lines}
 `{run["command"]}`. Not run: LiveKit's Swift, Android, Flutter, React Native, Unity and ESP32 SDKs, its Playground and
 starters as a whole, `@pipecat-ai/client-react` and `voice-ui-kit`, phones.
+
+"""
+
+
+def meetings() -> str:
+    """Return what was left of many meetings, nothing where they were not held yet."""
+    if not (RESULTS / "meetings.json").is_file():
+        return ""
+    run = load("meetings")
+    moments = {"before": 0, f"after {run['warm']}": run["warm"], f"after {run['meetings']}": run["meetings"]}
+    names = ("tasks", "threads", "files", "sockets", "objects", "memory_mb")
+    rows = "".join(
+        f"| {name.replace('memory_mb', 'memory, MB')} | "
+        + " | ".join(f"{run['left'][at][name]:,}" for at in moments.values())
+        + " |\n"
+        for name in names
+    )
+    return f"""
+{run["meetings"]} meetings of the front desk with a patient, {run["turns"]} turns, simulated vendors, {run["machine"]}:
+
+| | {" | ".join(moments)} |
+|---|{"---|" * len(moments)}
+{rows}
+`{run["command"]}`
 
 """
 
@@ -133,7 +168,26 @@ first audio; median / 95th percentile:
 {table(peers, stops)}
 `make bench-peers`, {peers["machine"]}. [How it is measured](docs/measuring.md), [what it does and how to tune
 it](docs/tuning-turn-taking.md); every turn is in [benchmarks/results](benchmarks/results).
-{savings_line()}"""
+{density_line()}{savings_line()}"""
+
+
+def density_line() -> str:
+    """Return how many calls each system held on one machine before it lost one or was late."""
+    run = load("load-steady")
+    held: dict[str, tuple[int, Figures]] = {}
+    for step in run["steps"]:
+        system, p95_ms = step["system"], step["latency_ms"]["p95"]
+        alone_ms = next(s["latency_ms"]["p95"] for s in run["steps"] if s["system"] == system)
+        if step["held"] == step["calls"] and not step["missed"] and p95_ms <= alone_ms * LATE:
+            held[system] = max(held.get(system, (0, step)), (step["calls"], step), key=lambda pair: pair[0])
+    told = "; ".join(
+        f"{NAMES[system]} {calls} at {step['latency_ms']['p50']:.0f} / {step['latency_ms']['p95']:.0f} ms"
+        for system, (calls, step) in held.items()
+    )
+    return f"""
+Calls at once on {run["machine"].split(",")[0]} that also carry LiveKit, the vendors and the callers, all answered and at the
+95th percentile not a quarter later than one alone: {told} ([many calls on one machine](docs/density.md)).
+"""
 
 
 def savings_line() -> str:
@@ -270,6 +324,98 @@ network card of which {NODE_KBIT_PER_S / 1e6:.0f} Gbit/s may be used.
 """
 
 
+def density() -> str:
+    """Return what many calls on one machine are like, and what becomes of them when there are more or a process dies."""
+    run = load("load-steady")
+    lines = ""
+    for step in run["steps"]:
+        cores, latency, first = step["cpu_cores"], step["latency_ms"], step["first_audio_ms"]
+        lines += (
+            f"| {NAMES[step['system']]} | {step['calls']} | {step['held']} | {latency['p50']:.0f} / {latency['p95']:.0f} "
+            f"| {step['missed']} | {first['p95']:.0f} | {step['gaps']} | {cores['agent']:.2f} | {sum(cores.values()):.2f} "
+            f"| {step['memory_mb']['agent']:,} |\n"
+        )
+    return f"""
+![Calls at once against response](images/load.svg)
+
+| | calls | held | sound after speech, ms | missed | first audio p95, ms | gaps > 60 ms | cores | cores, all | MB |
+|---|---|---|---|---|---|---|---|---|---|
+{lines}
+Median / 95th percentile. {run["machine"]}, vendors `{run["options"]["profile"]}`, {run["options"]["hold_s"]:.0f} s each; `cores, all` has callers, vendors and LiveKit.
+`{load_command(run["options"])}`
+{killed()}{overloaded()}{churned()}
+"""
+
+
+def load_command(options: Figures) -> str:
+    """Return what was typed for a run of `repartee bench load`."""
+    systems = (
+        "" if options["systems"] == ["repartee"] else "".join(f" --system {s}" for s in options["systems"])
+    )
+    mode = "" if options["mode"] == "steady" else f" --mode {options['mode']}"
+    more = "".join(f" --set {name}={value}" for name, value in options["settings"])
+    rate = f" --rate {options['rate']:g}" if options["mode"] == "churn" else ""
+    calls = ",".join(str(calls) for calls in options["calls"])
+    return f"repartee bench load{mode} --calls {calls} --hold {options['hold_s']:g}{rate}{systems}{more}"
+
+
+def killed() -> str:
+    """Return what became of calls whose process was killed."""
+    if not (RESULTS / "load-kill.json").is_file():
+        return ""
+    run = load("load-kill")
+    calls = sum(step["recovery"]["calls"] for step in run["steps"])
+    back = sum(step["recovery"]["recovered"] for step in run["steps"])
+    waits = sorted(step["recovery"]["audio_after_ms"]["max"] for step in run["steps"])
+    medians = sorted(step["recovery"]["audio_after_ms"]["p50"] for step in run["steps"])
+    return f"""
+**A process dies.** In {len(run["steps"])} runs the busiest process was killed (`kill -9`) with {calls} calls in it; {back} went on with another agent. From the kill to
+its first sound: {medians[len(medians) // 2] / 1000:.1f} s in the middle, {waits[-1] / 1000:.1f} s at the most. `{load_command(run["options"])}`
+"""
+
+
+def overloaded() -> str:
+    """Return what three times too many callers did to those who had a seat."""
+    if not (RESULTS / "load-overload.json").is_file():
+        return ""
+    run = load("load-overload")
+    (step,) = run["steps"]
+    alone = next(
+        (
+            s
+            for s in load("load-steady")["steps"]
+            if s["calls"] == step["calls"] and s["system"] == "repartee"
+        ),
+        None,
+    )
+    beside = f" (without the others {alone['latency_ms']['p95']:.0f})" if alone else ""
+    return f"""
+**Too many come.** {3 * step["calls"]} callers at once for {step["calls"]} seats: {step["held"]} held, {step["refused"]} refused before the call, {step["failed"] + step["silent"]} failed. Those who
+had a seat were answered after {step["latency_ms"]["p50"]:.0f} ms, 95th percentile {step["latency_ms"]["p95"]:.0f}{beside}. `{load_command(run["options"])}`
+"""
+
+
+def churned() -> str:
+    """Return what is left of many short calls."""
+    if not (RESULTS / "load-churn.json").is_file():
+        return ""
+    run = load("load-churn")
+    (step,) = run["steps"]
+    before, after = step["left"]["before"], step["left"]["after"]
+    names = ("processes", "threads", "files", "sockets", "memory_mb", "seats")
+    shown = {"memory_mb": "MB", "seats": "seats taken"}
+    lines = "".join(f"| {shown.get(n, n)} | {before[n]} | {after[n]} |\n" for n in names)
+    calls = step["held"] + step["silent"] + step["failed"] + step["refused"]
+    return f"""
+**Short calls, one after another.** {calls} callers, {run["options"]["rate"]:g} a second: {step["held"]} held, {step["refused"]} refused, {step["failed"] + step["silent"]} failed. What the server's processes hold:
+
+| | before | after |
+|---|---|---|
+{lines}
+`{load_command(run["options"])}`
+"""
+
+
 def table(peers: Figures, stops: Figures) -> str:
     """Return the table of all systems."""
     columns = (
@@ -327,6 +473,25 @@ Where the time goes (fixed vendors):
 | step | median ms | p95 ms |
 |---|---|---|
 {steps}"""
+
+
+def realtime() -> str:
+    """Return what a minute of talk costs with one model that hears and speaks, and with three, by the price table."""
+    prices, minutes = load_prices(), (1, 5, 15)
+    rows = {
+        "recogniser, model and voice": [cascade_usd(prices, minute) for minute in minutes],
+        **{name: [realtime_usd(prices, name, minute) for minute in minutes] for name in REALTIME},
+    }
+    lines = "".join(
+        f"| {name} | {' | '.join(f'{usd:.4f}' for usd in usds)} |\n" for name, usds in rows.items()
+    )
+    return f"""
+Reckoned from the price table of {prices.version}, USD; nothing was measured. {ASSUMED}
+
+| | first minute | fifth | fifteenth |
+|---|---|---|---|
+{lines}
+"""
 
 
 def fuzzing() -> str:

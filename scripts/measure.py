@@ -10,6 +10,7 @@
 `loss`: speech over a network that loses packets, by how it is sent; needs root, and is run only when asked for.
 `calls`: how long the list of calls, a search, the charts and one call take with 10,000 calls, over HTTP.
 `scaler`: what the chart's autoscaling does with a day, a rush and a mass hang-up of calls.
+`meetings`: a hundred meetings of two agents in one process, and what is left of them; how many: `REPARTEE_MEETINGS`.
 `savings`: thirty turns with and without the cache and the routing, against simulated vendors: cost and time.
 """
 
@@ -63,6 +64,7 @@ def main() -> int:
         "observing",
         "calls",
         "scaler",
+        "meetings",
     ]
     measures = {
         "pieces": pieces,
@@ -76,6 +78,7 @@ def main() -> int:
         "loss": loss,
         "calls": calls,
         "scaler": scaler,
+        "meetings": meetings,
     }
     for name in wanted:
         result = measures[name]()
@@ -390,6 +393,30 @@ def savings() -> dict[str, Any]:
         plan = Plan(agent, turns, config, Path(folder))
         first, later = (asyncio.run(compare(plan, Settings())) for _ in range(2))
     return {"profile": config.profile, "first_call": first, "later_call": later}
+
+
+def meetings() -> dict[str, Any]:
+    """Have two agents meet often, as a process of its own: neither vendors nor this program count."""
+    return asyncio.run(_meet(int(os.environ.get("REPARTEE_MEETINGS", "100"))))
+
+
+async def _meet(times: int) -> dict[str, Any]:
+    from repartee.cli.instance import clean_environment, spawn  # noqa: PLC0415
+    from repartee.simulator.providers import Simulator, SimulatorConfig  # noqa: PLC0415
+
+    data = ROOT / "benchmarks" / "data"
+    config = SimulatorConfig(profile="instant", script=data / "meeting_script.yaml")
+    with tempfile.TemporaryDirectory() as folder:
+        state, written = Path(folder), Path(folder) / "meetings.json"
+        agents = ROOT / "agents" / "front-desk.yaml", data / "meeting_patient.yaml"
+        options = (f"--times={times}", "--turns=9", f"--write={written}")
+        async with Simulator.start(config) as simulator:
+            environment = clean_environment() | simulator.environment | {"REPARTEE_STATE_DIR": folder}
+            process = await spawn(["meet", *map(str, agents), *options], environment, state / "output.log")
+            await process.wait()
+        if not written.is_file():
+            raise SystemExit((state / "output.log").read_text(encoding="utf-8")[-4000:])
+        return dict(json.loads(written.read_text(encoding="utf-8")))
 
 
 def calls() -> dict[str, Any]:

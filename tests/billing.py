@@ -13,7 +13,14 @@ from decimal import Decimal
 from typing import Protocol, get_args
 
 from repartee.providers.metering import AGAIN
-from repartee.simulator.providers.bill import LLM_PER_MILLION, STT_PER_MINUTE, TTS_PER_MILLION, Bill, Entry
+from repartee.simulator.providers.bill import (
+    LLM_PER_MILLION,
+    SPEECH_PER_MILLION,
+    STT_PER_MINUTE,
+    TTS_PER_MILLION,
+    Bill,
+    Entry,
+)
 from repartee.telemetry.usage import Unit, Usage
 
 PROMPT_TOKENS_OFF = 2
@@ -50,6 +57,8 @@ class SimulatorPrices:
                 exact = used["audio_s"] / 60 * Decimal(str(STT_PER_MINUTE[usage.model]))
             case "tts":
                 exact = used["characters"] * Decimal(str(TTS_PER_MILLION[usage.model])) / 1_000_000
+            case "llm" if usage.model in SPEECH_PER_MILLION:
+                exact = _speech(used, *SPEECH_PER_MILLION[usage.model])
             case "llm":
                 price_in, price_out, kept = (Decimal(str(price)) for price in LLM_PER_MILLION[usage.model])
                 fresh = used["tokens_in"] - used["tokens_cached"]
@@ -58,6 +67,19 @@ class SimulatorPrices:
             case _:
                 return None
         return round(exact, 9)
+
+
+def _speech(used: dict[Unit, Decimal], *prices: tuple[float, float, float]) -> Decimal:
+    """Return USD of a model that hears and speaks: of text, and of sound."""
+    heard, kept, spoken = (
+        used[unit] for unit in ("audio_tokens_in", "audio_tokens_cached", "audio_tokens_out")
+    )
+    text = (used["tokens_in"] - heard, used["tokens_cached"] - kept, used["tokens_out"] - spoken)
+    exact = NOTHING
+    for (prompt, cached, made), price in zip((text, (heard, kept, spoken)), prices, strict=True):
+        each, out, old = (Decimal(str(usd)) for usd in price)
+        exact += (prompt - cached) * each + cached * old + made * out
+    return exact / 1_000_000
 
 
 @dataclass

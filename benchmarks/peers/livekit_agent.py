@@ -1,7 +1,8 @@
 """LiveKit Agents 1.8.9 with its defaults, and tuned by its documentation. A worker that takes dispatched calls.
 
 Run by `repartee bench --peers` in an environment of its own: python livekit_agent.py start, with PEER_KIND
-(default or tuned), PEER_KNOB and PEER_NAME in the environment.
+(default or tuned), PEER_KNOB, PEER_NAME and PEER_READY
+(processes kept ready, where it is not to be the default) in the environment.
 """
 
 import os
@@ -40,8 +41,8 @@ if __name__ == "__main__":
         WorkerOptions(
             entrypoint_fnc=entrypoint,
             agent_name=os.environ["PEER_NAME"],
-            num_idle_processes=1,
             port=0,
             load_threshold=float("inf"),
+            **({"num_idle_processes": int(ready)} if (ready := os.environ.get("PEER_READY")) else {}),
         )
     )

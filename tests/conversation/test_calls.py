@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from repartee.conversation import Conversation, Policies, advance
+from repartee.conversation import Conversation, Policies, Speculation, advance
 from repartee.events import (
     ArmDeadline,
     AsideSaid,
@@ -208,6 +208,21 @@ def question(call: VirtualCall) -> None:
     call.says(4000, 5000, "when are you open", scores=SURE)
 
 
+HEARING = Policies(speculation=Speculation(by_sound=True))
+
+
+def answered_on_its_sound(call: VirtualCall) -> None:
+    call.policies = HEARING
+    call.says(0, 1000, "when are you open", scores=SURE)
+    call.says(9000, 10_000, "I need an appointment", scores=SURE)
+    call.says(10_250, 11_000, "on friday", scores={80: 0.2})
+
+
+def noise_that_sounded_like_an_end(call: VirtualCall) -> None:
+    call.policies = HEARING
+    call.says(0, 300, "", scores=SURE)
+
+
 def pause_in_the_middle(call: VirtualCall) -> None:
     call.says(0, 900, "I need an appointment", scores=SURE)
     call.says(1150, 2000, "I need an appointment on friday", scores=SURE, piece=1)
@@ -386,6 +401,8 @@ CALLS: tuple[Callable[[VirtualCall], None], ...] = (
     more_after_a_filler,
     slow_tool,
     question,
+    answered_on_its_sound,
+    noise_that_sounded_like_an_end,
     pause_in_the_middle,
     sounds_unfinished_at_first,
     phone_number,

@@ -17,6 +17,7 @@ from repartee.conversation import (
     Policies,
     Speaking,
     Speculating,
+    Speculation,
     Thinking,
     Turn,
     UserTurn,
@@ -56,6 +57,8 @@ from tests.conversation.model import Invariants
 POLICIES = Policies(patience=Patience(silence_asks=1_000_000))
 """A caller who is never let go: a walk that ends early finds nothing."""
 NEVER_GIVES_UP = Policies(patience=Patience(silence_asks=1_000_000, troubles_max=1_000_000))
+HEARS_ITSELF = Policies(patience=Patience(silence_asks=1_000_000), speculation=Speculation(by_sound=True))
+"""The model hears the sound: replies are begun before words are known."""
 HELLO = ((1, "hello"),)
 SPEAKING = Turn(1, HELLO, voice=True, segment_id=3, known_id=2)
 PAUSED = Turn(1, HELLO, segment_id=3, known_id=3, silent_since_ms=900, probability=0.9)
@@ -227,7 +230,7 @@ def test_a_call_that_must_end_does_whatever_happens(seed: int, why: str) -> None
 @pytest.mark.parametrize("seed", range(8))
 def test_random_walks_keep_every_invariant(seed: int) -> None:
     rng = random.Random(seed)
-    policies = NEVER_GIVES_UP if seed % 2 else POLICIES
+    policies = (POLICIES, NEVER_GIVES_UP, HEARS_ITSELF)[seed % 3]
     steps = 0
     while steps < 25_000:
         conversation, checker, now = Conversation(), Invariants(), 0.0

@@ -10,10 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from repartee.agent import load_agent
+from repartee.errors import MediaError
 from repartee.evals.files import load_files
 from repartee.evals.models import Models, models_of
 from repartee.evals.results import Outcome
-from repartee.evals.running import Runner, TypedWay
+from repartee.evals.running import Progress, Runner, TypedWay
 from repartee.providers import choose_ladder
 from repartee.server.call_view import call_view, read_call
 from repartee.server.exports import scenario
@@ -208,6 +209,21 @@ async def test_an_agent_that_cannot_talk_is_an_error(runner: Runner, tmp_path: P
     outcome = await play(broken, tmp_path, "turns: [{user: hi, expect: [{event: response}]}]")
     assert outcome.status == "error"
     assert "OPENAI_API_KEY" in outcome.reason
+
+
+class Busy(TypedWay):
+    """A way on which no call can be begun."""
+
+    async def ready(self, progress: Progress) -> None:
+        progress("all lines are busy")
+        raise MediaError("All lines are busy.")
+
+
+async def test_a_call_that_cannot_be_begun_is_an_error(runner: Runner, tmp_path: Path) -> None:
+    assert isinstance(runner.way, TypedWay)
+    busy = replace(runner, way=Busy(runner.way.agent_path, runner.way.settings, None))
+    outcome = await play(busy, tmp_path, "turns: [{user: hi, expect: [{event: response}]}]")
+    assert (outcome.status, outcome.reason) == ("error", "All lines are busy.")
 
 
 async def test_the_test_that_is_made_of_a_call_passes(runner: Runner, tmp_path: Path) -> None:

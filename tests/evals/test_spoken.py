@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
+import httpx
 import numpy as np
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from repartee.errors import ProviderError
+from repartee.errors import MediaError, ProviderError
 from repartee.session.toolbox import ToolRun
 from repartee.session.typed import Happened
 from repartee.simulator.audio import Pcm
-from repartee.simulator.caller import Caller
-from repartee.simulator.spoken import SpokenLine
+from repartee.simulator.caller import Caller, Invitation
+from repartee.simulator.spoken import BUSY_S, SpokenLine, SpokenWay
 
+PLACE = Invitation("ws://nowhere", "token", "room")
 RUN = ToolRun("price", 0, {"what": "rye"}, "four euros", "done", 10.0, 1.0)
 
 
@@ -31,7 +36,8 @@ class Phone:
         self.may_end = asyncio.Event()
         self.may_end.set()
 
-    async def join(self) -> None:
+    async def join(self, invitation: Invitation | None) -> None:
+        assert invitation == PLACE
         self.steps.append("joined")
 
     async def leave(self) -> None:
@@ -62,7 +68,8 @@ class Scene:
             assert call_id == "call-1"
             return self.runs
 
-        self.line = SpokenLine(self.told.put_nowait, cast("Caller", cast("Any", self.phone)), speak, tools)
+        phone = cast("Caller", cast("Any", self.phone))
+        self.line = SpokenLine(self.told.put_nowait, phone, speak, tools, PLACE)
         self.taking = asyncio.create_task(self.line.take(self.stop))
 
     async def happened(self, number: int) -> list[tuple[str, str]]:
@@ -135,3 +142,50 @@ async def test_a_caller_without_a_voice_says_why() -> None:
     with pytest.raises(ProviderError, match="the caller's voice failed"):
         await scene.end()
     assert scene.phone.steps == ["joined", "left"]
+
+
+@contextlib.asynccontextmanager
+async def server(*answers: web.Response) -> AsyncIterator[tuple[SpokenWay, list[web.Response]]]:
+    """A server that gives these answers to who asks for a place."""
+    left = list(answers)
+    app = web.Application()
+
+    async def token(_: web.Request) -> web.Response:
+        return left.pop(0)
+
+    app.router.add_post("/api/token", token)
+    async with TestServer(app) as serving, httpx.AsyncClient() as client:
+        yield SpokenWay(str(serving.make_url("")).rstrip("/"), "", client), left
+
+
+def busy(retry_after_s: int) -> web.Response:
+    said = {"error": "capacity", "message": "All lines are busy.", "retry_after": retry_after_s}
+    return web.json_response(said, status=503, headers={"Retry-After": str(retry_after_s)})
+
+
+async def test_a_server_that_is_busy_is_asked_again() -> None:
+    waited: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+
+    told: list[str] = []
+    place = web.json_response({"server_url": "ws://here", "participant_token": "t", "room_name": "r"})
+    async with server(busy(20), busy(30), place) as (way, left):
+        way.wait = wait
+        await way.ready(told.append)
+        assert not left
+    assert waited == [20, 30]
+    assert told[0] == "all lines are busy; tries again in 20 s"
+
+
+async def test_one_that_stays_busy_or_refuses_is_told_of() -> None:
+    async with server(busy(int(BUSY_S) + 1), web.json_response({"message": "No."}, status=403)) as (
+        way,
+        left,
+    ):
+        with pytest.raises(MediaError, match="All lines are busy"):
+            await way.ready(lambda _: None)
+        with pytest.raises(MediaError, match=r"refused the call: No\."):
+            await way.ready(lambda _: None)
+        assert not left

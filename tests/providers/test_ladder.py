@@ -262,6 +262,24 @@ async def test_this_machine_stands_by_only_in_the_agent_s_language(
     assert order(ladder, "tts") == ["openai:gpt-4o-mini-tts"]
 
 
+async def test_a_model_that_speaks_itself_stands_before_a_voice_of_its_own_name(
+    plain_settings: Settings, tmp_path: Path
+) -> None:
+    settings = with_keys(plain_settings, "openai", "cartesia", "elevenlabs")
+    ladder = await choose_ladder(settings, agent("realtime: 'openai:gpt-realtime'", tmp_path))
+    assert ladder.realtime is not None
+    assert (ladder.realtime.provider, ladder.realtime.model) == ("openai", "gpt-realtime")
+    assert order(ladder, "llm")[0] == "openai:gpt-4.1-mini"
+    assert order(ladder, "tts")[0] == "openai:gpt-4o-mini-tts", "not a better one: it is to be one voice"
+
+
+async def test_a_model_that_speaks_itself_needs_its_key(plain_settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"models.realtime asks for 'openai:gpt-realtime', which needs OPENAI_"
+    ):
+        await choose_ladder(plain_settings, agent("realtime: 'openai:gpt-realtime'", tmp_path))
+
+
 @pytest.mark.parametrize(
     ("models", "said"),
     [

@@ -62,6 +62,24 @@ def test_cached_tokens_are_priced_apart(table: PriceTable) -> None:
     assert table.cost(only_cached) == Decimal("0.0001024")
 
 
+def test_sound_is_priced_apart_from_text(table: PriceTable) -> None:
+    told = {"tokens_in": 1500, "tokens_cached": 1000, "tokens_out": 300}
+    sound = {"audio_tokens_in": 600, "audio_tokens_cached": 400, "audio_tokens_out": 200}
+    used = usage("openai", "gpt-realtime", **told, **sound)
+    # 300 new words at 4, 600 kept at 0.40, 100 said at 16; of sound 200 new at 32, 400 kept at 0.40, 200 said at 64.
+    assert table.cost(used) == Decimal("0.0224")
+    assert table.cost(usage("openai", "gpt-4.1", **told, **sound)) is None, "it has no price for sound"
+
+
+def test_a_price_of_sound_is_whole(tmp_path: Path) -> None:
+    own = tmp_path / "prices.yaml"
+    own.write_text(
+        "providers:\n  openai:\n    x: {per_million_tokens: {in: 1, out: 2, audio_in: 3}, date: 2026-09-29}\n"
+    )
+    with pytest.raises(ConfigError, match="per_million_tokens of 'x' needs 'audio_out'"):
+        load_prices(own)
+
+
 def test_a_cost_is_exact_to_a_billionth(table: PriceTable) -> None:
     assert table.cost(usage("openai", "gpt-4.1-nano", tokens_in=1, tokens_cached=1)) == Decimal("0.000000025")
     assert table.cost(usage("openai", "gpt-live-transcribe", audio_s="1")) == Decimal("0.000283333")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
-from pipecat.frames.frames import InputAudioRawFrame
+from pipecat.frames.frames import Frame, InputAudioRawFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pydantic import SecretStr
 
 from repartee.agent import Agent, ToolContext
@@ -29,6 +31,7 @@ from repartee.session.gate import ReplyGate
 from repartee.session.ledger import Ledger
 from repartee.session.lines import lines_for
 from repartee.session.parts import Parts, Script
+from repartee.session.talking import talking_for
 from repartee.session.tiering import voice_parts
 from repartee.session.tools import ToolPermits
 from repartee.session.tracker import ReplyTracker
@@ -50,6 +53,14 @@ QUICK = Policies(
 )
 
 
+class _Ears(FrameProcessor):
+    """Stands where the ears are: what they tell is put into the pipeline from outside."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+
+
 class BilledCall:
     """Drive it with speech; time passes as the simulator's profile says."""
 
@@ -62,6 +73,7 @@ class BilledCall:
         tts: TtsName = "openai:gpt-4o-mini-tts",
         policies: Policies = QUICK,
         shorter: Callable[[], bool] | None = None,
+        realtime: str | None = None,
     ) -> None:
         self.simulator = simulator
         self.usages: list[Usage] = []
@@ -77,7 +89,10 @@ class BilledCall:
         self.kit = ProviderKit(
             _settings(simulator.url),
             agent,
-            _ladder(stt, tts),
+            replace(
+                _ladder(stt, tts),
+                realtime=Rung("llm", "openai", realtime, "realtime") if realtime is not None else None,
+            ),
             None,
             meter=Meter(self._report, self.clock),
             shorter=shorter,
@@ -94,6 +109,8 @@ class BilledCall:
 
     def _assemble(self) -> PipelineWorker:
         llm, tools = self.kit.llm(ToolContext(call_id="call-1", caller=None, data_dir=None))  # type: ignore[arg-type]
+        hearing: list[FrameProcessor] = [_Ears(), self.stt]
+        self.talking, models = talking_for(self.kit, llm, hearing, self._mark, self.bridge.need_words)
         voice, permits = self.kit.tts(), ToolPermits()
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):
@@ -101,12 +118,22 @@ class BilledCall:
         timeline: Any = Timeline(None, self.clock)
         captions: Any = Captions()
         self.bridge.connect(
-            Parts(self.gate, captions, timeline, permits, self.history, clauses, ledger=self.ledger), tools
+            Parts(
+                self.gate,
+                captions,
+                timeline,
+                permits,
+                self.history,
+                clauses,
+                ledger=self.ledger,
+                talking=self.talking,
+            ),
+            tools,
         )
         tracker = ReplyTracker(self.history.remember_tools, lambda _: None)
         return PipelineWorker(
             Pipeline(
-                [self.stt, self.bridge, llm, tracker, clauses, *voice_parts(self.kit, voice), self.gate]
+                [*hearing, self.bridge, *models, tracker, clauses, *voice_parts(self.kit, voice), self.gate]
             ),
             params=PipelineParams(audio_in_sample_rate=IN_RATE, audio_out_sample_rate=RATE),
             enable_rtvi=False,

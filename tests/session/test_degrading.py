@@ -19,6 +19,7 @@ from repartee.conversation.degradation import Level, policies_at
 from repartee.conversation.state import Ended
 from repartee.events import CallerJoined, Event, HelpLost
 from repartee.session.degrading import Degrading, LoadReporter
+from repartee.session.ears import asked_at_ms
 from repartee.telemetry.load import LoadBoard
 from tests.session.rig import Ask, Call
 from tests.session.test_call import NOW, said
@@ -166,3 +167,10 @@ async def test_that_help_is_lost_is_told_once(tmp_path: Path) -> None:
             degrading.close()
     assert call.ended == ["trouble"]
     assert names.count("help.lost") == 1
+
+
+def test_the_fuller_the_machine_the_less_often_the_end_of_turn_is_asked_for() -> None:
+    asked = [asked_at_ms(level) for level in Level]
+    assert asked[Level.NORMAL][0] == asked[Level.LEAN][0], "a clear end is found as soon as ever"
+    assert len(asked[Level.NORMAL]) == 3 * len(asked[Level.LEAN]) == 3 * len(asked[Level.SMALL])
+    assert not any(asked[Level.PLAIN :])

@@ -340,7 +340,7 @@ async def test_the_ears_hear_it_before_what_waits_and_as_long_as_it_was(
         executor=ThreadPoolExecutor(1),
         is_caller=lambda who: who == "ann",
         on_stt_failed=lambda _: None,
-        scores=lambda: False,
+        score_at_ms=lambda: (),
     )
     pushed: list[bytes] = []
 

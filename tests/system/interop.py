@@ -63,7 +63,10 @@ def site(folder: Path = BUILT, start: str = "") -> Iterator[str]:
 
 
 def microphone(folder: Path, *parts: float | Path) -> Path:
-    """A microphone that gives recordings, with seconds of silence between them, and then nothing more."""
+    """A microphone that gives recordings, with seconds of silence between them, and then nothing more.
+
+    Who is digitally silent for ten seconds after joining is told that their microphone is broken.
+    """
     sound = [
         np.zeros(int(part * RATE_HZ), np.int16)
         if isinstance(part, int | float)

@@ -17,12 +17,13 @@ from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.system.helpers import write_agent
 from tests.system.interop import Seen, browsing, microphone, pipecat_s_page, row, site, versions
 
-pytestmark = [pytest.mark.browser, pytest.mark.long]
+pytestmark = pytest.mark.browser
 PROFILE = "fixed:60/60/60"
 WAIT_MS = 30_000
 GREETING = "Hello, this is the test."
-ASKED = "any workshops about Gemini?"
-"""How the question ends: the browser's own processing of a microphone may take its first sound for noise."""
+ASKED = "any workshops about"
+"""The middle of the question: a browser may take a microphone's first sound for noise, and the simulated recogniser
+knows a recording to a word at its end."""
 TYPED = "Do you have parking?"
 
 
@@ -40,9 +41,10 @@ async def page_of(name: str, speech: Path, folder: Path, first_s: float) -> Asyn
                 yield page
 
 
+@pytest.mark.long
 async def test_livekit_s_hooks(speech: Path, tmp_path: Path) -> None:
     shown = (
-        "`useSession`, `useAgent`: joined, states, no failure",
+        "`useSession`, `useAgent`: joined, states, no failure, ended",
         "`useVoiceAssistant`: state, voice, captions",
         "`useTrackTranscription`: both sides, interim and final",
         "`useSessionMessages`, `useChat`: typed words once, answered",
@@ -51,11 +53,13 @@ async def test_livekit_s_hooks(speech: Path, tmp_path: Path) -> None:
     )
     packages = versions("@livekit/components-react", "livekit-client", "@livekit/protocol")
     with row("LiveKit components for React", packages, shown):
-        async with page_of("livekit", speech, tmp_path, 15.0) as page:
+        async with page_of("livekit", speech, tmp_path, 8.0) as page:
             seen = Seen(page)
             await greeted_and_asked(seen)
             await typed(page, seen)
             await debugged(page, seen)
+            await page.get_by_role("button", name="end", exact=True).click()
+            await seen.until("connection", "it === 'disconnected'")
 
 
 async def greeted_and_asked(seen: Seen) -> None:
@@ -64,9 +68,9 @@ async def greeted_and_asked(seen: Seen) -> None:
     await seen.until("useTrackTranscription.agent", greeting)
     mine = await seen.until("useTrackTranscription.mine", "it.length > 0 && it[it.length - 1].final")
     assert len(mine) == 1
-    assert mine[0]["text"].endswith(ASKED)
+    assert ASKED in mine[0]["text"]
     agents = await seen.until("useTrackTranscription.agent", "it.length === 2 && it[1].final")
-    assert "any workshops about gemini" in agents[1]["text"]
+    assert ASKED in agents[1]["text"]
     await seen.until("useAgent.state", "it === 'listening'")
     states = set(await seen.history("useAgent.state"))
     assert {"listening", "speaking"} <= states, states
@@ -98,7 +102,7 @@ async def debugged(page: Page, seen: Seen) -> None:
     history = await ask("getChatHistory")
     said = [item["message"]["content"][0]["text"] for item in history["getChatHistory"]["items"]]
     assert said[0] == GREETING
-    assert said[1].endswith(ASKED)
+    assert ASKED in said[1]
     assert said[3] == TYPED
     stats = await ask("getRtcStats")
     assert "candidatePair" in str(stats["getRtcStats"])
@@ -125,7 +129,7 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
     packages = versions("@pipecat-ai/client-js", "livekit-client")
     client = "Pipecat's client, RTVI over LiveKit's data channel"
     with row(client, packages, shown):
-        async with page_of("pipecat", speech, tmp_path, 6.0) as page:
+        async with page_of("pipecat", speech, tmp_path, 3.0) as page:
             seen = Seen(page)
             ready = await seen.until("ready", "true")
             assert ready["version"].startswith("2.")
@@ -133,9 +137,9 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
             await seen.until("events", said_by_agent("this is the test."))
             await seen.until(
                 "events",
-                f"it.some(e => e.event === 'userTranscript' && e.data.text.endsWith({ASKED!r}) && e.data.final)",
+                f"it.some(e => e.event === 'userTranscript' && e.data.text.includes({ASKED!r}) && e.data.final)",
             )
-            await seen.until("events", said_by_agent("any workshops about gemini"))
+            await seen.until("events", said_by_agent(ASKED))
             await page.evaluate(f"() => window.client.sendText({TYPED!r})")
             events = await seen.until("events", said_by_agent("do you have parking"))
             kinds = [event["event"] for event in events]
@@ -152,6 +156,7 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
             await seen.until("events", "it.some(e => ['botDisconnected', 'disconnected'].includes(e.event))")
 
 
+@pytest.mark.long
 async def test_pipecat_s_page(speech: Path, tmp_path: Path) -> None:
     """With Pipecat's own transport for LiveKit, which is in this page alone."""
     shown = (
@@ -162,7 +167,7 @@ async def test_pipecat_s_page(speech: Path, tmp_path: Path) -> None:
         "disconnects",
     )
     packages = {"pipecat-ai-prebuilt": version("pipecat-ai-prebuilt")}
-    mic = microphone(tmp_path, 7.0, speech / "aiewf" / "turn_001.flac")
+    mic = microphone(tmp_path, 5.0, speech / "aiewf" / "turn_001.flac")
     with row("Pipecat's Playground, its LiveKit transport", packages, shown):
         async with Simulator.start(SimulatorConfig(profile=PROFILE, speech=speech)) as simulator:
             agent = write_agent(tmp_path)
@@ -176,17 +181,20 @@ async def test_pipecat_s_page(speech: Path, tmp_path: Path) -> None:
 async def hold_conversation(page: Page) -> None:
     await page.get_by_label("Transport").click()
     await page.get_by_role("option", name="LiveKit").click()
-    await page.get_by_role("button", name="Connect", exact=True).click()
     whole = page.locator("body")
+    # Its button works from the beginning; what it connects with is there when the one before has gone.
+    changed = re.compile('"disconnecting".*"initialized"', re.DOTALL)
+    await expect(whole).to_contain_text(changed, timeout=WAIT_MS)
+    await page.get_by_role("button", name="Connect", exact=True).click()
     await expect(whole).to_contain_text(GREETING, timeout=WAIT_MS)
     await expect(whole).to_contain_text(ASKED, timeout=WAIT_MS)
-    answered = re.compile("any workshops about gemini.*any workshops about gemini", re.IGNORECASE | re.DOTALL)
+    answered = re.compile(f"{ASKED}.*{ASKED}", re.DOTALL)
     await expect(whole).to_contain_text(answered, timeout=WAIT_MS)
-    await page.get_by_role("textbox").last.fill(TYPED)
+    await page.get_by_role("textbox", name="Message", exact=True).fill(TYPED)
     await page.get_by_label("Send message").click()
     answered = re.compile("you have parking.*you have parking", re.IGNORECASE | re.DOTALL)
     await expect(whole).to_contain_text(answered, timeout=WAIT_MS)
-    await page.get_by_role("button", name="Disconnect").click()
+    await page.get_by_role("button", name="Disconnect", exact=True).click()
     await expect(page.get_by_role("button", name="Connect", exact=True)).to_be_visible(timeout=WAIT_MS)
 
 

@@ -39,6 +39,35 @@ def test_a_turn_that_waited_for_model_and_voice() -> None:
     ]
 
 
+def test_a_model_that_speaks_itself_has_one_part() -> None:
+    model = Span("openai:gpt-realtime", 1113.0, 1900.0)
+    assert owners(Waited(1000.0, 1705.0, MARKS, model=model, stt="openai:t", speaks=True)) == [
+        ("noticed", "endpointing", 60.0),
+        ("transcribed", "speech-to-text", 50.0),
+        ("asked", "us", 3.0),
+        ("answered", "model", 587.0),
+        ("played", "us", 5.0),
+    ]
+
+
+def test_an_answer_that_was_there_before_the_words_waited_for_them() -> None:
+    marks = MARKS | {
+        "reply.started": 1070.0,
+        "reply.first_audio": 1500.0,
+        "transcript": 1695.0,
+        "reply.released": 1700.0,
+    }
+    waited = Waited(
+        1000.0, 1705.0, marks, model=Span("openai:gpt-realtime", 1071.0, 1900.0), stt="t", speaks=True
+    )
+    assert owners(waited) == [
+        ("noticed", "endpointing", 60.0),
+        ("transcribed", "speech-to-text", 635.0),
+        ("decided", "endpointing", 5.0),
+        ("played", "us", 5.0),
+    ]
+
+
 def test_what_was_ready_before_the_turn_was_over_was_not_waited_for() -> None:
     marks = MARKS | {"reply.released": 2100.0}
     assert owners(Waited(1000.0, 2110.0, marks)) == [

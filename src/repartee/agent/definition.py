@@ -15,6 +15,7 @@ from repartee.agent.keep import Keep
 from repartee.agent.mcp import McpServers
 from repartee.agent.memory import MemorySection
 from repartee.agent.privacy import Privacy
+from repartee.agent.realtime import check_realtime
 from repartee.agent.slots import Slot, SlotType, Text, nearest
 from repartee.agent.slots import Strict as _Strict
 from repartee.agent.team import TeamSection
@@ -63,6 +64,10 @@ class Models(_Strict):
     tts: str | Rungs | None = Field(
         default=None, description="Voice, e.g. cartesia:sonic-3.6, or a list in order"
     )
+    realtime: str | None = Field(
+        default=None,
+        description="A model that hears the caller and speaks itself, e.g. openai:gpt-realtime; llm and tts stand by",
+    )
 
     @field_validator("stt", "llm", "tts")
     @classmethod
@@ -72,6 +77,13 @@ class Models(_Strict):
             _check_model(name)
         if len(set(names)) < len(names):
             raise ValueError("a model is in the list twice; write each one once")
+        return value
+
+    @field_validator("realtime")
+    @classmethod
+    def _speaks(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_realtime(value)
         return value
 
 

@@ -45,7 +45,8 @@ def check_privacy(definition: BaseModel) -> Iterator[tuple[Location, str]]:
         where = ".".join(str(part) for part in at)
         if (model := _MODEL.match(value)) and (vendor := _VENDORS.get(model["provider"])):
             own = PRIVATE if {"stt", "tts"} & set(at) else "local:MODEL"
-            yield at, f"{where}: '{value}' runs at {vendor}, and {RULE}; write '{own}', or leave it out"
+            instead = "leave it out" if "realtime" in at else f"write '{own}', or leave it out"
+            yield at, f"{where}: '{value}' runs at {vendor}, and {RULE}; {instead}"
         elif model and model["provider"] == "local" and is_cloud_model(value):
             yield (
                 at,

@@ -8,6 +8,7 @@ from typing import Any
 
 from repartee.agent.definition import AgentFile, Answer
 from repartee.agent.privacy import check_privacy
+from repartee.agent.realtime import check_one_voice
 from repartee.agent.slots import nearest
 from repartee.agent.telephony import telephone_tools
 from repartee.agent.tools import Tool
@@ -25,6 +26,7 @@ def check_sections(definition: AgentFile, tools: tuple[Tool, ...]) -> Iterator[P
     by_name = {tool.name: tool for tool in tools}
     yield from _telephone(definition, [tool.name for tool in tools])
     yield from check_privacy(definition)
+    yield from check_one_voice(definition)
     yield from _of_vision(definition, by_name)
     yield from _languages(definition)
     yield from _unique("intents", [intent.name for intent in definition.intents])

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -19,6 +18,7 @@ from rich.console import Console
 from repartee.cli import calls as _calls
 from repartee.cli import costs as _costs
 from repartee.cli import devices as _devices
+from repartee.cli import meet as _meet
 from repartee.cli import models as _models
 from repartee.cli.environment import read_settings as _settings
 from repartee.cli.stopping import Stop
@@ -381,36 +381,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one option for each thing that may be 
         raise typer.Exit(1)
 
 
-@app.command(name="meet")
-def meet_command(
-    called: Annotated[Path, typer.Argument(help="The agent that is called; it greets.")],
-    caller: Annotated[Path, typer.Argument(help="The agent that calls.")],
-    turns: Annotated[int, typer.Option(help="Things said, by both together.", min=2)] = 40,
-    seconds: Annotated[float, typer.Option(help="Longest time it may take.", min=1)] = 600.0,
-    usd: Annotated[float | None, typer.Option(help="What both may cost together.", min=0)] = None,
-    aloud: Annotated[bool, typer.Option("--aloud", help="They speak, and hear each other.")] = False,
-) -> None:
-    """Have two agents talk to each other, within limits; both calls are kept like any other."""
-    from repartee.agent import load_agent  # noqa: PLC0415
-    from repartee.cli.meet import run_meeting  # noqa: PLC0415
-    from repartee.session.meeting import MeetingLimits  # noqa: PLC0415
-    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
-
-    settings = _settings()
-    set_up_logs(settings.log_level, settings.secrets, in_call=True)
-    quiet_pipecat()
-    limits = MeetingLimits(turns, seconds, None if usd is None else Decimal(str(usd)))
-    agents = load_agent(called), load_agent(caller)
-    answered: list[bool] = []
-
-    async def work(stop: asyncio.Event) -> None:
-        answered.append(await run_meeting(agents, settings, limits, out, stop, aloud=aloud))
-
-    _run(work)
-    if not all(answered):
-        raise typer.Exit(1)
-
-
 @app.command()
 def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
     """Check an agent file."""
@@ -484,6 +454,7 @@ def client(
 app.add_typer(_models.app, name="models")
 app.add_typer(_calls.app, name="calls")
 app.command("device-token")(_devices.device_token)
+app.command()(_meet.meet)
 app.command()(_calls.forget)
 app.command()(_calls.export)
 app.command()(_costs.costs)

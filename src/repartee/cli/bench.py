@@ -68,9 +68,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "repartee-routed": {"routing": {"small": "openai:gpt-4.1-nano"}},
     "repartee-saving": {"cache": {"learn": True}, "routing": {"small": "openai:gpt-4.1-nano"}},
+    "repartee-realtime": {"models": {"realtime": "openai:gpt-realtime"}},
 }
-"""Ourselves as we come, with nothing saved, with a small model, and with everything saved that can be; what the agent
-file says more."""
+"""Ourselves as we come, with nothing saved, with a small model, with everything saved that can be, and with one model
+that hears and speaks itself; what the agent file says more."""
 LONG = ("barge-in", "backchannel", "noise")
 """Suites in which the agent is spoken over, and so has to have something to say."""
 
@@ -220,7 +221,8 @@ async def _ours(
     options: BenchOptions, ground: Ground, folder: Path, name: str, vendors: Settings
 ) -> AsyncIterator[Ours]:
     variant, knob = knob_of(name)
-    agent = AGENT | {"models": AGENT["models"] | {"stt": options.stt}} | VARIANTS[variant]
+    more = VARIANTS[variant]
+    agent = AGENT | more | {"models": AGENT["models"] | {"stt": options.stt} | more.get("models", {})}
     state = folder / name
     if knob:
         agent["turn_taking"] = {"min_silence_ms": round(knob * 1000)}

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.console import Console
 
 from repartee.cli.asking import checked_agent, columns, count, moment, near, opened_store, out, usd
 from repartee.errors import ConfigError
+from repartee.telemetry.usage import Unit
 
 if TYPE_CHECKING:
     from repartee.store import CostLine
@@ -115,13 +116,15 @@ def _quantity(line: CostLine) -> str:
     if "tokens_in" in used or "tokens_out" in used:
         cached = f" ({used['tokens_cached']:,.0f} cached)" if used.get("tokens_cached") else ""
         parts.append(f"{used.get('tokens_in', 0):,.0f}{cached} + {used.get('tokens_out', 0):,.0f} tokens")
+        if sound := used.get("audio_tokens_in", 0) + used.get("audio_tokens_out", 0):
+            parts.append(f"{sound:,.0f} of them audio")
     if characters := used.get("characters"):
         parts.append(f"{characters:,.0f} chars")
     return ", ".join(parts) or "-"
 
 
 def _write_csv(file: Path, groups: Sequence[str], lines: Sequence[CostLine]) -> None:
-    units = ("audio_s", "tokens_in", "tokens_cached", "tokens_out", "characters")
+    units = get_args(Unit)
     money = ("cost_usd", "wasted_usd", "unknown_prices", "call_s", "usd_per_minute", "gate_saved_usd")
     rows = []
     for line in lines:

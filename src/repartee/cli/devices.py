@@ -10,17 +10,18 @@ from rich.console import Console
 
 from repartee.cli.environment import read_settings
 from repartee.errors import ConfigError
-from repartee.server.devices import DAYS, add_key, read_keys, revoke_key
 
 out = Console(highlight=False)
 
 
 def device_token(
     name: Annotated[str | None, typer.Argument(help="The device, e.g. kitchen.")] = None,
-    days: Annotated[int, typer.Option(help="How long its key is good.")] = DAYS,
+    days: Annotated[int | None, typer.Option(help="How long its key is good; a year unless given.")] = None,
     revoke: Annotated[bool, typer.Option("--revoke", help="Take its key from it, at once.")] = False,
 ) -> None:
     """Make a device's key, good for its own calls and nothing else; without a name, list the devices."""
+    from repartee.server.devices import DAYS, add_key, read_keys, revoke_key  # noqa: PLC0415 - with the server
+
     file, today = read_settings().devices_file, datetime.now(UTC).date()
     if name is None:
         if revoke:
@@ -38,7 +39,7 @@ def device_token(
             f"{name}'s key is good for nothing any more; a call it is in goes on to its end", soft_wrap=True
         )
         return
-    made, kept = add_key(file, name, days, today)
+    made, kept = add_key(file, name, DAYS if days is None else days, today)
     out.print(
         f"key    {made}\nuntil  {kept.until}\nkept   {file} (its SHA-256)", markup=False, soft_wrap=True
     )

@@ -271,7 +271,8 @@ async def _ground(options: LoadOptions, folder: Path) -> AsyncIterator[_Stage]:
 async def _running(options: LoadOptions, name: str, stage: _Stage) -> AsyncIterator[_Running]:
     """Start a system. It stays up over all steps: what is left of one is seen in the next."""
     if name != OURS:
-        another = partial(peer, name, stage.ground, stage.settings.cache_dir / "peers", PROGRAMS)
+        environments = stage.settings.cache_dir / "peers"
+        another = partial(peer, name, stage.ground, environments, PROGRAMS, alone=False)
         one = another()
         if isinstance(one, LiveKitPeer):
             await one.start()

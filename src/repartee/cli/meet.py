@@ -1,77 +1,59 @@
-"""`repartee meet`: two agents hold a conversation, and what they said is printed."""
+"""`repartee meet`: two agents talk to each other, once or many times."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
-from repartee.agent import Agent
-from repartee.providers import choose_ladder
-from repartee.providers.ondevice import SpeechHost
-from repartee.session.meeting import Meeting, MeetingLimits, meet, meet_aloud
-from repartee.settings import Settings
-
-_ENDS = {
-    "turns": "as many turns as were asked for",
-    "time": "the time was up",
-    "budget": "the money was up",
-    "loop": "one of them said the same thing again and again",
-    "hung_up": "one of them ended the call",
-    "failed": "one of them gave no answer",
-}
+from repartee.cli.asking import out
+from repartee.cli.environment import read_settings
+from repartee.cli.stopping import Stop
 
 
-async def run_meeting(
-    agents: tuple[Agent, Agent],
-    settings: Settings,
-    limits: MeetingLimits,
-    out: Console,
-    stop: asyncio.Event,
-    *,
-    aloud: bool,
-) -> bool:
-    """Hold it until it ends or is stopped; return whether both always answered."""
+def meet(
+    called: Annotated[Path, typer.Argument(help="The agent that is called; it greets.")],
+    caller: Annotated[Path, typer.Argument(help="The agent that calls.")],
+    turns: Annotated[int, typer.Option(help="Things said, by both together.", min=2)] = 40,
+    seconds: Annotated[float, typer.Option(help="Longest time it may take.", min=1)] = 600.0,
+    usd: Annotated[float | None, typer.Option(help="What both may cost together.", min=0)] = None,
+    aloud: Annotated[bool, typer.Option("--aloud", help="They speak, and hear each other.")] = False,
+    times: Annotated[
+        int, typer.Option(help="Hold so many, one after the other, and count what is left of them.", min=1)
+    ] = 1,
+    write: Annotated[
+        Path | None, typer.Option(help="With --times: write what was counted, as JSON, to this file.")
+    ] = None,
+) -> None:
+    """Have two agents talk to each other, within limits; all calls are kept like any other."""
+    from repartee.agent import load_agent  # noqa: PLC0415
+    from repartee.cli.meetings import Plan, run_meeting, run_meetings  # noqa: PLC0415
+    from repartee.errors import ConfigError  # noqa: PLC0415
+    from repartee.session.meeting import MeetingLimits  # noqa: PLC0415
+    from repartee.worker.logs import quiet_pipecat, set_up_logs  # noqa: PLC0415
 
-    def said(name: str, text: str) -> None:
-        out.print(f"[bold]{name}:[/bold] ", end="")
-        out.print(text, markup=False, soft_wrap=True)
+    if write is not None and times == 1:
+        raise ConfigError(
+            "--write needs --times: what is left is counted over many meetings, e.g. --times 100"
+        )
+    settings = read_settings()
+    set_up_logs(settings.log_level, settings.secrets, in_call=True)
+    quiet_pipecat()
+    limits = MeetingLimits(turns, seconds, None if usd is None else Decimal(str(usd)))
+    plan = Plan((load_agent(called), load_agent(caller)), settings, limits, aloud=aloud)
+    well: list[bool] = []
 
-    holding = _hold_aloud if aloud else _hold
-    meeting = asyncio.create_task(holding(agents, settings, limits, said), name="meeting")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait({meeting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not meeting.done():
-        meeting.cancel()
-        await asyncio.gather(meeting, return_exceptions=True)
-        return True
-    done = meeting.result()
-    cost = done.cost.quantize(Decimal("0.000001")).normalize()
-    out.print(f"\n{len(done.said)} turns, {cost:f} USD: {_ENDS[done.end]}.")
-    out.print(f"calls {done.calls[0]} and {done.calls[1]}", soft_wrap=True)
-    return done.end != "failed"
+    async def work() -> None:
+        stop = Stop()
+        stop.listen()
+        if times == 1:
+            well.append(await run_meeting(plan, out, stop))
+        else:
+            well.append(await run_meetings(plan, times, write, out, stop))
 
-
-async def _hold(
-    agents: tuple[Agent, Agent],
-    settings: Settings,
-    limits: MeetingLimits,
-    said: Callable[[str, str], None],
-) -> Meeting:
-    return await meet(*agents, settings, limits, said)
-
-
-async def _hold_aloud(
-    agents: tuple[Agent, Agent],
-    settings: Settings,
-    limits: MeetingLimits,
-    said: Callable[[str, str], None],
-) -> Meeting:
-    ladders = [await choose_ladder(settings, agent) for agent in agents]
-    if not any(ladder.uses_speech_host for ladder in ladders):
-        return await meet_aloud(*agents, settings, None, limits, said)
-    async with SpeechHost.start() as host:
-        return await meet_aloud(*agents, settings, host.url, limits, said)
+    asyncio.run(work())
+    if not all(well):
+        raise typer.Exit(1)

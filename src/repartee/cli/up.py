@@ -235,7 +235,8 @@ def _check_state_dir(settings: Settings) -> None:
 
 
 def _site(access: LiveKitAccess, public_url: str | None, agent: Agent, ladder: Ladder) -> Site:
-    labels = {"stt": ladder.stt.label, "llm": ladder.llm.label, "tts": ladder.tts.label}
+    thinks = ladder.realtime or ladder.llm
+    labels = {"stt": ladder.stt.label, "llm": thinks.label, "tts": ladder.tts.label}
     url, reconnect_s = public_url or access.url, agent.limits.reconnect_s
     sees = agent.vision.enabled and ladder.llm.provider != "answers"
     return Site(access.url, url, access.key, access.secret, agent.name, labels, reconnect_s, sees)
@@ -256,6 +257,8 @@ def _banner(settings: Settings, agent: Agent, ladder: Ladder, tls: Tls | None) -
             soft_wrap=True,
         )
     stages: tuple[tuple[str, Stage], ...] = (("hearing", "stt"), ("thinking", "llm"), ("speaking", "tts"))
+    if ladder.realtime is not None:
+        out.print(f"  talking   {ladder.realtime.label}; if it fails, what is below", soft_wrap=True)
     for name, stage in stages:
         rung, *then = ladder.rungs(stage)
         out.print(f"  {name:9} {rung.label}", soft_wrap=True)

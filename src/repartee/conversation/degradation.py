@@ -21,7 +21,7 @@ class Level(IntEnum):
 
     NORMAL = 0
     LEAN = 1
-    """No audio is made for replies that may be thrown away, and fewer such replies."""
+    """No audio is made for replies that may be thrown away, fewer such replies; ends of turns are asked for less."""
     SMALL = 2
     """The small model, one-sentence answers, fillers only where their audio is kept."""
     PLAIN = 3

@@ -105,10 +105,7 @@ class Moves:
         if self.presence.away == "cut":
             return  # it is not the end of what they were saying
         silent_ms = at_ms - turn.silent_since_ms
-        may_start = self.farewell == "none" and self.policies.speculation.may_start(
-            turn.probability, turn.best_text, self.waste, silent_ms
-        )
-        if not may_start or turn.failed or not turn.words_likely:
+        if self.farewell != "none" or turn.failed or not self.may_start(turn, silent_ms):
             self.endpoint_at(turn, at_ms)
             return
         start_ms = turn.silent_since_ms + self.wait_ms(turn) - self.policies.speculation.lead_ms
@@ -118,6 +115,13 @@ class Moves:
         else:
             self.start_reply(turn.turn_id, turn.best_text, held=True)
             self.go_on_speculating(Speculating(turn, self.reply_id, turn.best_text), turn, at_ms)
+
+    def may_start(self, turn: Turn, silent_ms: float) -> bool:
+        """Whether a held reply may be begun: on the words, or where the model hears for itself on the sound."""
+        speculation = self.policies.speculation
+        if turn.words_likely:
+            return speculation.may_start(turn.probability, turn.best_text, self.waste, silent_ms)
+        return speculation.may_hear(turn.probability, self.waste, silent_ms)
 
     def go_on_speculating(self, state: Speculating, turn: Turn, at_ms: float) -> None:
         silent_ms = at_ms - turn.silent_since_ms
@@ -131,7 +135,9 @@ class Moves:
 
     def reconsider(self, state: Speculating, turn: Turn, at_ms: float) -> None:
         """Keep a held reply that answers the words as they are known now; begin anew where it does not."""
-        if same_words(turn.best_text, state.text):
+        nothing_said = turn.words_known and not turn.text
+        heard = self.policies.speculation.by_sound or same_words(turn.best_text, state.text)
+        if heard and not nothing_said:
             self.go_on_speculating(state, turn, at_ms)
         else:
             self.throw_away(state.reply_id)

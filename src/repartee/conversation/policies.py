@@ -206,6 +206,9 @@ class Speculation:
     """A reply is begun this long before it may be heard; where the wait is long, beginning at once is for nothing."""
     waste_budget: float = 0.25
     """Share of held replies that may be thrown away before more evidence is asked for."""
+    by_sound: bool = False
+    """The model hears the sound itself: a reply may be begun before its words are known, and no words that are told
+    later make another of it."""
 
     def may_start(self, probability: float | None, text: str, waste: float, silent_ms: float = 0.0) -> bool:
         """Say whether to start a held reply now.
@@ -230,6 +233,10 @@ class Speculation:
         needed = min(0.95, self.voice_probability + 2.0 * over)
         known = self.voiced and probability is not None
         return known and self._evidence(probability or 0.0, text, silent_ms) >= needed
+
+    def may_hear(self, probability: float | None, waste: float, silent_ms: float = 0.0) -> bool:
+        """Say whether to start a held reply now though its words are not known; its audio is made at once."""
+        return self.enabled and self.by_sound and self.may_voice(probability, "", waste, silent_ms)
 
     def _evidence(self, probability: float, text: str, silent_ms: float) -> float:
         """Return how likely the turn is over: by its sound, its words (a whole question is all), or the silence."""

@@ -49,6 +49,16 @@ class Way(Protocol):
     def spoken(self) -> bool:
         """Whether words take their time to be said."""
 
+    async def ready(self, progress: Callable[[str], None]) -> None:
+        """Wait until a call can be begun.
+
+        Args:
+            progress: Called with what is waited for.
+
+        Raises:
+            MediaError: It cannot.
+        """
+
     def begin(self, tell: Tell, *, paced: bool) -> tuple[CallLine, TakeCall]:
         """Begin a call.
 

@@ -23,6 +23,7 @@ from pipecat.evals.session import EvalSession, EvalSessionParams
 from pipecat.evals.simulation import EvalSimulationMetric, EvalSimulationScenario
 from pipecat.evals.simulation_session import EvalSimulationSession
 
+from repartee.errors import MediaError
 from repartee.evals.bot import CallLine, EvalBot, TakeCall, Tell, Way
 from repartee.evals.files import Loaded
 from repartee.evals.models import Models
@@ -54,6 +55,9 @@ class TypedWay:
     settings: Settings
     speech_url: str | None
     spoken: bool = False
+
+    async def ready(self, progress: Progress) -> None:
+        """Wait for nothing: a call of this process can always be begun."""
 
     def begin(self, tell: Tell, *, paced: bool) -> tuple[CallLine, TakeCall]:
         """Begin a call."""
@@ -103,6 +107,10 @@ class Runner:
         return replace(outcome, seconds=round(seconds, 3))
 
     async def _once(self, loaded: Loaded, progress: Progress) -> Outcome:
+        try:
+            await self.way.ready(progress)
+        except MediaError as error:
+            return _outcome(loaded, "error", str(error))
         scenario = _readable(loaded.scenario, spoken=self.way.spoken)
         bot = EvalBot(
             self.way,

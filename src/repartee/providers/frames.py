@@ -7,6 +7,7 @@ from typing import Any
 
 from pipecat.frames.frames import (
     ControlFrame,
+    DataFrame,
     SystemFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
@@ -18,9 +19,11 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 class ReplyContext(LLMContext):
     """What the model is asked for one reply; it knows which, also when that is long over."""
 
-    def __init__(self, *args: Any, reply_id: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, reply_id: int, wordless: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.reply_id = reply_id
+        self.wordless = wordless
+        """What the user says last is not in it: who answers has heard it."""
 
 
 @dataclass
@@ -35,6 +38,39 @@ class SpeakerFrame(ControlFrame):
     """What follows is said by this agent of the team."""
 
     agent: str = ""
+
+
+@dataclass
+class AskRealtimeFrame(DataFrame):
+    """A reply is wanted of the model that hears and speaks itself."""
+
+    context: ReplyContext | None = None
+
+
+@dataclass
+class SpokenAudioFrame(DataFrame):
+    """Sound that a model has spoken itself: 16-bit mono PCM at the voice's rate.
+
+    `item_id` is what the vendor calls the part of its conversation that it belongs to.
+    """
+
+    audio: bytes = b""
+    item_id: str = ""
+
+
+@dataclass
+class SpokenTextFrame(DataFrame):
+    """The next words of what a model speaks itself."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemHeard:
+    """How much of a part of the vendor's conversation the caller has heard."""
+
+    item_id: str
+    heard_ms: float
 
 
 @dataclass

@@ -39,6 +39,7 @@ from repartee.providers.metered_sockets import MeteredCartesia, MeteredElevenLab
 from repartee.providers.metering import Meter
 from repartee.providers.ondevice.registry import OWN_WHISPER
 from repartee.providers.patience import SMALL_FIRST_S, Failsafe
+from repartee.providers.realtime_model import RealtimeModel
 from repartee.providers.routed import RoutedLLM
 from repartee.providers.tool_calls import register, schema_of
 from repartee.providers.vendor_voices import (
@@ -180,8 +181,8 @@ class ProviderKit:
         """Provider and model of everything this call may run on."""
         stages: tuple[Stage, ...] = ("stt", "llm", "tts")
         rungs = [rung for stage in stages for rung in self._ladder.rungs(stage)]
-        small = [self._ladder.small] if self._ladder.small is not None else []
-        return {(rung.provider, rung.model) for rung in (*rungs, *small)}
+        more = [rung for rung in (self._ladder.small, self._ladder.realtime) if rung is not None]
+        return {(rung.provider, rung.model) for rung in (*rungs, *more)}
 
     def voices(self, agent: Agent | None = None) -> VoiceChain:
         """Every voice of an agent by plain requests, first choice first."""
@@ -202,6 +203,24 @@ class ProviderKit:
         for tool in self._agent.tools:
             register(service, tool, context)
         return service, schema_of(self._agent.tools)
+
+    def realtime(self) -> RealtimeModel | None:
+        """The model that hears and speaks itself; None where the agent file names none."""
+        rung, voice = self._ladder.realtime, self._agent.voice
+        if rung is None:
+            return None
+        return RealtimeModel(
+            self._failsafe.failover("llm", [rung], [self._key_id(rung)], alone=False),
+            self._failsafe.budget,
+            self._meter,
+            instruction=self._agent.instruction,
+            acting=self._acting,
+            model=rung.model,
+            voice=voice.openai,
+            speed=voice.speed,
+            api_key=self._openai_key(),
+            base_url=socket_url(self._settings.openai_base_url, "/realtime"),
+        )
 
     def topic_reader(self, agent: Agent | None = None) -> TopicReader | None:
         """What finds the topic of a turn: this machine's sentence model, else a small language model."""

@@ -64,6 +64,7 @@ class Ladder:
         meaning: The sentence model is wanted besides the stages: the answer cache matches by meaning.
         then: What stands by for each stage, in order.
         ceilings: Requests at once that plans allow, by provider.
+        realtime: The model that hears and speaks itself, before `llm` and `tts`; None where they do all.
     """
 
     stt: Rung
@@ -73,6 +74,7 @@ class Ladder:
     meaning: bool = False
     then: Mapping[Stage, tuple[Rung, ...]] = field(default_factory=dict)
     ceilings: Mapping[str, int] = field(default_factory=dict)
+    realtime: Rung | None = None
 
     def rungs(self, stage: Stage) -> tuple[Rung, ...]:
         """Return what a stage runs on, first choice first."""
@@ -140,7 +142,17 @@ async def _choose(settings: Settings, agent: Agent) -> Ladder:
         "tts": tuple(_tts(settings, agent, wish) for wish in _others(settings, agent, "tts", tts)),
     }
     ceilings = _ceilings(settings, (tts, *then["tts"]))
-    return Ladder(stt, llm, tts, small, modelled and _by_meaning(agent), then, ceilings)
+    realtime = _realtime(settings, agent)
+    return Ladder(stt, llm, tts, small, modelled and _by_meaning(agent), then, ceilings, realtime)
+
+
+def _realtime(settings: Settings, agent: Agent) -> Rung | None:
+    wished = agent.models.realtime
+    if wished is None:
+        return None
+    _need_key(settings, agent, "models.realtime", wished)
+    provider, model = wished.split(":", 1)
+    return Rung("llm", provider, model, f"OpenAI {model}, hearing and speaking")
 
 
 def _others(settings: Settings, agent: Agent, stage: Stage, first: Rung) -> list[tuple[str, str]]:
@@ -320,6 +332,8 @@ def _local_rung(settings: Settings, model: str) -> Rung:
 
 def _tts(settings: Settings, agent: Agent, wished: tuple[str, str] | None = None) -> Rung:
     wished = wished or _wish(settings, agent, "tts")
+    if wished is None and agent.models.realtime is not None:
+        wished = _DEFAULTS["tts"][-1]  # the same voice by name
     provider, model = wished or _best_voice(settings, agent)
     if provider != ON_DEVICE:
         names = {"openai": "OpenAI", "elevenlabs": "ElevenLabs", "cartesia": "Cartesia"}

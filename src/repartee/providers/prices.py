@@ -27,7 +27,7 @@ BASES: tuple[Basis, ...] = ("per_minute", "per_million_tokens", "per_million_cha
 _KEYS = (*BASES, "date", "source")
 _KNOWN_PROVIDERS = (*PROVIDERS, "answers")
 _SAME_ACCOUNT = {"openai-realtime": "openai"}
-_TOKENS = ("in", "cached", "out")
+_TOKENS = ("in", "cached", "out", "audio_in", "audio_cached", "audio_out")
 _MILLION = Decimal(1_000_000)
 _NANO = Decimal("1e-9")
 _NOTHING = Decimal(0)
@@ -42,7 +42,8 @@ class Price:
 
     Attributes:
         basis: What it is billed by.
-        usd: By part: `in`, `cached` and `out` of tokens, otherwise one part named as the basis.
+        usd: By part: `in`, `cached` and `out` of tokens, with `audio_` before them of those that are sound; otherwise
+            one part named as the basis.
         source: Where it is from.
         date: When it was looked up.
     """
@@ -75,8 +76,21 @@ class Price:
         prompt = used.get("tokens_in", _NOTHING)
         cached = min(used.get("tokens_cached", _NOTHING), prompt)
         made = used.get("tokens_out", _NOTHING)
-        fresh = (prompt - cached) * self.usd["in"]
-        return (fresh + cached * self.usd.get("cached", self.usd["in"]) + made * self.usd["out"]) / _MILLION
+        heard = min(used.get("audio_tokens_in", _NOTHING), prompt)
+        heard_cached = min(used.get("audio_tokens_cached", _NOTHING), cached, heard)
+        spoken = min(used.get("audio_tokens_out", _NOTHING), made)
+        if (heard or spoken) and "audio_in" not in self.usd:
+            return None
+        text = self._part("", prompt - heard, cached - heard_cached, made - spoken)
+        return (text + self._part("audio_", heard, heard_cached, spoken)) / _MILLION
+
+    def _part(self, of: str, prompt: Decimal, cached: Decimal, made: Decimal) -> Decimal:
+        """Return what tokens of text, or of sound, cost a million times over."""
+        if not (prompt or made):
+            return _NOTHING
+        each = self.usd[f"{of}in"]
+        kept = self.usd.get(f"{of}cached", each)
+        return (prompt - cached) * each + cached * kept + made * self.usd[f"{of}out"]
 
 
 @dataclass
@@ -229,7 +243,8 @@ class _Reader:
         parts = {
             key.value: self._number(value, key.value) for key, value in self._items(node, basis, _TOKENS)
         }
-        for part in ("in", "out"):
+        heard = [part for part in parts if part.startswith("audio_")]
+        for part in ("in", "out", *(("audio_in", "audio_out") if heard else ())):
             if part not in parts:
                 self._problem(node, f"per_million_tokens of '{model.value}' needs '{part}'")
         return parts

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from repartee.agent.realtime import REALTIME_MODELS
 from repartee.store import EventRow, FoundCall, LedgerRow, Store, TurnRow
 from repartee.store.search import share_of
 from repartee.telemetry.waterfall import ADVICE, TITLES, Part, Span, Waited, by_owner, parts
@@ -122,15 +123,17 @@ def parts_of(turn: TurnRow, data: CallData) -> list[Part]:
         if event.kind == "tool" and event.data.get("turn_id") == turn.turn_id and since <= event.at_ms < until
     ]
     stt = next((_model(row) for row in asked if row.usage.stage == "stt"), "")
+    model = _first(asked, "llm", since, turn.timings.get("reply.first_text", until))
     waited = Waited(
         turn.ended_at_ms,
         turn.ended_at_ms + turn.latency_ms,
         turn.timings,
         tools,
-        _first(asked, "llm", since, turn.timings.get("reply.first_text", until)),
+        model,
         _first(asked, "tts", since, turn.timings.get("reply.first_audio", until)),
         stt,
         _outages(data.events, until),
+        speaks=model is not None and model.name.startswith(f"openai:{REALTIME_MODELS}"),
     )
     return parts(waited)
 

@@ -71,6 +71,7 @@ from repartee.events import (
     SpeechStarted,
     SpeechStopped,
     StartReply,
+    TextTyped,
     ToolStarted,
     TranscribeNow,
     TranscriptReceived,
@@ -79,6 +80,7 @@ from repartee.events import (
     WordsGuessed,
 )
 from repartee.providers.frames import (
+    AskRealtimeFrame,
     CaptionFrame,
     PauseScoredFrame,
     PieceTranscribedFrame,
@@ -131,6 +133,8 @@ class Bridge(FrameProcessor):
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=QUEUE_SIZE)
         self._timers: dict[DeadlineName, asyncio.TimerHandle] = {}
         self._runner: asyncio.Task[None] | None = None
+        self._said = ""
+        """In the turn that was closed last."""
         self._segment_id = 0
         self._piece_id = 0
 
@@ -151,6 +155,11 @@ class Bridge(FrameProcessor):
     @interruption.setter
     def interruption(self, interruption: Interruption) -> None:
         self._policies = replace(self._policies, interruption=interruption)
+
+    def need_words(self) -> None:
+        """Begin no more replies on the sound alone."""
+        speculation = replace(self._policies.speculation, by_sound=False)
+        self._policies = replace(self._policies, speculation=speculation)
 
     def speak(self, lines: dict[Line, str], clips: Mapping[str, Clip]) -> None:
         """Say these fixed lines from now on, or play these recordings of them."""
@@ -310,6 +319,9 @@ class Bridge(FrameProcessor):
                 self._tool_started(event)  # marked where it happens
             case ReplyWorded() | AsideSaid():
                 pass  # marked where they happen
+            case TextTyped(text=text):
+                parts.talking.typed(text)
+                parts.timeline.mark(mark_name(event), event.at_ms)
             case WordsGuessed():
                 pass  # many, and only the ones acted upon matter
             case CallerJoined():
@@ -345,6 +357,7 @@ class Bridge(FrameProcessor):
             case RestoreVoice(reply_id):
                 self.parts.timeline.mark("voice.restored", reply_id=reply_id)
                 self.parts.gate.restore(reply_id)
+                self.parts.talking.restored()
                 if turn := user_turn(before):
                     self.parts.wire.user_text(turn.turn_id, turn.text, final=True)
             case OpenTurn() | CloseTurn():
@@ -370,9 +383,12 @@ class Bridge(FrameProcessor):
     async def _perform_turn(self, command: OpenTurn | CloseTurn) -> None:
         match command:
             case OpenTurn():
+                self.parts.talking.turn_opened()
                 self.parts.wire.user_turn(is_open=True)
                 await self.push_frame(UserStartedSpeakingFrame())
             case CloseTurn(turn_id, text):
+                self._said = text
+                self.parts.talking.turn_closed(text)
                 self.parts.wire.user_turn(is_open=False)
                 self.parts.wire.user_text(turn_id, text, final=True)
                 await self.push_frame(UserStoppedSpeakingFrame())
@@ -400,22 +416,23 @@ class Bridge(FrameProcessor):
                 parts.timeline.mark("reply.started", reply_id=reply_id, turn_id=turn_id, held=held)
                 await self._ask_model(command)
                 if not held:
-                    await parts.clauses.allow(reply_id)
+                    await self._allow(reply_id)
             case SpeakGreeting() | SpeakLine() | SpeakAside():
                 await self._perform_words(command)
             case VoiceReply(reply_id):
                 parts.timeline.mark("reply.voiced", reply_id=reply_id)
-                await parts.clauses.allow(reply_id)
+                await self._allow(reply_id)
             case ReleaseReply(reply_id):
                 parts.timeline.mark("reply.released", reply_id=reply_id)
-                parts.permits.release(reply_id)
+                parts.permits.release(reply_id, self._said)
                 parts.gate.release(reply_id)
-                await parts.clauses.allow(reply_id)
+                await self._allow(reply_id)
             case CancelReply(reply_id):
                 parts.budget.end()
                 parts.permits.cancel(reply_id)
                 if parts.gate.heard(reply_id):
                     parts.wire.interrupted(reply_id)
+                parts.talking.cancelled(reply_id, parts.gate.heard_of_items(reply_id))
                 made, heard = parts.gate.made(reply_id), parts.gate.cancel(reply_id)
                 parts.ledger.cancelled(reply_id, heard)
                 parts.timeline.mark("reply.cancelled", reply_id=reply_id, heard_characters=len(heard))
@@ -442,8 +459,14 @@ class Bridge(FrameProcessor):
                 if parts.fillers is not None:
                     await parts.fillers.say(command)
 
+    async def _allow(self, reply_id: int) -> None:
+        """A reply's audio may be made."""
+        self.parts.talking.allow(reply_id)
+        await self.parts.clauses.allow(reply_id)
+
     def _replied(self, reply_id: int, heard: str, made: str) -> None:
         self.parts.permits.heard(reply_id, heard)
+        self.parts.talking.over(reply_id, heard)
         if self.parts.record is not None:
             self.parts.record.replied(reply_id, heard, made)
 
@@ -461,9 +484,19 @@ class Bridge(FrameProcessor):
         if parts.tone is not None:
             notes.append(parts.tone.note())
         messages = parts.history.messages(text, "\n".join(filter(None, notes)))
-        context = ReplyContext(messages, tools=NOT_GIVEN if tools is None else tools, reply_id=reply_id)
+        context = ReplyContext(
+            messages, tools=NOT_GIVEN if tools is None else tools, reply_id=reply_id, wordless=not text
+        )
         await self._begin(ReplyStartFrame(reply_id=reply_id, context=context))
-        await self.push_frame(LLMContextFrame(context=context))
+        asks_itself = parts.talking.usable
+        if not (text or asks_itself):
+            self.submit(
+                ReplyFailed(self._clock_ms(), reply_id)
+            )  # who would have heard it is gone: it waits for words
+            return
+        await self.push_frame(
+            AskRealtimeFrame(context=context) if asks_itself else LLMContextFrame(context=context)
+        )
 
     async def _speak(self, reply_id: int, *texts: str, is_line: bool = False) -> None:
         self.parts.budget.begin(REPLY_S)

@@ -134,8 +134,10 @@ class Degrading:
             return
         before, self.level = self.level, wanted
         at = policies_at(wanted, self._full)
+        by_sound = self._core.policies.speculation.by_sound
+        speculation = replace(at.speculation, by_sound=by_sound)  # who hears is no matter of load
         self._core.policies = replace(
-            self._core.policies, speculation=at.speculation, endpointing=at.endpointing
+            self._core.policies, speculation=speculation, endpointing=at.endpointing
         )
         self._mark("level", level=int(wanted), before=int(before))
 

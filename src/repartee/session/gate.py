@@ -28,7 +28,13 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.policies import asked_for
 from repartee.events import Event, ReplyAudible, ReplyFailed, ReplyFinished
-from repartee.providers.frames import OtherVoiceFrame, VoiceLostFrame
+from repartee.providers.frames import (
+    ItemHeard,
+    OtherVoiceFrame,
+    SpokenAudioFrame,
+    SpokenTextFrame,
+    VoiceLostFrame,
+)
 from repartee.session.frames import AsideFrame, KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
 from repartee.session.spoken import SpokenReply
 
@@ -192,6 +198,12 @@ class ReplyGate(FrameProcessor):
         reply = self._replies.get(reply_id)
         return reply.heard_text(self._played(reply)) if reply is not None and reply.audible else ""
 
+    def heard_of_items(self, reply_id: int) -> list[ItemHeard]:
+        """Return how much was heard of each part that a model has spoken itself."""
+        reply = self._replies.get(reply_id)
+        heard = reply.heard_of_items(self._played(reply)) if reply is not None else {}
+        return [ItemHeard(item_id, ms) for item_id, ms in heard.items()]
+
     def has_audio(self, reply_id: int) -> bool:
         """Say whether any audio of this reply has arrived."""
         reply = self._replies.get(reply_id)
@@ -217,16 +229,13 @@ class ReplyGate(FrameProcessor):
                 self._incoming = frame.reply_id
             case ReplyEndFrame():
                 self._ended(frame.reply_id)
-            case TTSAudioRawFrame():
-                self._audio(frame)
-                return
-            case KeptAudioFrame():
-                self._kept(frame)
+            case TTSAudioRawFrame() | KeptAudioFrame() | SpokenAudioFrame():
+                self._sound(frame)
                 return
             case TTSStartedFrame() | TTSTextFrame() | AggregatedTextFrame() | AsideFrame():
                 if reply := self._current():
                     self._text(reply, frame)
-            case VoiceLostFrame() | OtherVoiceFrame():
+            case VoiceLostFrame() | OtherVoiceFrame() | SpokenTextFrame():
                 if reply := self._current():
                     self._text(reply, frame)
             case _:
@@ -235,6 +244,15 @@ class ReplyGate(FrameProcessor):
 
     def _current(self) -> SpokenReply | None:
         return self._replies.get(self._incoming) if self._incoming is not None else None
+
+    def _sound(self, frame: TTSAudioRawFrame | KeptAudioFrame | SpokenAudioFrame) -> None:
+        match frame:
+            case TTSAudioRawFrame():
+                self._audio(frame)
+            case KeptAudioFrame():
+                self._kept(frame)
+            case SpokenAudioFrame():
+                self._spoken(frame)
 
     def _audio(self, frame: TTSAudioRawFrame) -> None:
         reply = self._current()
@@ -256,6 +274,14 @@ class ReplyGate(FrameProcessor):
             self._audio(TTSAudioRawFrame(frame.audio, reply.sample_rate_hz, 1))
             reply.end_sentence()
             reply.place_words(frame.text, start)
+
+    def _spoken(self, frame: SpokenAudioFrame) -> None:
+        if (reply := self._current()) is None:
+            return
+        start, cut_off = reply.items.get(frame.item_id, (reply.samples, 0))
+        before = reply.trimmed
+        self._audio(TTSAudioRawFrame(frame.audio, reply.sample_rate_hz, 1))
+        reply.items[frame.item_id] = (start, cut_off + reply.trimmed - before)
 
     def _without_silence(self, reply: SpokenReply, pcm: bytes) -> bytes:
         """Trim the silence a voice begins with: the listener would wait through it."""
@@ -291,6 +317,8 @@ class ReplyGate(FrameProcessor):
                     self._submit(ReplyFailed(self._clock_ms(), reply.reply_id))
             case OtherVoiceFrame():
                 reply.other_voice = True
+            case SpokenTextFrame():
+                reply.say(frame.text)
             case _:
                 pass
 

@@ -20,6 +20,7 @@ from repartee.session.languages import CallLanguage
 from repartee.session.ledger import Ledger
 from repartee.session.record import CallRecord
 from repartee.session.remembering import Remembering
+from repartee.session.talking import Plain, Talking
 from repartee.session.tone import ToneWatch
 from repartee.session.tools import ToolPermits
 from repartee.session.wire import Wire
@@ -62,6 +63,8 @@ class Parts:
     """In which language; None is the same one always."""
     tone: ToneWatch | None = None
     """How the caller sounds; None does not listen for it."""
+    talking: Talking = field(default_factory=Plain)
+    """Who answers."""
 
 
 @runtime_checkable

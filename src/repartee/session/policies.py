@@ -28,7 +28,10 @@ def policies_of(agent: Agent) -> Policies:
             digits_ms=float(taking.digits_silence_ms),
         ),
         interruption=replace(SENSITIVITY[taking.sensitivity], enabled=taking.barge_in, **numbers),
-        speculation=Speculation(taking.speculate),
+        # Intents are found in the words, before the model is asked.
+        speculation=Speculation(
+            taking.speculate, by_sound=agent.models.realtime is not None and not agent.intents
+        ),
         patience=Patience(
             call_ms=limits.max_call_s * 1000.0,
             absent_ms=limits.reconnect_s * 1000.0,

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -31,15 +30,14 @@ from repartee.events import (
     TextTyped,
 )
 from repartee.providers import Ladder, choose_ladder
-from repartee.providers.connections import plain_tls, tls
 from repartee.providers.deadline import TurnBudget
 from repartee.providers.kit import ProviderKit
 from repartee.providers.ladder import summary_model
 from repartee.providers.metering import Meter
 from repartee.providers.patience import Failsafe
-from repartee.providers.privacy import allowed_hosts, check_sealed
+from repartee.providers.privacy import check_sealed
 from repartee.providers.routed import RoutedLLM
-from repartee.providers.seal import seal, sealed
+from repartee.providers.seal import sealed
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
 from repartee.providers.voice_cache import VoiceCache
@@ -53,7 +51,7 @@ from repartee.session.client_rpc import ClientRpc
 from repartee.session.clients import Clients
 from repartee.session.clips import clips_for
 from repartee.session.degrading import Degrading, load_reporter
-from repartee.session.ears import Ears
+from repartee.session.ears import Ears, asked_at_ms
 from repartee.session.eyes import Eyes, Picture
 from repartee.session.fence import Fence
 from repartee.session.fillers import Fillers, words_of
@@ -63,18 +61,18 @@ from repartee.session.intents import goals_json
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.languages import CallLanguage, in_language
 from repartee.session.lines import lines_of
-from repartee.session.listening import voice_model
 from repartee.session.members import Members
 from repartee.session.network import Network
 from repartee.session.parts import Parts, Script
 from repartee.session.policies import policies_of
-from repartee.session.prompt_budget import check_budget, history_for
+from repartee.session.prompt_budget import history_for
 from repartee.session.recording import RecordedSink, Recorder
 from repartee.session.remembering import Remembering
 from repartee.session.resuming import answering, goals_to_json, opening, remember
 from repartee.session.room import IN_SAMPLE_RATE_HZ, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.spec import SessionSpec
+from repartee.session.talking import talking_for
 from repartee.session.telephone import Telephone
 from repartee.session.tiering import tiers_for, voice_parts
 from repartee.session.tiers import Standing
@@ -92,24 +90,6 @@ from repartee.telemetry.timeline import Timeline
 log = structlog.get_logger()
 TEARDOWN_S = 10.0
 OnEvent = Callable[[str, dict[str, Any]], None]
-
-
-def prewarm(settings: Settings, agent_path: Path) -> None:
-    """Do what a call would otherwise wait for: imports (already done), models, the agent file.
-
-    Raises:
-        ConfigError: The agent file is not usable.
-    """
-    team = team_of(agent_of(agent_path), agent_of)
-    if any(agent.private for agent in team):
-        seal(allowed_hosts(settings))
-    for agent in team:
-        check_budget(agent)
-    keeping(settings)
-    turn_scorer()
-    voice_model()
-    tls()
-    plain_tls()
 
 
 async def run_session(
@@ -451,9 +431,11 @@ class Session:
             self._tone,
         )
         self._agenda.toolbox.on_ran = books.record.tool
-        bridge.connect(parts, self._agenda)
+        hearing = self._hearing(kit, transport)
+        talking, models = talking_for(kit, llm, hearing, timeline.mark, bridge.need_words)
+        bridge.connect(replace(parts, talking=talking), self._agenda)
         speaking = voice_parts(kit, voice, self._members.speakers)
-        middle = [*self._hearing(kit, transport), bridge, tiers, llm, tracker, clauses, *speaking, gate]
+        middle = [*hearing, bridge, tiers, *models, tracker, clauses, *speaking, gate]
         pipeline = Pipeline([transport.input(), *middle, transport.output()])
         return PipelineWorker(
             pipeline,
@@ -518,7 +500,7 @@ class Session:
                 *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
                 *([self._tone.listen] if self._tone is not None else []),
             ],
-            scores=lambda: not self._degrading.plain(),
+            score_at_ms=lambda: asked_at_ms(self._degrading.level),
         )
         return [self._ears, kit.stt()]
 

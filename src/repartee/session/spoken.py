@@ -102,6 +102,8 @@ class SpokenReply:
     """Samples that are known to have been heard, though the player stands before them."""
     played_log: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=LOG_CHUNKS))
     """When so many samples had been played, on the call's clock."""
+    items: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Where each part of the vendor's conversation begins in the audio, and how much of its beginning was cut off."""
     context_start: int = 0
     context_started_ns: int | None = None
 
@@ -145,6 +147,22 @@ class SpokenReply:
         if self.words:
             self.words[-1].end = at
         self.words.append(Sentence(text, at, aside=self.in_aside))
+
+    def say(self, text: str) -> None:
+        """The next words of audio that comes beside them, in whatever order."""
+        if self.sentences and self.sentences[-1].end is None:
+            self.sentences[-1].text += text
+        elif not self.lost:
+            self.sentences.append(Sentence(text, self.samples, aside=self.in_aside))
+
+    def heard_of_items(self, played: int) -> dict[str, float]:
+        """Return how much of each part of the vendor's conversation was heard, in ms, when `played` samples were."""
+        ends = [*[start for start, _ in self.items.values()][1:], self.samples]
+        heard: dict[str, float] = {}
+        for (item_id, (start, trimmed)), end in zip(self.items.items(), ends, strict=False):
+            samples = min(max(self.heard_to, played), end) - start
+            heard[item_id] = (samples + trimmed) / self.sample_rate_hz * 1000 if samples > 0 else 0.0
+        return heard
 
     def place_words(self, text: str, start: int) -> None:
         """Place a text's words in the audio from `start` on by their share of its letters."""
@@ -201,6 +219,10 @@ class SpokenReply:
                 part.start += length
             if part.end is not None and part.end > at:
                 part.end += length
+        self.items = {
+            name: (start + length if start >= at else start, trimmed)
+            for name, (start, trimmed) in self.items.items()
+        }
         if self.context_start >= at:
             self.context_start += length
         if self.heard_to > at:

@@ -111,12 +111,12 @@ class TextSession(RoomlessSession):
 
 
 def without_sound(ladder: Ladder) -> Ladder:
-    """Return a ladder of which nothing hears or speaks on this machine."""
+    """Return a ladder of which nothing hears or speaks on this machine, nor a model itself."""
     stt, tts = (
         replace(rung, provider="openai") if rung.provider == "on-device" else rung
         for rung in (ladder.stt, ladder.tts)
     )
-    return replace(ladder, stt=stt, tts=tts)
+    return replace(ladder, stt=stt, tts=tts, realtime=None)
 
 
 class TextCall(RoomlessCall):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from repartee.conversation.history import History, Message
 from repartee.errors import ToolError
@@ -75,10 +75,12 @@ class ToolPermits:
         if not held:
             self.release(reply_id)
 
-    def release(self, reply_id: int) -> None:
-        """The reply may be heard, so its tools may act."""
+    def release(self, reply_id: int, text: str = "") -> None:
+        """The reply may be heard, so its tools may act; `text` is what it answers, which may be known only now."""
         permit = self._decide(reply_id, granted=True)
         if permit is not None:
+            if text:
+                permit.reply = replace(permit.reply, text=text)
             for watcher in self._watchers:
                 watcher.released(permit.reply)
 

@@ -27,7 +27,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMes
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation.history import Message
-from repartee.providers.frames import SpeakerFrame
+from repartee.providers.frames import SpeakerFrame, SpokenTextFrame
 from repartee.providers.tool_calls import Passed, Question
 from repartee.session.frames import AsideFrame, ReplyEndFrame, ReplyStartFrame
 
@@ -91,7 +91,7 @@ class ReplyTracker(FrameProcessor):
                 self._tell_late([result for result in self._calls.values() if result is not None])
                 self._reset()
                 self._context = None
-            case LLMTextFrame() | AggregatedTextFrame():
+            case LLMTextFrame() | AggregatedTextFrame() | SpokenTextFrame():
                 self._round_text = True
                 self._worded()
             case FunctionCallsStartedFrame() if direction is FrameDirection.DOWNSTREAM:

@@ -182,7 +182,7 @@ class _TypedSession(TextSession):
 
 def speechless(agent: Agent) -> Agent:
     """Return an agent that wishes for no vendor's ears and voice: their keys need not be there."""
-    models = agent.models.model_copy(update={"stt": None, "tts": None})
+    models = agent.models.model_copy(update={"stt": None, "tts": None, "realtime": None})
     return agent.model_copy(update={"models": models})
 
 

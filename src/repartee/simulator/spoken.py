@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +20,14 @@ from repartee.errors import MediaError, ProviderError
 from repartee.session.toolbox import ToolRun
 from repartee.session.typed import Happened
 from repartee.simulator.audio import Pcm
-from repartee.simulator.caller import RATE_HZ, Caller, Side
+from repartee.simulator.caller import RATE_HZ, Caller, Invitation, RefusedError, Side
 
 VOICE_RATE_HZ = 24_000
 AFTER_S = 0.3
 """Of quiet after what is said: a recording that ends with its last sound sounds cut off."""
 ASK_S = 15.0
+BUSY_S = 120.0
+"""So long a server may have no free line: on the same machine, the caller's voice has just been loaded beside it."""
 Tell = Callable[[Happened], None]
 Speak = Callable[[str], Awaitable[Pcm]]
 
@@ -37,6 +40,7 @@ class SpokenLine:
         caller: Who speaks.
         speak: Makes words into sound at the caller's rate.
         tools: Returns what tools have run in a call so far, by the call's id.
+        place: Where the caller is expected; None asks for a place.
     """
 
     def __init__(
@@ -45,8 +49,10 @@ class SpokenLine:
         caller: Caller,
         speak: Speak,
         tools: Callable[[str], Awaitable[list[ToolRun]]],
+        place: Invitation | None = None,
     ) -> None:
         self._tell = tell
+        self._place = place
         self._caller = caller
         self._speak = speak
         self._tools = tools
@@ -88,7 +94,7 @@ class SpokenLine:
         if stop.is_set():
             return
         try:
-            await self._caller.join()
+            await self._caller.join(self._place)
             await _any_of(
                 self._talk(), self._follow(), self._left.wait(), stop.wait(), self._caller.gone.wait()
             )
@@ -149,20 +155,40 @@ class SpokenWay:
         url: The server's address.
         voice_url: Where the caller's voice is made, in OpenAI's wire format.
         client: For both.
+        wait: Waits for seconds.
     """
 
     url: str
     voice_url: str
     client: httpx.AsyncClient
     spoken: bool = True
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep
     _made: dict[str, Pcm] = field(default_factory=dict)
+    _place: Invitation | None = None
+
+    async def ready(self, progress: Callable[[str], None]) -> None:
+        """Get a place for the next call; where all lines are busy, when one is free.
+
+        Raises:
+            MediaError: The server refuses, does not answer, or stays busy.
+        """
+        until_s = time.monotonic() + BUSY_S
+        while self._place is None:
+            try:
+                self._place = await Caller(self.url).invited()
+            except RefusedError as busy:
+                if busy.retry_after_s is None or time.monotonic() + busy.retry_after_s > until_s:
+                    raise
+                progress(f"all lines are busy; tries again in {busy.retry_after_s} s")
+                await self.wait(busy.retry_after_s)
 
     def begin(
         self, tell: Tell, *, paced: bool
     ) -> tuple[SpokenLine, Callable[[asyncio.Event], Awaitable[None]]]:
         """Begin a call; it is paced by being spoken."""
         del paced
-        line = SpokenLine(tell, Caller(self.url), self._speak, self._tools)
+        place, self._place = self._place, None
+        line = SpokenLine(tell, Caller(self.url), self._speak, self._tools, place)
         return line, line.take
 
     async def _speak(self, text: str) -> Pcm:

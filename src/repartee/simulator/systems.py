@@ -94,7 +94,7 @@ def knob_of(name: str) -> tuple[str, float]:
     return system, knob
 
 
-def peer(name: str, ground: Ground, environments: Path, programs: Path) -> System:
+def peer(name: str, ground: Ground, environments: Path, programs: Path, *, alone: bool = True) -> System:
     """Return a peer by name.
 
     Args:
@@ -102,6 +102,7 @@ def peer(name: str, ground: Ground, environments: Path, programs: Path) -> Syste
         ground: What it runs on.
         environments: Folder with a Python environment for each of the two frameworks.
         programs: Folder with their programs.
+        alone: One call at a time; for many it keeps as many processes ready as it does by default.
 
     Raises:
         ConfigError: There is no such peer, or its environment is not installed.
@@ -115,7 +116,7 @@ def peer(name: str, ground: Ground, environments: Path, programs: Path) -> Syste
         raise ConfigError(f"the peer '{base}' is not installed in {folder}; run `make bench-peers`")
     if base.startswith("pipecat"):
         return PipecatPeer(name, ground, python, programs / "pipecat_bot.py")
-    return LiveKitPeer(name, ground, python, programs / "livekit_agent.py")
+    return LiveKitPeer(name, ground, python, programs / "livekit_agent.py", alone=alone)
 
 
 class PipecatPeer:
@@ -171,8 +172,9 @@ class PipecatPeer:
 class LiveKitPeer:
     """A LiveKit Agents worker: takes dispatched calls in warm processes of its own."""
 
-    def __init__(self, name: str, ground: Ground, python: Path, program: Path) -> None:
+    def __init__(self, name: str, ground: Ground, python: Path, program: Path, *, alone: bool) -> None:
         self.name = name
+        self._ready = {"PEER_READY": "1"} if alone else {}
         self._base, self._knob = knob_of(name)
         self._ground, self._python, self._program = ground, python, program
         self._process: Process | None = None
@@ -204,6 +206,7 @@ class LiveKitPeer:
             return
         kind = "tuned" if self._base.endswith("tuned") else "default"
         more = {"PEER_NAME": self.name, "PEER_KIND": kind, "PEER_KNOB": str(self._knob or "")}
+        more |= self._ready
         self._process = await asyncio.create_subprocess_exec(
             str(self._python),
             str(self._program),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from repartee.errors import ConfigError
 
-HEAD = "0003"
+HEAD = "0004"
 """The version of the tables this code works with: the last of `migrations/versions`."""
 
 _LOCK = 0x7265_7061  # "repa": the advisory lock of PostgreSQL

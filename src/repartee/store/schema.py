@@ -157,6 +157,9 @@ usage = Table(
     Column("tokens_in", FixedPoint(QUANTITY_DIGITS)),
     Column("tokens_cached", FixedPoint(QUANTITY_DIGITS)),
     Column("tokens_out", FixedPoint(QUANTITY_DIGITS)),
+    Column("audio_tokens_in", FixedPoint(QUANTITY_DIGITS)),
+    Column("audio_tokens_cached", FixedPoint(QUANTITY_DIGITS)),
+    Column("audio_tokens_out", FixedPoint(QUANTITY_DIGITS)),
     Column("characters", FixedPoint(QUANTITY_DIGITS)),
     Column("price_version", Text),
     Column("cost", FixedPoint(MONEY_DIGITS)),
@@ -224,5 +227,8 @@ seats = Table(
 OF_ONE_DATABASE = ("turn_words", "ix_turns_said")
 """How what is not in here begins: the index of words, which each database has in its own way (migration 0003)."""
 
-UNITS = ("audio_s", "tokens_in", "tokens_cached", "tokens_out", "characters")
+UNITS = (
+    *("audio_s", "tokens_in", "tokens_cached", "tokens_out"),
+    *("audio_tokens_in", "audio_tokens_cached", "audio_tokens_out", "characters"),
+)
 """The columns of `usage` that hold quantities, named as the units."""

@@ -12,10 +12,19 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 Stage = Literal["stt", "llm", "tts", "embedding"]
-Unit = Literal["audio_s", "tokens_in", "tokens_cached", "tokens_out", "characters"]
+Unit = Literal[
+    "audio_s",
+    "tokens_in",
+    "tokens_cached",
+    "tokens_out",
+    "audio_tokens_in",
+    "audio_tokens_cached",
+    "audio_tokens_out",
+    "characters",
+]
 """`audio_s`: seconds of audio sent. `tokens_in`: all tokens of the prompt, the cached ones included. `tokens_cached`:
-those of them that the provider had kept. `tokens_out`: tokens made until the stream ended. `characters`: sent to a
-voice."""
+those of them that the provider had kept. `tokens_out`: tokens made until the stream ended. `audio_tokens_...`: those
+of each that are sound, of a model that hears and speaks. `characters`: sent to a voice."""
 
 Outcome = Literal["done", "cancelled", "failed"]
 Purpose = Literal["turn", "greeting", "line", "summary", "classification", "warm_up"]

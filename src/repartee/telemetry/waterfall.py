@@ -58,6 +58,7 @@ class Waited:
         voice: The request that made the first audio, None where it was kept.
         stt: The recogniser's name.
         outages: When the server had lost its connection to the media.
+        speaks: The model hears the sound and speaks itself; it may have begun before the words were known.
     """
 
     ended_ms: float
@@ -68,6 +69,7 @@ class Waited:
     voice: Span | None = None
     stt: str = ""
     outages: Sequence[Span] = ()
+    speaks: bool = False
 
 
 TITLES = {
@@ -80,6 +82,7 @@ TITLES = {
     "thought": "First words of the answer",
     "clause": "First clause of the answer",
     "tool": "Running a tool",
+    "answered": "First sound of the answer",
     "spoken": "First sound of the voice",
     "played": "Starting to play",
     "away": "Waiting for the connection",
@@ -104,6 +107,8 @@ ADVICE = {
     "thought": _MODEL,
     "clause": "The model was writing its first clause. A faster model writes sooner; so does a persona that asks for "
     "a short first sentence.",
+    "answered": "The model that hears and speaks was making its answer. The smaller one of its kind begins sooner; a "
+    "quick recogniser, model and voice may, and `repartee bench` compares them.",
     "tool": "The answer waited for your tool. Make it faster, or give it a line to say meanwhile: @tool(says=...).",
     "spoken": "Voices that stream (cartesia, elevenlabs) begin soonest; a faster model in models.tts helps; phrases "
     "that are said often are kept, and take no time.",
@@ -119,7 +124,10 @@ def parts(waited: Waited) -> list[Part]:
     released, audio = marks.get("reply.released"), marks.get("reply.first_audio")
     cut.until("noticed", "endpointing", marks.get("speech.paused"))
     if released is not None and audio is not None and audio <= released:
-        # All was ready; what was waited for is the decision alone.
+        # All was ready; what was waited for is the decision alone, or the words that it is made by.
+        words = marks.get("transcript")
+        if waited.speaks and words is not None and released - words <= SHORT_MS:
+            cut.until("transcribed", "speech-to-text", words, waited.stt)
         cut.until("decided", "endpointing", released)
     else:
         _work(cut, waited)
@@ -146,6 +154,9 @@ def _work(cut: _Cut, waited: Waited) -> None:
         if text is None or tool.began_ms < text:
             cut.until("called", "model", tool.began_ms, by)
             cut.until("tool", "tools", tool.ended_ms, tool.name)
+    if waited.speaks:
+        cut.until("answered", "model", marks.get("reply.first_audio"), by)
+        return
     cut.until("thought", "model", text, by)
     asked = [marks[name] for name in ("reply.voiced", "reply.released") if name in marks]
     if asked:

@@ -47,7 +47,7 @@ def child_main(pipe: Connection, settings: Settings, agent_path: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's; it ends calls in order
     set_up_logs(settings.log_level, settings.secrets, in_call=True)
     quiet_pipecat()
-    from repartee.session.session import prewarm  # noqa: PLC0415 - the worker itself does without Pipecat
+    from repartee.session.prewarming import prewarm  # noqa: PLC0415 - the worker itself does without Pipecat
 
     try:
         prewarm(settings, agent_path)

@@ -29,6 +29,9 @@ export class LiveKitTransport extends Transport {
         this._callbacks.onBotConnected?.({ id: identity, name: identity, local: false });
         this.voice.resolve();
       })
+      .on(RoomEvent.ParticipantDisconnected, ({ identity, isAgent }) => {
+        if (isAgent) this._callbacks.onBotDisconnected?.({ id: identity, name: identity, local: false });
+      })
       .on(RoomEvent.Disconnected, () => {
         this.state = 'disconnected';
         this._callbacks.onDisconnected?.();

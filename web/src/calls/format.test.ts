@@ -45,6 +45,10 @@ describe('words', () => {
   it('names what was used, and what went wrong, also when it is new', () => {
     expect(quantities({ audio_s: '8', characters: '60' })).toBe('8.0 s of audio, 60 characters');
     expect(trouble('network.moved', { to: 'tcp' })).toBe('network moved, to tcp');
+    expect(trouble('provider.realtime_lost', { why: 'timeout' })).toBe(
+      'The model that hears and speaks was given up (timeout); the others answer',
+    );
+    expect(quantities({ tokens_in: '9', audio_tokens_in: '4' })).toBe('9 tokens in, 4 of those in are sound');
   });
 
   it.each([

@@ -98,6 +98,8 @@ const UNITS: [string, (amount: number) => string][] = [
   ['tokens_in', (n) => `${n.toLocaleString()} tokens in`],
   ['tokens_cached', (n) => `${n.toLocaleString()} of them cached`],
   ['tokens_out', (n) => `${n.toLocaleString()} out`],
+  ['audio_tokens_in', (n) => `${n.toLocaleString()} of those in are sound`],
+  ['audio_tokens_out', (n) => `${n.toLocaleString()} of those out are sound`],
   ['characters', (n) => `${n.toLocaleString()} characters`],
 ];
 
@@ -144,6 +146,8 @@ export function trouble(kind: string, data: Record<string, unknown>): string {
       return `${stage}nobody was left to ask`;
     case 'provider.breaker':
       return `${who} ${BREAKER[named('now')] ?? named('now')}`;
+    case 'provider.realtime_lost':
+      return `The model that hears and speaks was given up${named('why') ? ` (${named('why')})` : ''}; the others answer`;
     case 'stt.failed':
       return 'Speech-to-text failed for a piece of speech';
     case 'network.reconnecting':

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -109,24 +109,64 @@ class AskedInput(_Asked):
     transcription: AskedTranscription | None = None
 
 
+class AskedOutput(_Asked):
+    """Of a session."""
+
+    voice: str | None = None
+
+
 class AskedAudio(_Asked):
     """Of a session."""
 
     input: AskedInput | None = None
+    output: AskedOutput | None = None
 
 
 class AskedSession(_Asked):
-    """A realtime session."""
+    """A realtime session; what is left out stays as it was."""
 
     audio: AskedAudio | None = None
+    instructions: str | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+class AskedPart(_Asked):
+    """A part of an item."""
+
+    text: str | None = None
+
+
+class AskedItem(_Asked):
+    """An item of a realtime conversation."""
+
+    id: Annotated[str, Field(max_length=64)] | None = None
+    type: Literal["message", "function_call", "function_call_output"]
+    role: Literal["user", "assistant", "system"] | None = None
+    content: list[AskedPart] = []
+    call_id: str = ""
+    name: str = ""
+    arguments: str = "{}"
+    output: str = ""
+
+
+class AskedResponse(_Asked):
+    """What is different in one response of a realtime session."""
+
+    instructions: str | None = None
+    tool_choice: str | dict[str, Any] = "auto"
 
 
 class AskedEvent(_Asked):
     """A message to OpenAI's realtime socket."""
 
     type: str = ""
+    event_id: str | None = None
     audio: str = ""
     session: AskedSession | None = None
+    item: AskedItem | None = None
+    item_id: str = ""
+    audio_end_ms: int = 0
+    response: AskedResponse | None = None
 
 
 A = TypeVar("A", bound=_Asked)

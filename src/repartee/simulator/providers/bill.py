@@ -24,6 +24,11 @@ LLM_PER_MILLION = {
     "gpt-4.1-mini": (0.4, 1.6, 0.1),
     "gpt-4.1-nano": (0.1, 0.4, 0.025),
 }
+SPEECH_PER_MILLION = {
+    "gpt-realtime": ((4.0, 16.0, 0.4), (32.0, 64.0, 0.4)),
+    "gpt-realtime-mini": ((0.6, 2.4, 0.06), (10.0, 20.0, 0.3)),
+}
+"""Models that hear and speak: of text and of audio, each in, out, in and kept."""
 TTS_PER_MILLION = {
     "tts-1": 15.0,
     "tts-1-hd": 30.0,
@@ -53,6 +58,10 @@ class Entry:
     tokens_cached: int = 0
     """Those of `tokens_in` that the vendor had kept."""
     tokens_out: int = 0
+    audio_tokens_in: int = 0
+    """Those of `tokens_in` that are sound, and so on."""
+    audio_tokens_cached: int = 0
+    audio_tokens_out: int = 0
     characters: int = 0
     text: str = ""
     said: str = ""
@@ -78,9 +87,18 @@ class Entry:
             return self.audio_s / 60 * STT_PER_MINUTE.get(self.model, max(STT_PER_MINUTE.values()))
         if self.stage == "tts":
             return self.characters / 1e6 * TTS_PER_MILLION.get(self.model, max(TTS_PER_MILLION.values()))
+        if self.model in SPEECH_PER_MILLION:
+            return self._speech_price(*SPEECH_PER_MILLION[self.model])
         price_in, price_out, price_kept = LLM_PER_MILLION.get(self.model, max(LLM_PER_MILLION.values()))
         fresh = self.tokens_in - self.tokens_cached
         return (fresh * price_in + self.tokens_cached * price_kept + self.tokens_out * price_out) / 1e6
+
+    def _speech_price(self, text: tuple[float, float, float], audio: tuple[float, float, float]) -> float:
+        heard, kept, made = self.audio_tokens_in, self.audio_tokens_cached, self.audio_tokens_out
+        read, read_kept = self.tokens_in - heard, self.tokens_cached - kept
+        of_text = (read - read_kept) * text[0] + read_kept * text[2] + (self.tokens_out - made) * text[1]
+        of_audio = (heard - kept) * audio[0] + kept * audio[2] + made * audio[1]
+        return (of_text + of_audio) / 1e6
 
 
 class Bill:

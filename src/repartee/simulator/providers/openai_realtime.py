@@ -1,4 +1,4 @@
-"""OpenAI's realtime transcription socket."""
+"""OpenAI's realtime socket, as it is for transcription; for conversations see `openai_conversation.py`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aiohttp import WSMsgType, web
 from repartee.simulator.providers.asked import AskedEvent, read_socket
 from repartee.simulator.providers.bill import Entry
 from repartee.simulator.providers.desk import Desk, FaultError
+from repartee.simulator.providers.openai_conversation import Conversation
 
 RATE_HZ = 24_000
 PARTIAL_S = 0.15
@@ -42,8 +43,13 @@ class OpenAIRealtime:
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=16 * 1024 * 1024)
         await socket.prepare(request)
-        session = _Session(self._desk, socket)
-        await session.send("session.created", session={"type": "transcription"})
+        session: _Session | Conversation
+        if request.query.get("intent") == "transcription":
+            session = _Session(self._desk, socket)
+            await session.send("session.created", session={"type": "transcription"})
+        else:
+            session = Conversation(self._desk, socket, request.query.get("model", "gpt-realtime"))
+            await session.begin()
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
