@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from repartee.errors import ConfigError, StoreError
-from repartee.store import CallerFact, EventRow, Selection, Store, TurnRow, migrating
+from repartee.store import CallerFact, EventRow, Seats, Selection, Store, TurnRow, migrating
 from repartee.store.migrating import HEAD
 from repartee.store.rows import Record
 from repartee.store.schema import OF_ONE_DATABASE, metadata
@@ -81,11 +81,29 @@ def test_tables_of_a_newer_repartee_are_left_alone(url: str, tmp_path: Path) -> 
     store = Store.open(url, spool=tmp_path)
     with store._writes.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE tables_floor SET version = '9998'"))
     store.close()
     with pytest.raises(
         ConfigError, match=f"version 9999 and this repartee knows {HEAD}: install a newer repartee"
     ):
         Store.open(url, spool=tmp_path)
+
+
+def test_an_older_repartee_works_with_tables_to_which_a_newer_one_only_added(
+    url: str, tmp_path: Path
+) -> None:
+    """A rollout: the new worker has migrated, the old one opens the database for its next process."""
+    store = Store.open(url, spool=tmp_path)
+    with store._writes.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("ALTER TABLE calls ADD COLUMN mood TEXT"))
+        connection.execute(text("CREATE TABLE moods (name TEXT PRIMARY KEY)"))
+    store.close()
+    older = Store.open(url, spool=tmp_path)
+    fill(older)
+    assert [summary.call.call_id for summary in older.calls()] == ["cc33", "bb22", "aa11"]
+    assert Seats(older).seating().taken == 0
+    older.close()
 
 
 def test_a_call_is_read_as_it_was_written(store: Store) -> None:

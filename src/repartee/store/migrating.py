@@ -7,11 +7,12 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, select, text
 
 from repartee.errors import ConfigError
+from repartee.store.schema import tables_floor
 
-HEAD = "0004"
+HEAD = "0005"
 """The version of the tables this code works with: the last of `migrations/versions`."""
 
 _LOCK = 0x7265_7061  # "repa": the advisory lock of PostgreSQL
@@ -19,10 +20,10 @@ _LOCK_WAIT_S = 60
 
 
 def migrate(engine: Engine) -> None:
-    """Run the steps that are missing.
+    """Run the steps that are missing. Tables of a newer repartee that this one can work with are left as they are.
 
     Raises:
-        ConfigError: The tables were made by a newer repartee.
+        ConfigError: The tables were made by a newer repartee, and are not for this one any more.
         sqlalchemy.exc.DBAPIError: The database does not answer, or refuses.
     """
     file = engine.url.database if engine.dialect.name == "sqlite" else None
@@ -32,7 +33,7 @@ def migrate(engine: Engine) -> None:
 
 def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
-        if _version(connection) == HEAD:
+        if _usable(connection, _version(connection)):
             return
     with engine.execution_options(writes=True).begin() as connection:
         if engine.dialect.name == "postgresql":
@@ -40,8 +41,18 @@ def _migrate(engine: Engine) -> None:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         # Another process may have done it while this one waited.
         found = _version(connection)
-        if found != HEAD:
+        if not _usable(connection, found):
             _run(connection, found)
+
+
+def _usable(connection: Connection, found: str | None) -> bool:
+    """Say whether this version can work with the tables: its own, or a newer one's that say so."""
+    if found is None or found <= HEAD:
+        return found == HEAD
+    if not inspect(connection).has_table(tables_floor.name):
+        return False
+    floor = connection.execute(select(tables_floor.c.version)).scalar()
+    return floor is not None and floor <= HEAD
 
 
 def _version(connection: Connection) -> str | None:

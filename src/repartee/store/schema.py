@@ -224,6 +224,9 @@ seats = Table(
     Index("ux_seats_call_id", "call_id", unique=True),
 )
 
+# One row: the oldest version of repartee that can work with these tables (migration 0005).
+tables_floor = Table("tables_floor", metadata, Column("version", Text, primary_key=True))
+
 OF_ONE_DATABASE = ("turn_words", "ix_turns_said")
 """How what is not in here begins: the index of words, which each database has in its own way (migration 0003)."""
 
