@@ -31,11 +31,11 @@ AGENT = ROOT / "scripts" / "call_page" / "film.yaml"
 FILM = IMAGES / "call.webp"
 WIDTH, HEIGHT, STRIP = 720, 600, 44
 SCALE = 1.5
-FRAMES_PER_S = 12.5
+FRAMES_PER_S = 15
 LONGEST_S = 12.0
 LAST_S = 1.6
 LARGEST_BYTES = 1_500_000
-QUALITY = 72
+QUALITY = 80
 STRIP_INK, STRIP_GROUND = "#ffffff", "#12302d"
 PRESSED_S = 0.35
 RATE_HZ = 48_000
@@ -46,6 +46,14 @@ INTO_ANSWER_S = 2.4
 MICROPHONE = """(() => {
   const context = new AudioContext({ sampleRate: 48000 });
   const out = context.createMediaStreamDestination();
+  const room = context.createBufferSource();
+  room.buffer = context.createBuffer(1, 2 * 48000, 48000);
+  const noise = room.buffer.getChannelData(0);
+  for (let at = 0; at < noise.length; at += 1) noise[at] = (Math.random() - 0.5) / 800;
+  room.loop = true;
+  room.connect(out);
+  room.start();
+  window.microphone = { context, out, room };
   navigator.mediaDevices.getUserMedia = async () => {
     await context.resume();
     return new MediaStream(out.stream.getAudioTracks().map((track) => track.clone()));
@@ -60,7 +68,7 @@ MICROPHONE = """(() => {
     await over;
   };
 })()"""
-"""A microphone that says what it is given."""
+"""A microphone in a quiet room, that says what it is given."""
 
 
 @dataclass
@@ -125,20 +133,21 @@ def spoken(turn: str) -> str:
 
 async def act(page: Page, film: Film) -> None:
     """Hold the call, and look at what became of it."""
+    asked, interrupting = spoken(ASKED), spoken(INTERRUPTING)
     agent, state = page.get_by_test_id("caption-agent"), page.get_by_test_id("agent-state")
     film.title("One press, and the line is open")
-    await asyncio.sleep(0.9)
+    await asyncio.sleep(0.7)
     await press(page, film, "start")
     await expect(agent.first).to_be_visible(timeout=WAIT_MS)
     film.title("The agent greets")
     await expect(state).to_have_attribute("data-state", "listening", timeout=WAIT_MS)
     film.title("The caller asks, aloud")
-    await page.evaluate("wav => window.speak(wav)", spoken(ASKED))
+    await page.evaluate("wav => window.speak(wav)", asked)
     await expect(agent.nth(1)).to_be_visible(timeout=WAIT_MS)
     film.title("It answers")
     await asyncio.sleep(INTO_ANSWER_S)
     film.title("The caller interrupts: it falls silent, and knows what was not heard")
-    await page.evaluate("wav => window.speak(wav)", spoken(INTERRUPTING))
+    await page.evaluate("wav => window.speak(wav)", interrupting)
     await expect(agent.nth(2)).to_be_visible(timeout=WAIT_MS)
     film.title("… and answers that instead")
     await expect(state).to_have_attribute("data-state", "listening", timeout=WAIT_MS)

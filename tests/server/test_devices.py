@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from repartee.errors import ConfigError
 from repartee.server.devices import DeviceKeys, add_key, read_keys, revoke_key
+from repartee.server.places import TOKEN_TTL
 from repartee.session.callers import CALLER_ID
 from repartee.settings import Settings
 from tests.server.livekit import LiveKit
@@ -106,7 +107,7 @@ async def test_a_device_gets_a_caller_s_place_and_no_more(plain_settings: Settin
     assert set(granted["video"]) == CALLER
     assert granted["video"]["canPublishSources"] == ["microphone"]
     assert granted["kind"] == "standard"
-    assert granted["exp"] - granted["nbf"] <= 600
+    assert granted["exp"] - granted["nbf"] == TOKEN_TTL.total_seconds()
     assert granted["attributes"] == {CALLER_ID: "device:kitchen"}
     assert calls.status_code in (403, 404)
     assert (named.status_code, named.json()["error"]) == (403, "caller_id")

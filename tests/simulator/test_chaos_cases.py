@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from repartee.cli.chaos import _blocks, _refused, _row
+from repartee.cli.chaos import _blocks, _refused, _row, _unplayed
 from repartee.cli.chaos_rows import write_rows
 from repartee.errors import ConfigError
 from repartee.simulator.chaos.cases import ANSWERS, CASES, FIRST, LAST, OURS, chosen
@@ -107,6 +107,12 @@ def test_how_others_fared_counts(others: list[str], broken: list[str]) -> None:
     made = _row(case, OURS, Verdict(silent, silent, 0.0, 0.0, ()), 1.0, {"others": others})
     assert made["broken"] == broken
     assert made["verdict"] == ("broken" if broken else "held")
+
+
+def test_a_case_that_was_not_played_says_nothing_of_a_system() -> None:
+    made = _unplayed(CASES[0], "livekit", "the turn before the fault was not answered")
+    assert (made["verdict"], made["seen"]) == ("unplayed", "not played")
+    assert made["broken"] == ["the turn before the fault was not answered"]
 
 
 def test_what_was_refused_is_read_off_the_timeline(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ async def debugged(page: Page, seen: Seen) -> None:
     assert known == "low"
 
 
+@pytest.mark.long
 async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
     shown = (
         "`startBotAndConnect`, `bot-ready`",
@@ -156,7 +157,6 @@ async def test_pipecat_s_client(speech: Path, tmp_path: Path) -> None:
             await seen.until("events", "it.some(e => ['botDisconnected', 'disconnected'].includes(e.event))")
 
 
-@pytest.mark.long
 async def test_pipecat_s_page(speech: Path, tmp_path: Path) -> None:
     """With Pipecat's own transport for LiveKit, which is in this page alone."""
     shown = (

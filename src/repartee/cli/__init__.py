@@ -321,7 +321,7 @@ def chaos(
             rows.extend(await playing)
 
     _run(work)
-    if not rows or any(row["verdict"] == "broken" and row["system"] == OURS for row in rows):
+    if not rows or any(row["verdict"] in {"broken", "unplayed"} and row["system"] == OURS for row in rows):
         raise typer.Exit(1)
 
 

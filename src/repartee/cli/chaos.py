@@ -49,6 +49,8 @@ AGENT: dict[str, Any] = {
     "name": "Chaos",
     "persona": "You answer in one sentence.",
     "greeting": "Hello, this is the bench.",
+    # The caller waits in silence until what was stopped is back; to be asked whether they are there is no answer.
+    "limits": {"silence_s": 0},
 }
 MODELS = {
     "stt": ["openai:gpt-4o-mini-transcribe", "openai:whisper-1"],
@@ -117,7 +119,8 @@ async def run_chaos(options: ChaosOptions, write: Path | None, out: Console) -> 
                     rows.append(row)
                     show(row, out)
                     if write is not None:
-                        await asyncio.to_thread(write_rows, write, rows, PROFILE, MODELS)
+                        played = [row for row in rows if row["verdict"] != "unplayed"]
+                        await asyncio.to_thread(write_rows, write, played, PROFILE, MODELS)
     return rows
 
 
@@ -245,6 +248,8 @@ async def _conduct(options: ChaosOptions, case: Case, stage: _Stage, items: Mapp
     except (MediaError, TimeoutError) as error:
         return _unplayed(case, stage.system.name, f"the call could not be made: {error or 'no answer'}")
     if len(played.turns) < 2:
+        if options.keep is not None:
+            await asyncio.to_thread(_keep, options.keep, f"{case.name}-{stage.system.name}", played, None)
         return _unplayed(case, stage.system.name, "the turn before the fault was not answered")
     notes = dict(scene.notes) | {"bad_starts": bad_starts}
     notes["asked"] = [f"{entry.said} ({entry.outcome})" for entry in bill.entries if entry.stage == "llm"]
@@ -274,10 +279,12 @@ def _scene(stage: _Stage) -> Scene:
 
 
 def _unplayed(case: Case, system: str, why: str) -> Row:
+    """Return a row that tells nothing about the fault: it never came to that. It is shown, and not written."""
     nothing = Heard(
         "the call ended", 0, 0, 0, ordered=True, foreign=0, first_s=None, silent_s=None, last_s=None
     )
-    return _row(case, system, Verdict(nothing, None, None, None, (why,)), 0.0, {})
+    row = _row(case, system, Verdict(nothing, None, None, None, (why,)), 0.0, {})
+    return row | {"seen": "not played", "verdict": "unplayed"}
 
 
 def _row(case: Case, system: str, verdict: Verdict, struck_s: float | None, notes: Mapping[str, Any]) -> Row:

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 def show(row: Row, out: Console) -> None:
     """Print what came of a case."""
-    colour = {"held": "green", "expected": "yellow", "broken": "red"}[row["verdict"]]
+    colour = {"held": "green", "expected": "yellow", "unplayed": "yellow", "broken": "red"}[row["verdict"]]
     added, back = (_seconds(row[name]) for name in ("added_silence_s", "recovery_s"))
     out.print(
         f"[{colour}]{row['verdict']:8}[/{colour}] {row['system']:10} {row['case']:20} {row['seen']}; "

@@ -10,7 +10,9 @@ from livekit import api
 
 from repartee.session.callers import CALLER_ID
 
-TOKEN_TTL = timedelta(minutes=10)
+TOKEN_TTL = timedelta(seconds=90)
+"""LiveKit's client SDKs keep a token that they asked for in advance until a minute before it runs out. It must not be
+kept for longer than the agent waits for a caller: who then enters finds a new room, and nobody in it."""
 SHOWN = ("camera", "screen_share")
 LONGEST_CALL_S = 86_400
 """A token older than the longest call opens no room that could still be there."""

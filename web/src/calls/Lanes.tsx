@@ -1,3 +1,5 @@
+import { useWidth } from '../hooks/useWidth';
+import { withRoom } from './marks';
 import type { CallPageData, Turn } from './types';
 
 interface Props {
@@ -5,6 +7,11 @@ interface Props {
   lengthMs: number;
   atMs: number;
   onSeek: (ms: number) => void;
+}
+
+/** When a turn began, ms; below 0 where nobody knows. */
+function begun(turn: Turn): number {
+  return turn.started_at_ms ?? turn.audible_at_ms ?? -1;
 }
 
 /** Who spoke when: the caller above, the agent below, what was thrown away under them, and each turn's number. */
@@ -15,7 +22,8 @@ export function Lanes({ data, lengthMs, atMs, onSeek }: Props) {
     const box = event.currentTarget.getBoundingClientRect();
     onSeek(((event.clientX - box.left) / box.width) * lengthMs);
   };
-  const begun = (turn: Turn) => turn.started_at_ms ?? turn.audible_at_ms;
+  const [marks, widthPx] = useWidth<HTMLOListElement>();
+  const numbered = data.turns.filter((turn) => turn.id !== 0 && begun(turn) >= 0);
 
   return (
     <>
@@ -47,15 +55,12 @@ export function Lanes({ data, lengthMs, atMs, onSeek }: Props) {
         })}
         <i className="lanes-now" style={{ left: left(atMs) }} />
       </div>
-      <ol className="marks" aria-label="Turns by time">
-        {data.turns.map((turn) => {
-          const from = begun(turn);
-          return from === null || turn.id === 0 ? null : (
-            <li key={turn.id} style={{ left: left(from) }}>
-              <a href={`#turn-${turn.id}`}>{turn.id}</a>
-            </li>
-          );
-        })}
+      <ol className="marks" aria-label="Turns by time" ref={marks}>
+        {withRoom(numbered, begun, lengthMs, widthPx).map((turn) => (
+          <li key={turn.id} style={{ left: left(begun(turn)) }}>
+            <a href={`#turn-${turn.id}`}>{turn.id}</a>
+          </li>
+        ))}
       </ol>
     </>
   );

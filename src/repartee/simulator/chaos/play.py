@@ -18,7 +18,8 @@ from repartee.simulator.chaos.judge import Turn, heard_of
 from repartee.simulator.chaos.scene import Scene
 from repartee.simulator.material import Item
 
-GREETING_S = 20.0
+GREETING_S = 45.0
+"""A peer may have to start a process for the call first."""
 QUIET_S = 1.2
 ANSWER_S = 4.5
 """So much of an answer has sounded when it was heard to its end; all are a little longer."""
