@@ -54,7 +54,9 @@ class Room:
 
     def __init__(self, *_: object, hooks: RoomHooks, caller_identity: str | None, **__: object) -> None:
         self.hooks = hooks
-        self.client: Any = SimpleNamespace(participant=None, caller=caller_identity, is_caller=lambda _: True)
+        self.client: Any = SimpleNamespace(
+            participant=None, caller=caller_identity, inlet=None, is_caller=lambda _: True
+        )
         self.sink = Loudspeaker()
         self.made.append(self)
 

@@ -29,8 +29,8 @@ class Place(Protocol):
         """The caller's identity, None before they came."""
 
     @property
-    def inlet(self) -> Inlet:
-        """What is taken of them."""
+    def inlet(self) -> Inlet | None:
+        """What is taken of them; None where there is no room."""
 
 
 class Clients:
@@ -91,7 +91,8 @@ class Clients:
         """Return what shows the call in a room that is going to be joined."""
         self._place = place
         wire = Wire(self._me, lambda: place.caller, call_id, self._others, [self._rtvi, self._remote])
-        place.inlet.on_taken = lambda ids: wire.show(TAKEN, ids)
+        if (inlet := place.inlet) is not None:
+            inlet.on_taken = lambda ids: wire.show(TAKEN, ids)
         self._wire = wire
         return wire
 
@@ -104,7 +105,8 @@ class Clients:
             lanes.create_task(self._remote.run(), name="remote session")
 
     def _may_say(self, text: str) -> bool:
-        if self._place is None or not self._place.inlet.may_say(text):
+        inlet = self._place.inlet if self._place is not None else None
+        if inlet is None or not inlet.may_say(text):
             return False
         self.typed(text)
         return True
