@@ -12,6 +12,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.errors import ProviderError, ReparteeError
 from repartee.events import EndReason
+from repartee.session.inlet import Inlet
 from repartee.session.keeping import Keeping, keeping
 from repartee.session.room import RoomHooks
 from repartee.session.session import Session
@@ -36,7 +37,7 @@ class _NoRoom:
         self.client = SimpleNamespace(
             room=SimpleNamespace(local_participant=None),
             joined=None,
-            inlet=None,
+            inlet=Inlet(lambda _: False),  # nobody is there who could send anything
             caller=caller,
             caller_muted=False,
             is_caller=lambda _: True,
