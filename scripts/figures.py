@@ -714,8 +714,11 @@ def degradation() -> str:
 
 
 def _levels(ladder: Figures) -> str:
-    lines, shared = "", next(iter(ladder["levels"].values()))["latency"]
-    for number, suites in sorted(ladder["levels"].items()):
+    measured = {number: suites for number, suites in sorted(ladder["levels"].items()) if "latency" in suites}
+    if not measured:
+        return ""
+    lines, shared = "", next(iter(measured.values()))["latency"]
+    for number, suites in measured.items():
         mine, pauses = suites["latency"], suites.get("pauses", {})
         cut_into = shown_value(pauses["cut_in_turns"]) if pauses else "not measured"
         lines += (
