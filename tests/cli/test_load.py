@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from repartee.cli import app
-from repartee.cli.load import RAMP_S, LoadOptions, _arrivals, _steps_of, _write
+from repartee.cli.load import ARRIVAL_S, RAMP_S, LoadOptions, _arrivals, _steps_of, _write
 from repartee.errors import ConfigError
 
 ITEMS = 6
@@ -35,7 +35,7 @@ def report(*steps: dict[str, object]) -> dict[str, object]:
 def test_steady_callers_come_in_the_ramp_and_all_say_the_same_in_another_order() -> None:
     arrivals = _arrivals(LoadOptions(), 8, ITEMS, 0)
     assert len(arrivals) == 8
-    assert all(0 <= arrival.at_s <= RAMP_S for arrival in arrivals)
+    assert all(0 <= arrival.at_s <= 8 * ARRIVAL_S for arrival in arrivals)
     assert {tuple(sorted(arrival.says[:ITEMS])) for arrival in arrivals} == {tuple(range(ITEMS))}
     assert len({arrival.says[:ITEMS] for arrival in arrivals}) > 1
     assert arrivals == _arrivals(LoadOptions(), 8, ITEMS, 0), "the same seed is the same crowd"
