@@ -339,7 +339,8 @@ def density() -> str:
 | | calls | held | sound after speech, ms | missed | first audio p95, ms | gaps > 60 ms | cores | cores, all | MB |
 |---|---|---|---|---|---|---|---|---|---|
 {lines}
-Median / 95th percentile. {run["machine"]}, vendors `{run["options"]["profile"]}`, {run["options"]["hold_s"]:.0f} s each; `cores, all` has callers, vendors and LiveKit.
+Median / 95th percentile. {run["machine"]}, vendors `{run["options"]["profile"]}`, {run["options"]["hold_s"]:.0f} s each; `cores, all` has callers, vendors and LiveKit. A line
+that is there twice was held twice, in two runs within the hour: the machine was not equally quick.
 `{load_command(run["options"])}`
 {killed()}{overloaded()}{churned()}
 """
