@@ -93,11 +93,21 @@ async def greeted(call: BilledCall) -> None:
     await call.until_idle()
 
 
-async def ask(call: BilledCall, room: Room, words: str) -> str:
-    """Say something and hear the answer to its end; return what was heard."""
+async def begin(call: BilledCall, room: Room, words: str) -> None:
+    """Say something and wait until the answer sounds."""
     room.words = words
     await call.say(0.6)
     await call.until(lambda: isinstance(call.state, Speaking))
+
+
+async def made_ready(call: BilledCall) -> None:
+    """Wait until an answer is made ready that is not to be heard yet."""
+    await call.until(lambda: isinstance(call.state, Speculating) and call.gate.has_audio(call.last_reply_id))
+
+
+async def ask(call: BilledCall, room: Room, words: str) -> str:
+    """Say something and hear the answer to its end; return what was heard."""
+    await begin(call, room, words)
     await call.until_idle()
     return str(call.history.entries[-1]["content"])
 
@@ -153,9 +163,7 @@ async def test_an_answer_that_is_cut_off_is_cut_at_the_vendor_to_the_millisecond
     room.answers["what is there to see"] = LONG
     async with BilledCall(simulator, agent, realtime=MODEL) as call:
         await greeted(call)
-        room.words = "what is there to see"
-        await call.say(0.6)
-        await call.until(lambda: isinstance(call.state, Speaking))
+        await begin(call, room, "what is there to see")
         reply_id = call.last_reply_id
         await call.until(lambda: call.gate.heard(reply_id).count(" ") > 5)
         room.words = "and on monday"
@@ -185,9 +193,7 @@ async def test_a_backchannel_does_not_stop_it_and_is_no_part_of_the_conversation
     room.answers["what is there to see"] = LONG
     async with BilledCall(simulator, agent, realtime=MODEL) as call:
         await greeted(call)
-        room.words = "what is there to see"
-        await call.say(0.6)
-        await call.until(lambda: isinstance(call.state, Speaking))
+        await begin(call, room, "what is there to see")
         reply_id = call.last_reply_id
         room.words = "mhm"
         await call.say(0.3)
@@ -207,9 +213,7 @@ async def test_a_held_answer_that_is_not_wanted_is_forgotten_at_the_vendor(
         await greeted(call)
         room.words = "are you open"
         await call.say(0.6)
-        await call.until(
-            lambda: isinstance(call.state, Speculating) and call.gate.has_audio(call.last_reply_id)
-        )
+        await made_ready(call)
         held = call.last_reply_id
         room.words = "on friday"
         await call.say(0.6, pause=False)  # they go on: nothing of it was heard
@@ -230,9 +234,7 @@ async def test_an_answer_is_begun_on_the_sound_before_its_words_are_known(
         await greeted(call)
         room.words = "are you open on friday"
         await call.say(0.6)
-        await call.until(
-            lambda: isinstance(call.state, Speculating) and call.gate.has_audio(call.last_reply_id)
-        )
+        await made_ready(call)
         assert isinstance(call.state, Speculating)
         assert not call.state.turn.words_known
         held = call.last_reply_id
@@ -252,9 +254,7 @@ async def test_a_noise_that_was_answered_on_its_sound_is_neither_heard_nor_kept(
         await greeted(call)
         room.words = ""
         await call.say(0.3)
-        await call.until(
-            lambda: isinstance(call.state, Speculating) and call.gate.has_audio(call.last_reply_id)
-        )
+        await made_ready(call)
         await call.until_idle()
         assert len(call.history.entries) == 1
         simulator.desk.profile = replace(simulator.desk.profile, stt=Spread(0, 0))
@@ -299,9 +299,7 @@ async def test_a_model_that_fails_in_the_middle_is_apologised_for_in_the_plain_v
     async with BilledCall(simulator, agent, realtime=MODEL) as call:
         await greeted(call)
         simulator.desk.faults.append(Fault("llm", "cut", 1))
-        room.words = "what is there to see"
-        await call.say(0.6)
-        await call.until(lambda: isinstance(call.state, Speaking))
+        await begin(call, room, "what is there to see")
         await call.until_idle()
         said, _, apology = str(call.history.entries[-1]["content"]).partition("… ")
         after = await ask(call, room, "and on monday")

@@ -46,7 +46,6 @@ KILL_AFTER_S = 12.0
 RAMP_S = 8.0
 ARRIVAL_S = 2.0
 """Between two callers of a steady step; a call of minutes makes many calls at once of few arrivals in a second."""
-SERVER = (("REPARTEE_TOKEN_RATE", "100000"),)
 MANY_TURNS = 40
 """More than fit into a step: the clock ends a call."""
 
@@ -290,7 +289,7 @@ async def _running(options: LoadOptions, name: str, stage: _Stage) -> AsyncItera
     variables = {
         **stage.ground.variables,
         "REPARTEE_MAX_CALLS": str(max(options.calls)),
-        **dict(SERVER),
+        "REPARTEE_TOKEN_RATE": "100000",
         **dict(options.settings),
     }
     async with instance(file, state, variables) as server:

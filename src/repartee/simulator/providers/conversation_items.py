@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from repartee.simulator.providers.asked import AskedItem
-from repartee.simulator.providers.prompt_cache import prompt_tokens
+from repartee.simulator.providers.prompt_cache import LEAST_TOKENS, STEP_TOKENS, prompt_tokens
 from repartee.simulator.providers.voices import words_with_times
 
 USER_TOKENS_PER_S = 10
 ASSISTANT_TOKENS_PER_S = 20
 """One for 100 ms of the user's sound, and one for 50 ms of the model's, as the vendor's guide to its costs says."""
-LEAST_CACHED, CACHE_STEP = 1024, 128
 
 
 @dataclass
@@ -129,8 +128,8 @@ class Prompts:
             sum(item.audio_tokens for item in items),
         )
         before = self._before
-        if beginning == self._beginning and before.text + before.audio >= LEAST_CACHED:
-            counted.text_kept = min(counted.text, before.text // CACHE_STEP * CACHE_STEP)
-            counted.audio_kept = min(counted.audio, before.audio // CACHE_STEP * CACHE_STEP)
+        if beginning == self._beginning and before.text + before.audio >= LEAST_TOKENS:
+            counted.text_kept = min(counted.text, before.text // STEP_TOKENS * STEP_TOKENS)
+            counted.audio_kept = min(counted.audio, before.audio // STEP_TOKENS * STEP_TOKENS)
         self._beginning, self._before = beginning, counted
         return counted
