@@ -34,6 +34,8 @@ WINDOW_S = 8
 """The end-of-turn model hears this much."""
 BYTES_PER_MS = SAMPLE_RATE_HZ * 2 / 1000
 FRAME_BYTES = int(20 * BYTES_PER_MS)
+BLOCK_BYTES = int(100 * BYTES_PER_MS)
+"""In silence audio is handed on by so much: nobody waits for it, and each piece is two wake-ups and a queue."""
 HELD_FRAMES = 600
 """12 s: the oldest of what waits longer is dropped."""
 IDLE_STOP_S = 1.0
@@ -108,6 +110,8 @@ class Ears(FrameProcessor):
         self._heard_ms = 0.0
         """Of audio, all in all; what is caught up comes faster than it was said."""
         self._held: deque[InputAudioRawFrame] | None = None
+        self._silence: list[InputAudioRawFrame] = []
+        """What was heard in silence and is not handed on yet."""
 
     def hold(self) -> None:
         """Have what comes from now on wait: something that was said before it is still to come."""
@@ -163,15 +167,28 @@ class Ears(FrameProcessor):
     async def _attend(self, frame: InputAudioRawFrame) -> None:
         self._heard_ms += len(frame.audio) / BYTES_PER_MS
         self._remember(frame.audio)
-        match self._voice.hear(frame.audio):
-            case "started":
-                await self._voice_began()
-                await self.push_frame(frame)
-            case "stopped":
-                await self.push_frame(frame)
-                await self._voice_ended(silent_ms=self._voice.silent_ms)
-            case None:
-                await self.push_frame(frame)
+        change = self._voice.hear(frame.audio)
+        if self._voice.rests:
+            await self._gather(frame)
+            return
+        await self._hand_on_silence()
+        if change == "started":
+            await self._voice_began()
+        await self.push_frame(frame)
+        if change == "stopped":
+            await self._voice_ended(silent_ms=self._voice.silent_ms)
+
+    async def _gather(self, frame: InputAudioRawFrame) -> None:
+        self._silence.append(frame)
+        if sum(len(silent.audio) for silent in self._silence) >= BLOCK_BYTES:
+            await self._hand_on_silence()
+
+    async def _hand_on_silence(self) -> None:
+        if self._silence:
+            audio = b"".join(frame.audio for frame in self._silence)
+            whose = getattr(self._silence[0], "user_id", "")
+            self._silence.clear()
+            await self.push_frame(UserAudioRawFrame(audio, SAMPLE_RATE_HZ, 1, user_id=whose))
 
     def _remember(self, audio: bytes) -> None:
         self._recent.append(audio)

@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 from livekit import rtc
 
+from repartee.session.media_events import hear_own_events
 from repartee.simulator import meter
 from repartee.simulator.audio import Pcm, noise_floor
 
@@ -173,6 +174,7 @@ class _Caller:
             joining_s = time.monotonic()
             async with asyncio.timeout(JOIN_S):
                 await self._room.connect(place["server_url"], place["participant_token"])
+                hear_own_events(self._room)
                 self._row["room"] = place["room_name"]
                 track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
                 options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)

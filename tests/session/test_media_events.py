@@ -1,0 +1,87 @@
+"""Rooms of one process hear their own events; a caller's audio is handed on as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from livekit import rtc
+from livekit.rtc._ffi_client import FfiClient
+from livekit.rtc._proto import ffi_pb2
+
+from repartee.session.media_events import CallerAudio, hear_own_events
+
+MINE, ANOTHER = 7, 8
+
+
+def event(kind: str, **fields: Any) -> ffi_pb2.FfiEvent:
+    made = ffi_pb2.FfiEvent()
+    part = getattr(made, kind)
+    part.SetInParent()
+    for name, value in fields.items():
+        setattr(part, name, value)
+    return made
+
+
+async def test_a_room_hears_what_is_its_own_and_what_was_asked_for() -> None:
+    queue = FfiClient.instance.queue
+    mine, another = queue.subscribe(), queue.subscribe()
+    room = SimpleNamespace(_ffi_queue=mine, _ffi_handle=SimpleNamespace(handle=MINE))
+    told = [
+        event("room_event", room_handle=ANOTHER),
+        event("capture_audio_frame", async_id=1),
+        event("get_stats", async_id=2),
+        event("audio_stream_event", stream_handle=3),
+        event("room_event", room_handle=MINE),
+        event("publish_track", async_id=4),
+        event("rpc_method_invocation", local_participant_handle=5),
+    ]
+    try:
+        hear_own_events(cast("rtc.Room", room))
+        for one in told:
+            queue.put(one)
+        heard = [await asyncio.wait_for(mine.get(), 5) for _ in told[4:]]
+        assert heard == told[4:]
+        assert mine.empty()
+        assert [await asyncio.wait_for(another.get(), 5) for _ in told] == told, (
+            "who listens to all still does"
+        )
+    finally:
+        queue.unsubscribe(mine)
+        queue.unsubscribe(another)
+
+
+def test_a_room_that_keeps_its_events_elsewhere_is_left_as_it_is() -> None:
+    hear_own_events(cast("rtc.Room", SimpleNamespace()))
+
+
+async def test_audio_is_handed_on_in_order_until_the_track_is_over(monkeypatch: Any) -> None:
+    heard: list[bytes] = []
+
+    async def hear(pcm: bytes) -> None:
+        heard.append(pcm)
+
+    def frame(owned: Any) -> rtc.AudioFrame:
+        return rtc.AudioFrame(bytes([owned.handle.id]) * 640, 16_000, 1, 320)
+
+    monkeypatch.setattr(rtc.AudioFrame, "_from_owned_info", staticmethod(frame))
+    stream = CallerAudio.__new__(CallerAudio)
+    stream._hear = hear
+    stream._ffi_handle = cast("Any", SimpleNamespace(handle=MINE))
+    queue = FfiClient.instance.queue
+    stream._ffi_queue = queue.subscribe()
+    try:
+        for handle, sound in ((MINE, 1), (ANOTHER, 2), (MINE, 3)):
+            one = event("audio_stream_event", stream_handle=handle)
+            one.audio_stream_event.frame_received.frame.handle.id = sound
+            queue.put(one)
+        over = event("audio_stream_event", stream_handle=MINE)
+        over.audio_stream_event.eos.SetInParent()
+        queue.put(over)
+        await asyncio.wait_for(stream._run(), 5)
+    finally:
+        subscribed = [one for one, *_ in queue._subscribers]
+        queue.unsubscribe(stream._ffi_queue)
+    assert heard == [b"\x01" * 640, b"\x03" * 640]
+    assert stream._ffi_queue not in subscribed, "who has ended is told nothing more"
