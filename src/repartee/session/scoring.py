@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 
 import numpy as np
@@ -36,8 +34,7 @@ def _model_threads() -> ThreadPoolExecutor:
 
 def _give_way() -> None:
     if sys.platform == "linux":  # where each thread has a priority of its own
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        os.nice(NICE)
 
 
 @cache
