@@ -43,8 +43,8 @@ IDLE_STOP_S = 1.0
 
 SCORE_AT_MS = (120, 260, 400, 520, 640, 780, 920, 1100, 1320)
 """Silence after which the end-of-turn model is asked. More silence makes an end easier to hear, so a finished
-sentence that sounded unfinished at first is found out early; one that is unfinished stays so. Four of five gaps within
-a spoken sentence are shorter than the first of these, and its words take longer to be known."""
+sentence that sounded unfinished at first is found out early; one that is unfinished stays so. Four of five gaps
+within a spoken sentence are shorter than the first of these, and its words take longer to be known."""
 AT_ONCE_MS = 60
 """The first time where nothing else is waited for: a model that hears for itself begins with the answer."""
 SPARSE_AT_MS = SCORE_AT_MS[::3]
