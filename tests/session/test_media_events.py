@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient
 from livekit.rtc._proto import ffi_pb2
 
-from repartee.session.media_events import CallerAudio, hear_own_events
+from repartee.session.media_events import CallerAudio, hear_own_events, keep_threads
 
 MINE, ANOTHER = 7, 8
 
@@ -52,11 +55,35 @@ async def test_a_room_hears_what_is_its_own_and_what_was_asked_for() -> None:
         queue.unsubscribe(another)
 
 
+def test_a_thread_of_the_engine_s_is_made_known_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    monkeypatch.setattr(
+        "repartee.session.media_events.ctypes",
+        SimpleNamespace(
+            pythonapi=SimpleNamespace(PyGILState_Ensure=lambda: made.append(threading.get_ident()))
+        ),
+    )
+    queue = FfiClient.instance.queue
+    monkeypatch.setattr(queue, "put", type(queue).put.__get__(queue))
+    keep_threads()
+    keep_threads()
+    told = event("publish_track", async_id=4)
+
+    def tell() -> None:
+        queue.put(told)
+        queue.put(told)
+
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        for pool in (one, other, one):
+            pool.submit(tell).result()
+    assert len(made) == len(set(made)) == 2
+
+
 def test_a_room_that_keeps_its_events_elsewhere_is_left_as_it_is() -> None:
     hear_own_events(cast("rtc.Room", SimpleNamespace()))
 
 
-async def test_audio_is_handed_on_in_order_until_the_track_is_over(monkeypatch: Any) -> None:
+async def test_audio_is_handed_on_in_order_until_the_track_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[bytes] = []
 
     async def hear(pcm: bytes) -> None:

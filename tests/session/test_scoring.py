@@ -12,16 +12,16 @@ from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnal
 
 from repartee.session import scoring
 from repartee.session.scoring import turn_scorer
-from repartee.session.turn_features import SAMPLES, log_mel
+from repartee.session.turn_features import SAMPLES, Samples, log_mel
 from repartee.simulator.audio import read_audio
 
 RATE_HZ = 16_000
 
 
-def sound(samples: int, seed: int = 0) -> np.ndarray:
+def sound(samples: int, seed: int = 0) -> Samples:
     rng = np.random.default_rng(seed)
     tone = np.sin(np.arange(samples) * rng.uniform(0.05, 0.5)) * rng.uniform(0.05, 0.5)
-    return (tone + rng.normal(0.01, 0.01, samples)).astype(np.float32)
+    return np.asarray(tone + rng.normal(0.01, 0.01, samples), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_it_answers_what_pipecat_s_would(speech: Path) -> None:
     analyzer = LocalSmartTurnAnalyzerV3(sample_rate=RATE_HZ)
     analyzer.set_sample_rate(RATE_HZ)
     for file in sorted((speech / "aiewf").glob("*.flac"))[:4]:
-        pcm = read_audio(file, RATE_HZ).astype(np.float32) / 32768
+        pcm = read_audio(file, RATE_HZ).astype(np.float32) / np.float32(32768)
         for end in (len(pcm) // 2, len(pcm)):
             expected = analyzer._predict_endpoint(pcm[:end])["probability"]
             assert turn_scorer()(pcm[:end]) == pytest.approx(expected, abs=0.02)

@@ -7,6 +7,8 @@ statistics, what happens in another room. With n calls in a process, that is n t
 
 from __future__ import annotations
 
+import ctypes
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +20,31 @@ NOT_OF_ROOMS = frozenset(
 )
 """Answers and media that whoever asked waits for in a queue of their own."""
 FRAME_MS = 20
+_thread = threading.local()
+
+
+def keep_threads() -> None:
+    """Have the engine's threads stay known to Python once they have told an event.
+
+    Python makes a foreign thread's state, maps a stack for it and throws both away again for each event: 70 times a
+    second for each call. The engine has a few such threads, for as long as the process lives.
+    """
+    queue = FfiClient.instance.queue
+    put = queue.put
+    if isinstance(put, _Keeping):
+        return
+    queue.put = _Keeping(put)
+
+
+class _Keeping:
+    def __init__(self, put: Callable[[Any], None]) -> None:
+        self._put = put
+
+    def __call__(self, event: Any) -> None:
+        if not hasattr(_thread, "kept"):
+            _thread.kept = True
+            ctypes.pythonapi.PyGILState_Ensure()  # which is never released: the state outlives this event
+        self._put(event)
 
 
 def hear_own_events(room: rtc.Room) -> None:
@@ -25,6 +52,7 @@ def hear_own_events(room: rtc.Room) -> None:
 
     The SDK offers no way to say so. Where a later one is made otherwise, the room hears what it always did.
     """
+    keep_threads()
     own, handle = getattr(room, "_ffi_queue", None), getattr(room, "_ffi_handle", None)
     if own is None or handle is None:
         return
