@@ -13,7 +13,7 @@ from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient
 from livekit.rtc._proto import ffi_pb2
 
-from repartee.session.media_events import CallerAudio, hear_own_events, keep_threads
+from repartee.session.media_events import CallerAudio, _events, hear_own_events
 
 MINE, ANOTHER = 7, 8
 
@@ -65,8 +65,7 @@ def test_a_thread_of_the_engine_s_is_made_known_once(monkeypatch: pytest.MonkeyP
     )
     queue = FfiClient.instance.queue
     monkeypatch.setattr(queue, "put", type(queue).put.__get__(queue))
-    keep_threads()
-    keep_threads()
+    assert _events() is _events() is queue.put
     told = event("publish_track", async_id=4)
 
     def tell() -> None:
@@ -95,20 +94,25 @@ async def test_audio_is_handed_on_in_order_until_the_track_is_over(monkeypatch: 
     monkeypatch.setattr(rtc.AudioFrame, "_from_owned_info", staticmethod(frame))
     stream = CallerAudio.__new__(CallerAudio)
     stream._hear = hear
+    stream._loop = asyncio.get_running_loop()
     stream._ffi_handle = cast("Any", SimpleNamespace(handle=MINE))
     queue = FfiClient.instance.queue
+    everything = queue.subscribe()
     stream._ffi_queue = queue.subscribe()
-    try:
-        for handle, sound in ((MINE, 1), (ANOTHER, 2), (MINE, 3)):
-            one = event("audio_stream_event", stream_handle=handle)
-            one.audio_stream_event.frame_received.frame.handle.id = sound
-            queue.put(one)
-        over = event("audio_stream_event", stream_handle=MINE)
-        over.audio_stream_event.eos.SetInParent()
-        queue.put(over)
-        await asyncio.wait_for(stream._run(), 5)
-    finally:
-        subscribed = [one for one, *_ in queue._subscribers]
-        queue.unsubscribe(stream._ffi_queue)
+    early = event("audio_stream_event", stream_handle=MINE)
+    early.audio_stream_event.frame_received.frame.handle.id = 1
+    queue.put(early)
+    stream._take_own()
+    for handle, sound in ((ANOTHER, 2), (MINE, 3)):
+        one = event("audio_stream_event", stream_handle=handle)
+        one.audio_stream_event.frame_received.frame.handle.id = sound
+        queue.put(one)
+    over = event("audio_stream_event", stream_handle=MINE)
+    over.audio_stream_event.eos.SetInParent()
+    queue.put(over)
+    await asyncio.wait_for(stream._run(), 5)
+    queue.unsubscribe(everything)
     assert heard == [b"\x01" * 640, b"\x03" * 640]
-    assert stream._ffi_queue not in subscribed, "who has ended is told nothing more"
+    assert everything.qsize() == 2, "and nobody else is asked whether it is theirs"
+    queue.put(over)
+    assert MINE not in _events().streams, "who has ended is told nothing more"

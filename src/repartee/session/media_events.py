@@ -7,9 +7,11 @@ statistics, what happens in another room. With n calls in a process, that is n t
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from livekit import rtc
@@ -23,28 +25,37 @@ FRAME_MS = 20
 _thread = threading.local()
 
 
-def keep_threads() -> None:
-    """Have the engine's threads stay known to Python once they have told an event.
+class _Events:
+    """Takes events from the engine's threads in place of the SDK's queue, which gets what has no way of its own.
 
     Python makes a foreign thread's state, maps a stack for it and throws both away again for each event: 70 times a
-    second for each call. The engine has a few such threads, for as long as the process lives.
+    second for each call. The engine has a few such threads, for as long as the process lives, so they stay known. And
+    the queue asks each of its subscribers about each event; audio, which most of them are, says itself whose it is.
     """
-    queue = FfiClient.instance.queue
-    put = queue.put
-    if isinstance(put, _Keeping):
-        return
-    queue.put = _Keeping(put)
 
-
-class _Keeping:
     def __init__(self, put: Callable[[Any], None]) -> None:
         self._put = put
+        self.streams: dict[int, Callable[[Any], None]] = {}
+        """Who takes the events of an audio stream, by its handle; called on the engine's thread."""
 
     def __call__(self, event: Any) -> None:
         if not hasattr(_thread, "kept"):
             _thread.kept = True
             ctypes.pythonapi.PyGILState_Ensure()  # which is never released: the state outlives this event
+        if event.WhichOneof("message") == "audio_stream_event":
+            take = self.streams.get(event.audio_stream_event.stream_handle)
+            if take is not None:
+                take(event)
+                return
         self._put(event)
+
+
+def _events() -> _Events:
+    """Return the process's events, which from now on come this way."""
+    queue = FfiClient.instance.queue
+    if not isinstance(queue.put, _Events):
+        queue.put = _Events(queue.put)
+    return queue.put
 
 
 def hear_own_events(room: rtc.Room) -> None:
@@ -52,7 +63,7 @@ def hear_own_events(room: rtc.Room) -> None:
 
     The SDK offers no way to say so. Where a later one is made otherwise, the room hears what it always did.
     """
-    keep_threads()
+    _events()
     own, handle = getattr(room, "_ffi_queue", None), getattr(room, "_ffi_handle", None)
     if own is None or handle is None:
         return
@@ -83,6 +94,12 @@ class CallerAudio(rtc.AudioStream):
     def __init__(self, track: rtc.Track, rate_hz: int, hear: Callable[[bytes], Awaitable[None]]) -> None:
         self._hear = hear
         super().__init__(track, sample_rate=rate_hz, num_channels=1, frame_size_ms=FRAME_MS)
+        self._take_own()
+
+    def _take_own(self) -> None:
+        loop, take = self._loop, self._ffi_queue.put_nowait
+        _events().streams[self._ffi_handle.handle] = lambda event: _call_soon(loop, take, event)
+        FfiClient.instance.queue.unsubscribe(self._ffi_queue)
 
     @property
     def task(self) -> Any:
@@ -99,4 +116,9 @@ class CallerAudio(rtc.AudioStream):
                 elif event.HasField("eos"):
                     break
         finally:
-            FfiClient.instance.queue.unsubscribe(self._ffi_queue)
+            _events().streams.pop(self._ffi_handle.handle, None)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, take: Callable[[Any], None], event: Any) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody hears it
+        loop.call_soon_threadsafe(take, event)
