@@ -20,6 +20,7 @@ from repartee.urls import http_url
 
 READY_S = 60.0
 STOP_S = 8.0
+OURS = "repartee"
 PEERS = ("pipecat", "pipecat-tuned", "livekit", "livekit-tuned")
 """Pipecat and LiveKit Agents as their documentation shows them, and tuned by their documentation."""
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
