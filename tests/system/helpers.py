@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from repartee.cli.instance import Instance, instance
-from repartee.simulator.caller import Caller, Invitation
+from repartee.simulator.caller import Caller
+from repartee.simulator.invitation import Invitation
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.replies import Replies, Style
 

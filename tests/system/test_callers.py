@@ -10,7 +10,7 @@ import pytest
 from livekit import rtc
 
 from repartee.cli.instance import instance
-from repartee.simulator.caller import Invitation
+from repartee.simulator.invitation import Invitation
 from repartee.store import Store
 from tests.system.helpers import calling, eventually, simulate, write_agent
 

@@ -18,7 +18,8 @@ from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
 
 from repartee.cli.instance import Instance
 from repartee.simulator.audio import Pcm, read_audio
-from repartee.simulator.caller import RATE_HZ, Caller, Invitation
+from repartee.simulator.caller import RATE_HZ, Caller
+from repartee.simulator.invitation import Invitation
 from repartee.store import Store
 from tests.system.helpers import GREETING_S, eventually, server, simulate, write_agent
 

@@ -18,7 +18,8 @@ from livekit import api, rtc
 from repartee.cli.instance import Instance, instance
 from repartee.simulator import meter
 from repartee.simulator.audio import Pcm
-from repartee.simulator.caller import RATE_HZ, Caller, Invitation
+from repartee.simulator.caller import RATE_HZ, Caller
+from repartee.simulator.invitation import Invitation
 from repartee.simulator.material import Item, Material
 from repartee.simulator.providers import Simulator
 from repartee.simulator.stage import Call, Said, rows

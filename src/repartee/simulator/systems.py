@@ -15,7 +15,7 @@ from typing import Protocol
 from livekit import api
 
 from repartee.errors import ConfigError, MediaError
-from repartee.simulator.caller import Invitation
+from repartee.simulator.invitation import Invitation
 from repartee.urls import http_url
 
 READY_S = 60.0
