@@ -86,6 +86,9 @@ def measure_here(models: Path, cache_dir: Path) -> Speed:
         whisper = Whisper(size)
         return lambda: whisper.hear(utterance, ("en",))
 
-    speed = Speed(device(), measure(sizes, load))
+    # All threads of this process, as many as compute at once: what others compute meanwhile is not in it.
+    at_once = min(THREADS, cores())
+    spent_s = (lambda: time.process_time() / at_once) if device() == "cpu" else time.monotonic
+    speed = Speed(device(), measure(sizes, load, spent_s=spent_s))
     keep_speed(cache_dir, sizes, speed)
     return speed
