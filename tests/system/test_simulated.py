@@ -143,7 +143,8 @@ async def test_an_interrupted_reply_stops_and_only_what_was_heard_is_remembered(
     assert remembered.endswith("…"), remembered
     assert LONG.startswith(remembered[:-1])
     assert 0 < len(remembered) < len(LONG) - 50
-    assert captions[-2].strip() == remembered[:-1].strip(), "the caption shows what was heard, not more"
+    shown = [caption.strip() for caption in captions]
+    assert remembered[:-1].strip() in shown, "the caption shows what was heard, not more"
 
 
 async def test_a_model_that_fails_is_asked_again_and_one_that_stays_away_is_said_to(
