@@ -171,6 +171,8 @@ def test_what_others_compute_meanwhile_is_not_measured() -> None:
 
     took = measure(sized("tiny"), lambda _: transcribe, lambda: now[0], lambda: spent[0])
     assert took == {"tiny": 200.0}
+    took = measure(sized("tiny"), lambda _: transcribe, lambda: now[0], lambda: 9 * spent[0])
+    assert took == {"tiny": 900.0}, "no longer than it took"
 
 
 def test_what_is_transcribed_is_speech_of_three_seconds() -> None:
