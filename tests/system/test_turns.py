@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -81,7 +82,9 @@ async def test_what_is_remembered_is_what_was_heard_to_a_word(
     known = items(speech)
     script = tmp_path / "script.yaml"  # what is said over an answer is answered in short
     over_it = [known[interruption].text for _, interruption, _ in PAIRS]
-    script.write_text(yaml.safe_dump([{"when": f"^{text}$", "say": answer_to(text)} for text in over_it]))
+    script.write_text(
+        yaml.safe_dump([{"when": f"^{re.escape(text)}$", "say": answer_to(text)} for text in over_it])
+    )
     models = f"models: {{stt: 'openai:whisper-1', llm: 'openai:gpt-4.1-mini', tts: '{voice}'}}"
     call = Call("repartee", "barge-in")
     keys = {"ELEVENLABS_API_KEY": "k", "CARTESIA_API_KEY": "k"}
