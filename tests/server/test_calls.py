@@ -40,6 +40,7 @@ def rows() -> list[Row]:
         "reply.audible": 4105.0,
     }
     reply = {"reply_id": 2, "turn_id": 1, "heard": "part", **marks, "reply.cancelled": 6000.0}
+    reply["words"] = [4300, 4700]
     wasted = {
         "reply_id": 3,
         "turn_id": 2,
@@ -193,6 +194,7 @@ async def test_a_call_has_its_turns_their_waits_tools_goals_errors_and_money(
         "at nine twenty.",
         True,
     )
+    assert asked["heard_words_ms"] == [4300, 4700]
     assert sum(part["ms"] for part in asked["parts"]) == pytest.approx(1105.0)
     assert [(part["key"], part["by"]) for part in asked["parts"] if part["by"]] == [
         ("called", "openai:gpt-4.1-mini"),

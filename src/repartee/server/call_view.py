@@ -168,6 +168,7 @@ def _turn(turn: TurnRow, data: CallData) -> dict[str, Any]:
         "user_text": turn.user_text,
         "heard_text": turn.heard_text,
         "unheard_text": turn.unheard_text,
+        "heard_words_ms": _word_times(turn, heard),
         "started_at_ms": turn.started_at_ms,
         "ended_at_ms": turn.ended_at_ms,
         "audible_at_ms": turn.timings.get("reply.audible"),
@@ -179,6 +180,12 @@ def _turn(turn: TurnRow, data: CallData) -> dict[str, Any]:
         "requests": [_request(row) for row in sorted(asked, key=lambda row: row.usage.started_at_ms)],
         **money(asked),
     }
+
+
+def _word_times(turn: TurnRow, replies: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Return when each word of the answer was heard; nothing where that is not known of every one."""
+    times = [int(at_ms) for reply in replies for at_ms in reply.get("words", ())]
+    return times if len(times) == len(turn.heard_text.split()) else []
 
 
 def _part(part: Part) -> dict[str, Any]:

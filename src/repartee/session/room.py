@@ -90,6 +90,8 @@ class RoomHooks:
     """How the caller's sound is encoded; None where it cannot be received."""
     audio: Callable[[bytes, str], Awaitable[None]] | None = None
     """Takes 20 ms of 16 kHz audio and the identity it comes from; None leaves it to Pipecat's frames."""
+    entered: Callable[[], None] = lambda: None
+    """The caller is in the room; whether they can hear yet is another thing."""
     identified: Callable[[str], None] = lambda _: None
     """The operator's token says who the caller is."""
     rpc: Mapping[str, Callable[[str], Awaitable[str]]] = field(default_factory=dict)
@@ -265,6 +267,7 @@ class RoomClient(LiveKitTransportClient):
     def _on_joined(self, participant: rtc.RemoteParticipant) -> None:
         if self._caller is None and self._may_be_caller(participant):
             self._caller = participant.identity
+            self._hooks.entered()
             self._by_telephone = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
             if self._by_telephone:
                 self._hooks.telephone(participant.attributes)

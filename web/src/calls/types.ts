@@ -78,6 +78,8 @@ export interface Turn extends Money {
   user_text: string;
   heard_text: string;
   unheard_text: string;
+  /** When each word of what was heard was; empty where that is not known of every one. */
+  heard_words_ms: number[];
   started_at_ms: number | null;
   ended_at_ms: number | null;
   audible_at_ms: number | null;
