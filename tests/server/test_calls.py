@@ -308,6 +308,28 @@ async def test_only_what_went_wrong_is_trouble(settings: Settings, store: Store)
     assert view["errors"][1:] == wrong
 
 
+async def test_how_the_line_was_is_told(settings: Settings, store: Store) -> None:
+    told: list[tuple[float, str, dict[str, Any]]] = [
+        (400.0, "network.codec", {"mime": "audio/opus", "usual": True}),
+        (500.0, "network.quality", {"quality": "excellent"}),
+        (4000.0, "caller.lost", {}),
+        (6000.0, "caller.returned", {}),
+        (6100.0, "network.quality", {"quality": "good"}),
+        (8000.0, "caller.lost", {}),
+        (9000.0, "network.sound", {"lost": 0.02, "concealed": 0.011}),
+    ]
+    store.write([EventRow(CALL, at_ms, kind, data) for at_ms, kind, data in told])
+    view = await get(settings, store, f"/api/calls/{CALL}")
+    assert view["line"] == {
+        "codec": "audio/opus",
+        "quality": [[500.0, "excellent"], [6100.0, "good"]],
+        "away": [[4000.0, 6000.0], [8000.0, None]],
+        "lost": 0.02,
+        "concealed": 0.011,
+    }
+    assert not [error for error in view["errors"] if error["kind"] == "network.sound"]
+
+
 async def test_what_was_looked_at_is_shown_to_who_may_see_calls(settings: Settings, store: Store) -> None:
     looked = {"source": "camera", "turn_id": 1}
     store.write([EventRow(CALL, at_ms, "picture", looked) for at_ms in (3600.0, 3700.0)])

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from repartee.agent.realtime import REALTIME_MODELS
+from repartee.server.line_view import line_view
 from repartee.store import EventRow, FoundCall, LedgerRow, Store, TurnRow
 from repartee.store.search import share_of
 from repartee.telemetry.waterfall import ADVICE, TITLES, Part, Span, Waited, by_owner, parts
@@ -66,6 +67,7 @@ def call_view(data: CallData) -> dict[str, Any]:
         "pictures": [_picture(event) for event in data.events if event.kind == "picture"],
         "goals": [{"at_ms": event.at_ms, **event.data} for event in data.events if event.kind == "goal"],
         "hand_overs": [_hand_over(event) for event in data.events if event.kind == "team.passed"],
+        "line": line_view(data.events),
         "errors": [_event(event) for event in data.events if _is_trouble(event)],
         "bill": {
             **money(data.bill),
@@ -241,7 +243,7 @@ def _is_trouble(event: EventRow) -> bool:
             return not event.data.get("usual")
         case "budget":
             return event.data.get("state") != "normal"
-        case "mcp.connected":
+        case "mcp.connected" | "network.sound":
             return False
         case kind:
             return kind.startswith(TROUBLE)

@@ -141,7 +141,7 @@ class RoomClient(LiveKitTransportClient):
         self.inlet = Inlet(self.is_caller, hooks.messages, mark=hooks.mark)
         self._video = SharedVideo(hooks.eyes, self.is_caller)
         self._early = EarlySpeech(self.inlet, *hooks.early, hooks.mark) if hooks.early is not None else None
-        self._refusals_told = False
+        self._summed_up = False
         self._lobby: asyncio.TimerHandle | None = None
         self._greet_anyway: asyncio.TimerHandle | None = None
 
@@ -228,9 +228,13 @@ class RoomClient(LiveKitTransportClient):
             if timer is not None:
                 timer.cancel()
         await self._stop_watching()
-        if (refused := self.inlet.summary()) and not self._refusals_told:
-            self._refusals_told = True
-            self._hooks.mark("messages.refused", **refused)
+        if not self._summed_up:
+            self._summed_up = True
+            if refused := self.inlet.summary():
+                self._hooks.mark("messages.refused", **refused)
+            if (report := self._monitor.report).packets:
+                lost = report.lost / (report.packets + report.lost)
+                self._hooks.mark("network.sound", lost=round(lost, 4), concealed=round(report.concealed, 4))
         await super().disconnect()
 
     # --- the caller -------------------------------------------------------------------------------------------
