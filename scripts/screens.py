@@ -1,8 +1,9 @@
 """Make the pictures of docs/web-client.md: each screen of the page one talks on, in Chromium, of real calls.
 
-`python scripts/screens.py`: those that the book shows, into docs/images. `python scripts/screens.py FOLDER`: all of them,
-in light, in dark and on a phone, to be looked at; `--only WORD` takes those whose name has the word in it. Failures are
-the server's own answers, made up at the door of the page; a line that breaks is a media server that is stopped.
+`python scripts/screens.py`: those that the book shows, into docs/images. `python scripts/screens.py FOLDER`: all of
+them, in light, in dark and on a phone, to be looked at; `--only WORD` takes those whose name has the word in it.
+Failures are the server's own answers, made up at the door of the page; a line that breaks is a media server that is
+stopped.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ DESK, PHONE = (1280, 800), (390, 844)
 SILENCE_S = 3.0
 FAILURES: dict[str, tuple[int, dict[str, object]]] = {
     "full": (503, {"error": "capacity", "message": "all lines are busy at the moment", "retry_after": 8}),
-    "no-agent": (503, {"error": "no_agent", "message": "the media server does not answer; try again shortly"}),
+    "no-agent": (
+        503,
+        {"error": "no_agent", "message": "the media server does not answer; try again shortly"},
+    ),
     "too-often": (429, {"error": "rate_limited", "message": "too many calls from here", "retry_after": 30}),
     "not-allowed": (403, {"error": "origin", "message": "this site is not allowed"}),
     "no-media": (
@@ -72,7 +76,9 @@ class Album:
 
 
 @asynccontextmanager
-async def opened(browser: Browser, url: str, *, phone: bool = False, hears: bool = True) -> AsyncIterator[Page]:
+async def opened(
+    browser: Browser, url: str, *, phone: bool = False, hears: bool = True
+) -> AsyncIterator[Page]:
     """A page of its own, with a microphone or without."""
     width, height = PHONE if phone else DESK
     context = await browser.new_context(

@@ -257,7 +257,12 @@ def test_words_are_counted_only_where_more_is_shown() -> None:
         asked.append(at_ms)
         return ""
 
-    for at_ms, shown in ((3600, ""), (3620, "One moment."), (3640, "One moment."), (3660, "One moment. Yes,")):
+    for at_ms, shown in (
+        (3600, ""),
+        (3620, "One moment."),
+        (3640, "One moment."),
+        (3660, "One moment. Yes,"),
+    ):
         book.words_heard(2, at_ms, shown, partial(heard, at_ms))
     assert asked == [3600, 3620, 3660]
 

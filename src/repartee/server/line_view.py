@@ -12,9 +12,9 @@ def line_view(events: Iterable[EventRow]) -> dict[str, Any]:
     """Return what is known of a call's line.
 
     Returns:
-        `codec`, how the caller's sound came; `quality`, LiveKit's judgement since when, in ms; `away`, from when to when
-        the caller was cut off, without an end where they did not come back; `lost`, the share of packets that did not
-        come, and `concealed`, of the sound that was made up for them, both known when the call is over.
+        `codec`, how the caller's sound came; `quality`, LiveKit's judgement since when, in ms; `away`, from when to
+        when the caller was cut off, without an end where they did not come back; `lost`, the share of packets that
+        did not come, and `concealed`, of the sound that was made up for them, both known when the call is over.
     """
     view: dict[str, Any] = {"codec": None, "quality": [], "away": [], "lost": None, "concealed": None}
     for event in events:

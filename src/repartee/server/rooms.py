@@ -32,7 +32,7 @@ EMPTY_S, MORE_S = 60, 15
 """LiveKit keeps a room for so long for a caller who has not come yet, and so much longer than the agent waits for one
 whose connection broke."""
 VACANT_S = 10
-"""Whoever asked for a place to call enters it by then. After it, they give way to somebody who finds all seats taken."""
+"""Whoever asked for a place to call enters it by then; after it, they give way to who finds all seats taken."""
 LOOK_S = 1.0
 """How often it is looked for such a place."""
 SOON_S = 2

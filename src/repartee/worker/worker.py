@@ -50,7 +50,7 @@ STAYS_OPEN = frozenset({"caller_left", "room_closed", "handed_over"})
 hear nothing any more, or come back to nobody."""
 HAND_OVER_S = 8.0
 ENTERS_S = 5.0
-"""Whoever asked for a place to call enters it by then: a worker that ends waits no longer for a call that nobody is in."""
+"""Whoever asked for a place to call enters it by then: a worker that ends waits no longer for an empty call."""
 
 
 @dataclass(frozen=True, slots=True)
