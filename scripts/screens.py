@@ -1,7 +1,7 @@
 """Make the pictures of docs/web-client.md: each screen of the page one talks on, in Chromium, of real calls.
 
 `python scripts/screens.py`: those that the book shows, into docs/images. `python scripts/screens.py FOLDER`: all of
-them, in light, in dark and on a phone, to be looked at; `--only WORD` takes those whose name has the word in it.
+them, in light, in dark and on a phone, to be looked at; `--only PATTERN` takes those whose name it is found in.
 Failures are the server's own answers, made up at the door of the page; a line that breaks is a media server that is
 stopped.
 """
@@ -249,13 +249,15 @@ async def everything(album: Album) -> None:
                 async with instance(FRONT_DESK, state / "desk") as running:
                     await before(browser, running.url, album)
                     await failures(browser, running.url, album)
+            if not any(map(album.wanted, ("call", "call-dark"))):
+                return
             async with (
                 Simulator.start(config) as simulator,
                 instance(AGENT, state / "call", simulator.environment | KEYS) as running,
             ):
                 if album.wanted("call"):
                     await during(browser, running.url, album, media_server(state / "call"))
-                if album.wanted("call-dark"):
+                elif album.wanted("call-dark"):
                     await dark_and_phone(browser, running.url, album)
 
 
@@ -269,7 +271,7 @@ def main() -> int:
         album = Album(IMAGES, SHOWN.__contains__)
     else:
         options.folder.mkdir(parents=True, exist_ok=True)
-        album = Album(options.folder, lambda name: options.only in name)
+        album = Album(options.folder, lambda name: re.search(options.only, name) is not None)
     asyncio.run(everything(album))
     return 0
 
