@@ -173,7 +173,8 @@ def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> Non
     team = team_of(loaded, load_agent)
     for one in team:
         check_budget(one)
-    counts = f"{len(loaded.answers)} answers, {len(loaded.tools)} tools"
+    answers, tools = len(loaded.answers), len(loaded.tools)
+    counts = f"{answers} answer{'s' * (answers != 1)}, {tools} tool{'s' * (tools != 1)}"
     if len(team) > 1:
         counts += f", a team of {len(team)} ({', '.join(one.name for one in team[1:])})"
     out.print(f"{agent}: {loaded.name}, {counts}, version {loaded.version}", soft_wrap=True)
