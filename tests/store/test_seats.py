@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     class Clock:
         s = 1000.0
 
-    monkeypatch.setattr(module, "_now_s", lambda _: Clock.s)
+    monkeypatch.setattr(module, "database_now_s", lambda _: Clock.s)
     return Clock
 
 

@@ -99,6 +99,7 @@ class Worker:
             LoadBoard(config.data_dir), breakers=health.breakers.states, pinned=config.settings.level
         )
         self.metrics.watch_load(self.load)
+        self.metrics.watch_tasks(lambda: self._pool.tasks)
         settings = config.settings
         self.metrics.watch_store(
             settings.state_dir, settings.spool_dir, lambda: self.seating.database_answers
@@ -336,7 +337,7 @@ class Worker:
         self.metrics.network(call.network)
         self.metrics.provider_failures(call.providers)
         if call.failure not in STAYS_OPEN:
-            self._own(rooms.close(self._access, call.spec.room))
+            self._own(self._close_room(call))
         log.info("call.ended", call_id=call_id, outcome=call.outcome or "crashed", detail=call.failure)
         if not self.calls:
             self._empty.set()
@@ -348,6 +349,14 @@ class Worker:
             del self._jobs[job_id]
             error = "" if good else call.failure or f"the session process ended with {call.exit_code}"
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
+
+    async def _close_room(self, call: Call) -> None:
+        """Close a call's room, unless the call goes on in it with an agent of another worker."""
+        spec = call.spec
+        ours = await self.seating.holds(spec) if spec.epoch else True
+        # Who has lost the room, and cannot ask either, was cut off, and has probably been taken for dead.
+        if ours or (ours is None and call.failure != "media_lost"):
+            await rooms.close(self._access, spec.room)
 
     # --- from one agent to another ----------------------------------------------------------------------------
 
