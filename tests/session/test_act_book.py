@@ -54,7 +54,7 @@ async def asked(
     """The user asks an agent of this epoch for a note, once for each two steps of the script."""
     call, model, marks = call_with(agent, *script)
     assert call.agenda is not None
-    acts = store if isinstance(store, _Away) else Acts(store)
+    acts: Any = store if isinstance(store, _Away) else Acts(store)
     call.agenda.toolbox.book = ActBook(acts, "call-1", epoch, past)
     async with call:
         for number in range(len(script) // 2):

@@ -88,7 +88,8 @@ async def test_a_connection_that_breaks_again_is_not_confirmed() -> None:
 
     async def still_ours() -> bool:
         asked.set()
-        return await asyncio.get_running_loop().create_future()
+        never: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        return await never
 
     client = RoomTransport(
         "ws://x", "t", "r", hooks=replace(hooks(), still_ours=still_ours), caller_identity=None

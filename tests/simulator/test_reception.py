@@ -71,7 +71,8 @@ async def test_a_caller_who_gives_up_leaves_nobody_waiting_for_them() -> None:
 
     class Late(Peer):
         async def invite(self) -> Invitation:
-            return await asyncio.get_running_loop().create_future()
+            never: asyncio.Future[Invitation] = asyncio.get_running_loop().create_future()
+            return await never
 
         async def hang_up(self) -> None:
             hung_up.set()

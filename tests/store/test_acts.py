@@ -10,6 +10,7 @@ import pytest
 
 from repartee.store import Act, Acts, CallRow, Store
 from repartee.store import acts as module
+from repartee.store.seats import FORGOTTEN_S
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_they_are_swept_away_when_no_call_can_be_that_old(
     now_s: list[Any] = [1000.0]
     monkeypatch.setattr(module, "database_now_s", lambda _: now_s[0])
     acts.begin("call-1", "k1", "book", epoch=1)
-    now_s[0] += module.FORGOTTEN_S + 1
+    now_s[0] += FORGOTTEN_S + 1
     acts.begin("call-2", "k1", "book", epoch=1)
     assert acts.of_call("call-1") == []
 

@@ -188,6 +188,7 @@ class Toolbox:
                 self._mark("tool.repeated", tool=tool.name)
                 return await self._wait(run, reply_id)
             if self.book is not None and (past := self.book.past(key)) is not None:
+                await self._permits.acquire(reply_id)
                 return self._told(tool, values, past)
             await self._may_act(tool, values, canonical, reply_id)
             if self.holds is not None and not await self.holds():

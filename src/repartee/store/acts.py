@@ -56,14 +56,11 @@ class Acts:
             connection.execute(delete(acts).where(acts.c.at < now_s - FORGOTTEN_S))
             values = {"tool": tool, "epoch": epoch, "done": False, "at": now_s}
             statement = insert_or(connection, acts).values(call_id=call_id, key=key, **values)
-            written = connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["call_id", "key"],
-                    set_=values,
-                    where=(acts.c.epoch == epoch) & ~acts.c.done,
-                )
-            )
-            return bool(written.rowcount)
+            mine = (acts.c.epoch == epoch) & ~acts.c.done
+            told = statement.on_conflict_do_update(
+                index_elements=["call_id", "key"], set_=values, where=mine
+            ).returning(acts.c.key)
+            return connection.execute(told).first() is not None
 
     def done(self, call_id: str, key: str, undone: Collection[str] = ()) -> None:
         """Say that an act is done.

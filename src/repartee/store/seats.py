@@ -36,6 +36,7 @@ class Held:
         identity: The agent's participant in the room.
         epoch: The newest agent's; an older one is fenced off.
         silent_s: Since when nothing was heard of it.
+        worker_silent_s: For how long nothing was heard of its worker, and something was of another one.
     """
 
     room: str
@@ -44,6 +45,7 @@ class Held:
     identity: str
     epoch: int
     silent_s: float = 0.0
+    worker_silent_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +223,28 @@ class Seats:
 
     def orphans(self, silent_s: float) -> list[Held]:
         """Return the calls of which nothing was heard for so long, the longest first."""
-        seats = schema.seats
+        seats, workers = schema.seats, schema.workers
+        # Beside the others: where nobody can write, nobody is more silent than the rest.
+        newest = select(func.max(workers.c.seen_at)).scalar_subquery()
+        behind_s = func.coalesce(newest - workers.c.seen_at, 0.0).label("behind_s")
         with self._store.connection() as connection:
             now_s = database_now_s(connection)
             rows = connection.execute(
-                select(seats)
+                select(seats, behind_s)
+                .outerjoin(workers, workers.c.worker_id == seats.c.worker_id)
                 .where(seats.c.call_id.is_not(None), seats.c.seen_at < now_s - silent_s)
                 .order_by(seats.c.seen_at)
             ).all()
         return [
-            Held(row.room, row.call_id, row.worker_id, row.identity, row.epoch, now_s - row.seen_at)
+            Held(
+                row.room,
+                row.call_id,
+                row.worker_id,
+                row.identity,
+                row.epoch,
+                now_s - row.seen_at,
+                row.behind_s,
+            )
             for row in rows
         ]
 

@@ -40,6 +40,8 @@ from repartee.worker.watchdog import Watchdog
 log = structlog.get_logger()
 STATUS_S = 2.5
 JUDGE_S = 0.5
+HEARD_S = 1.0
+"""How often the others hear that this worker is there."""
 MAX_TAKEOVERS = 2
 """A call that has lost so many agents is what kills them."""
 BACKOFF_S = (0.2, 10.0)
@@ -160,11 +162,11 @@ class Worker:
         finally:
             self.draining = True
             watching.cancel()
-            judging.cancel()
             await self._send_status()
             await self.seating.announce(self.max_calls, draining=True)
             await self._drain(stop)
             await self.close()
+            judging.cancel()
             await self.seating.withdraw()
             beside = (serving, stopping, judging, loading, watching)
             for task in beside:
@@ -420,15 +422,15 @@ class Worker:
         return True
 
     async def _judge(self) -> None:
-        """Reckon how many calls there may be, and say so."""
+        """Reckon how many calls there may be, and say so to the last: who is silent is taken for dead."""
         said, said_s = None, 0.0
         while True:
             for late_ms in self._pool.late_ms():
                 self.capacity.late(late_ms)
             seats, now_s = self.capacity.judge(self.calls, time.monotonic()), time.monotonic()
-            if seats != said or now_s - said_s >= STATUS_S:
+            if seats != said or now_s - said_s >= HEARD_S:
                 said, said_s = seats, now_s
-                await self.seating.announce(seats, draining=False)
+                await self.seating.announce(seats, draining=self.draining)
             await asyncio.sleep(JUDGE_S)
 
     async def _job_status(self, job_id: str, status: proto.JobStatus, error: str = "") -> None:
