@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,6 +29,7 @@ FIRST = ("turn_000", "turn_003", "turn_005", "turn_006", "turn_009", "turn_011",
 SECOND = ("turn_009", "turn_012")
 INTERRUPTED = "turn_003"
 SHOWN_MS = 15_000
+MADE_UP = 1500
 LOOKS = (
     ("", 1280, 1060, "light"),
     ("-dark", 1280, 1060, "dark"),
@@ -119,17 +120,36 @@ async def take(state: Path, images: Path) -> None:
         instance(AGENT, state, simulator.environment | KEYS) as running,
         chromium() as browser,
     ):
-        for name, width, height, scheme in LOOKS[: 1 if images == IMAGES else None]:
-            page = await browser.new_page(
-                viewport={"width": width, "height": height},
-                color_scheme=scheme,  # type: ignore[arg-type]
-                device_scale_factor=1.5,
-            )
-            await shoot(page, f"{running.url}/calls", "calls-ready", images / f"calls{name}.png")
-            await shoot(
-                page, f"{running.url}/calls/{longest}#turn-1", "call-ready", images / f"call-page{name}.png"
-            )
-            await page.close()
+        looks = LOOKS[: 1 if images == IMAGES else None]
+        call = f"{running.url}/calls/{longest}#turn-1"
+        await take_looks(browser, looks, call, "call-ready", images / "call-page.png")
+        await asyncio.to_thread(fill_list, state)
+        await take_looks(browser, looks, f"{running.url}/calls", "calls-ready", images / "calls.png")
+
+
+def fill_list(state: Path) -> None:
+    """Have a month of calls beside the real ones: they are made up."""
+    from tests.store.many import fill  # noqa: PLC0415
+
+    from repartee.store import Store  # noqa: PLC0415
+
+    store = Store.open(f"sqlite:///{state / 'repartee.db'}")
+    fill(store, MADE_UP)
+    store.close()
+
+
+async def take_looks(
+    browser: Browser, looks: Sequence[tuple[str, int, int, str]], url: str, ready: str, file: Path
+) -> None:
+    """Take a page in each look."""
+    for name, width, height, scheme in looks:
+        page = await browser.new_page(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            device_scale_factor=1.5,
+        )
+        await shoot(page, url, ready, file.with_stem(file.stem + name))
+        await page.close()
 
 
 async def shoot(page: Page, url: str, ready: str, file: Path) -> None:

@@ -23,6 +23,10 @@ class LiveKit:
         self.departure_s = 0
         self.codecs: list[str] = []
         """What rooms may be sent in."""
+        self.vacant: set[str] = set()
+        """Rooms whose agent says that nobody has come yet."""
+        self.made_at: dict[str, int] = {}
+        """When rooms were made, where that matters."""
         self.open: list[str] = []
         """Rooms that are there when they are asked for by name."""
         self.url = ""
@@ -60,13 +64,21 @@ class LiveKit:
         asked = api.ListRoomsRequest()
         asked.ParseFromString(await request.read())
         names = [name for name in asked.names if name in self.open] if asked.names else list(self.inside)
-        rooms = [models.Room(name=name, creation_time=at) for at, name in enumerate(names)]
+        rooms = [
+            models.Room(
+                name=name,
+                creation_time=self.made_at.get(name, at),
+                num_participants=sum(kind != Kind.AGENT for kind in self.inside.get(name, ())),
+            )
+            for at, name in enumerate(names)
+        ]
         return self._answer(api.ListRoomsResponse(rooms=rooms))
 
     async def _participants(self, request: web.Request) -> web.Response:
         asked = api.ListParticipantsRequest()
         asked.ParseFromString(await request.read())
-        found = [api.ParticipantInfo(kind=kind) for kind in self.inside[asked.room]]
+        attributes = {"repartee.vacant": "true"} if asked.room in self.vacant else {}
+        found = [api.ParticipantInfo(kind=kind, attributes=attributes) for kind in self.inside[asked.room]]
         return self._answer(api.ListParticipantsResponse(participants=found))
 
     async def _delete(self, request: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,10 +21,12 @@ from livekit.protocol.room import CreateRoomRequest
 from repartee.errors import ProviderError, StoreError
 from repartee.server.admission import FRESH_S, Admission, DayLimits
 from repartee.server.app import Site, create_app
+from repartee.server.rooms import EMPTY_S, SOON_S, VACANT_S
 from repartee.session.budget import Today
 from repartee.settings import Settings
 from repartee.store import Held, Seats
 from repartee.store import Store as Calls
+from tests.server.livekit import LiveKit
 
 NOON = datetime(2026, 9, 29, 12, 0, tzinfo=UTC)
 TEN = DayLimits(agent=Decimal(10), installation=Decimal(100))
@@ -211,6 +214,39 @@ async def test_fifty_at_once_get_as_many_tokens_as_there_are_seats(
     waits = {int(answer.headers["retry-after"]) for answer in refused}
     assert len(waits) > 1, "not all of them come again at the same time"
     assert min(waits) >= 5
+
+
+@pytest.mark.parametrize(
+    ("age_s", "says_vacant", "entered", "given_up"),
+    [
+        (VACANT_S + 5, True, False, True),
+        (1, True, False, False),
+        (VACANT_S + 5, True, True, False),
+        (VACANT_S + 5, False, False, False),
+        (EMPTY_S + 60, True, False, False),
+    ],
+    ids=["a page that is looked at", "on their way", "in the call", "cut off", "over"],
+)
+async def test_who_only_looks_gives_way_when_all_seats_are_taken(
+    plain_settings: Settings,
+    seats: Seats,
+    livekit: LiveKit,
+    age_s: int,
+    says_vacant: bool,
+    entered: bool,
+    given_up: bool,
+) -> None:
+    seats.announce("w", 1)
+    async with full_house(plain_settings, seats, livekit) as client:
+        room = (await client.post("/api/token")).json()["room_name"]
+        livekit.made_at[room] = int(time.time()) - age_s
+        livekit.vacant = {room} if says_vacant else set()
+        if entered:
+            livekit.enters(room)
+        refused = await client.post("/api/token")
+    assert refused.json()["error"] == "capacity"
+    assert livekit.deleted == ([room] if given_up else [])
+    assert (int(refused.headers["retry-after"]) == SOON_S) is given_up
 
 
 async def test_a_call_that_cannot_begin_keeps_no_seat(

@@ -40,6 +40,7 @@ def rows() -> list[Row]:
         "reply.audible": 4105.0,
     }
     reply = {"reply_id": 2, "turn_id": 1, "heard": "part", **marks, "reply.cancelled": 6000.0}
+    reply["words"] = [4300, 4700]
     wasted = {
         "reply_id": 3,
         "turn_id": 2,
@@ -193,6 +194,7 @@ async def test_a_call_has_its_turns_their_waits_tools_goals_errors_and_money(
         "at nine twenty.",
         True,
     )
+    assert asked["heard_words_ms"] == [4300, 4700]
     assert sum(part["ms"] for part in asked["parts"]) == pytest.approx(1105.0)
     assert [(part["key"], part["by"]) for part in asked["parts"] if part["by"]] == [
         ("called", "openai:gpt-4.1-mini"),
@@ -304,6 +306,28 @@ async def test_only_what_went_wrong_is_trouble(settings: Settings, store: Store)
         {"at_ms": 7000.0 + at, "kind": kind, "data": data} for at, (kind, data, is_) in enumerate(told) if is_
     ]
     assert view["errors"][1:] == wrong
+
+
+async def test_how_the_line_was_is_told(settings: Settings, store: Store) -> None:
+    told: list[tuple[float, str, dict[str, Any]]] = [
+        (400.0, "network.codec", {"mime": "audio/opus", "usual": True}),
+        (500.0, "network.quality", {"quality": "excellent"}),
+        (4000.0, "caller.lost", {}),
+        (6000.0, "caller.returned", {}),
+        (6100.0, "network.quality", {"quality": "good"}),
+        (8000.0, "caller.lost", {}),
+        (9000.0, "network.sound", {"lost": 0.02, "concealed": 0.011}),
+    ]
+    store.write([EventRow(CALL, at_ms, kind, data) for at_ms, kind, data in told])
+    view = await get(settings, store, f"/api/calls/{CALL}")
+    assert view["line"] == {
+        "codec": "audio/opus",
+        "quality": [[500.0, "excellent"], [6100.0, "good"]],
+        "away": [[4000.0, 6000.0], [8000.0, None]],
+        "lost": 0.02,
+        "concealed": 0.011,
+    }
+    assert not [error for error in view["errors"] if error["kind"] == "network.sound"]
 
 
 async def test_what_was_looked_at_is_shown_to_who_may_see_calls(settings: Settings, store: Store) -> None:

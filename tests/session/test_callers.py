@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -254,6 +255,14 @@ class TestRoom:
         client._on_joined(self.participant(may_change=False))
         client._on_joined(self.participant(may_change=False, identity="other"))
         assert identified == ["ann"]
+
+    async def test_that_they_have_come_is_told_once(self) -> None:
+        came = list[str]()
+        client = self.client([])
+        client._hooks = replace(client._hooks, entered=lambda: came.append("came"))
+        client._on_joined(self.participant(may_change=False))
+        client._on_joined(self.participant(may_change=False))
+        assert came == ["came"]
 
     async def test_one_who_could_have_written_it_is_not(self) -> None:
         identified: list[str] = []

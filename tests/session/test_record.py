@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, cast
 
 from repartee.events import (
@@ -233,6 +234,37 @@ def test_what_became_of_each_reply_is_an_event_also_of_those_nobody_heard() -> N
     assert told[0].data["reply.finished"] == 5000
     assert told[1].data["reply.cancelled"] == 6200
     assert book._steps == {}
+
+
+def test_each_word_that_was_heard_has_its_time() -> None:
+    book, rows = record()
+    exchange(book, 1, 2, 2000)
+    for at_ms, heard in ((3600, "Yes,"), (3620, "Yes,"), (3900, "Yes, we are"), (4200, "Yes, we are. Until")):
+        book.words_heard(2, at_ms, heard, partial(str, heard))
+    book.mark("reply.cancelled", 4300, {"reply_id": 2})
+    book.replied(2, "Yes, we are.", "Yes, we are. Until six.")  # the last one was cut off in its middle
+    (reply,) = (row.data for row in rows.events if row.kind == "reply")
+    assert reply["words"] == [3600, 3900, 3900]
+    assert book._word_times == {}
+
+
+def test_words_are_counted_only_where_more_is_shown() -> None:
+    book, _ = record()
+    exchange(book, 1, 2, 2000)
+    asked = list[float]()
+
+    def heard(at_ms: float) -> str:
+        asked.append(at_ms)
+        return ""
+
+    for at_ms, shown in (
+        (3600, ""),
+        (3620, "One moment."),
+        (3640, "One moment."),
+        (3660, "One moment. Yes,"),
+    ):
+        book.words_heard(2, at_ms, shown, partial(heard, at_ms))
+    assert asked == [3600, 3620, 3660]
 
 
 def test_each_stretch_of_the_caller_s_voice_is_an_event() -> None:

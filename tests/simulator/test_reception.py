@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from repartee.errors import MediaError
-from repartee.simulator.caller import Invitation
+from repartee.simulator.invitation import Invitation
 from repartee.simulator.reception import Reception
 from repartee.simulator.systems import System
 

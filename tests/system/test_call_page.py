@@ -155,6 +155,10 @@ async def test_a_recording_is_played_from_where_it_is_clicked_and_by_keys(servin
         await expect(page.get_by_test_id("play")).to_have_attribute("aria-label", "Play")
         await page.locator("#turn-1").get_by_role("button", name="Go to 0:04.1").click()
         await expect(page.get_by_test_id("time")).to_contain_text("0:04.1")
+        word = page.locator("#turn-1 [data-at='4700']")
+        await word.click()
+        await expect(page.get_by_test_id("time")).to_contain_text("0:04.7")
+        await expect(word).to_have_attribute("data-now", "true")
 
 
 async def test_a_call_that_goes_on_grows_on_the_page_and_ends_there(serving: Serving) -> None:

@@ -22,6 +22,7 @@ from repartee.session.keeping import keeping
 from repartee.settings import Settings
 from repartee.store import CallRow, Seats, TurnRow
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig
+from repartee.worker import worker as worker_module
 from repartee.worker.seating import held
 from repartee.worker.worker import MAX_TAKEOVERS
 from tests.conftest import FRONT_DESK
@@ -108,6 +109,7 @@ class Call:
         self.providers: list[tuple[str, str, str, int]] = []
         self.failure = ""
         self.told: dict[str, dict[str, str]] = {}
+        self.entered = True
         self.stopped = asyncio.Event()
         self.left = asyncio.Event()
 
@@ -436,6 +438,21 @@ async def test_a_worker_that_drains_lets_its_calls_end(plain_settings: Settings)
         rig.over(call)
         await asyncio.wait_for(rig.running, 10)
         assert rig.pool.closed
+
+
+async def test_a_worker_that_drains_does_not_wait_for_a_call_that_nobody_is_in(
+    plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "ENTERS_S", 0.0)
+    async with Rig(plain_settings.model_copy(update={"drain_s": 60.0})) as rig:
+        talking, vacant = await rig.call("AJ_1"), await rig.call("AJ_2")
+        vacant.entered = False
+        rig.stop.set()
+        await asyncio.wait_for(vacant.stopped.wait(), 10)
+        assert not talking.stopped.is_set()
+        rig.over(vacant)
+        rig.over(talking)
+        await asyncio.wait_for(rig.running, 10)
 
 
 async def test_who_is_in_a_hurry_does_not_wait_for_calls(plain_settings: Settings) -> None:

@@ -239,7 +239,11 @@ def agent_json_schema() -> dict[str, Any]:
 def _read(path: Path) -> str:
     if not path.exists():
         beside = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise ConfigError(f"{path}: there is no such agent file{nearest(path.name, beside)}")
+        other = (
+            nearest(path.name, beside)
+            or "; name one (--agent, REPARTEE_AGENT), or `repartee init FOLDER` makes one"
+        )
+        raise ConfigError(f"{path}: there is no such agent file{other}")
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES // 1000} kB; an agent file is text")

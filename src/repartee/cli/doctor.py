@@ -218,7 +218,13 @@ class _Chosen:
         self._agent = agent = await asyncio.to_thread(load_agent, settings.agent)
         self._ladder = ladder = await choose_ladder(settings, agent)
         check_budget(agent)
-        findings = [Finding("agent", "ok", f"{settings.agent}: {agent.name}, {len(agent.tools)} tools")]
+        findings = [
+            Finding(
+                "agent",
+                "ok",
+                f"{settings.agent}: {agent.name}, {len(agent.tools)} tool{'s' * (len(agent.tools) != 1)}",
+            )
+        ]
         for what, rung in (("hearing", ladder.stt), ("thinking", ladder.llm), ("speaking", ladder.tts)):
             state: State = "note" if rung.climb else "ok"
             says = rung.label + (f"; lost: {rung.lost}" if rung.lost else "")

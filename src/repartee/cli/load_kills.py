@@ -19,7 +19,7 @@ from repartee.store import Store
 TOOLS = Path("benchmarks/data/kills_tools.py")
 STAYS_S = (20.0, 32.0)
 """So long callers stay, and to the end of the answer they are hearing then."""
-LEAVES_S = 8.0
+LEAVES_S = 10.0
 """From then until the next caller comes."""
 APART_S = 2.0
 """Between the first callers."""

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from repartee.agent.realtime import REALTIME_MODELS
+from repartee.server.line_view import line_view
 from repartee.store import EventRow, FoundCall, LedgerRow, Store, TurnRow
 from repartee.store.search import share_of
 from repartee.telemetry.waterfall import ADVICE, TITLES, Part, Span, Waited, by_owner, parts
@@ -66,6 +67,7 @@ def call_view(data: CallData) -> dict[str, Any]:
         "pictures": [_picture(event) for event in data.events if event.kind == "picture"],
         "goals": [{"at_ms": event.at_ms, **event.data} for event in data.events if event.kind == "goal"],
         "hand_overs": [_hand_over(event) for event in data.events if event.kind == "team.passed"],
+        "line": line_view(data.events),
         "errors": [_event(event) for event in data.events if _is_trouble(event)],
         "bill": {
             **money(data.bill),
@@ -168,6 +170,7 @@ def _turn(turn: TurnRow, data: CallData) -> dict[str, Any]:
         "user_text": turn.user_text,
         "heard_text": turn.heard_text,
         "unheard_text": turn.unheard_text,
+        "heard_words_ms": _word_times(turn, heard),
         "started_at_ms": turn.started_at_ms,
         "ended_at_ms": turn.ended_at_ms,
         "audible_at_ms": turn.timings.get("reply.audible"),
@@ -179,6 +182,12 @@ def _turn(turn: TurnRow, data: CallData) -> dict[str, Any]:
         "requests": [_request(row) for row in sorted(asked, key=lambda row: row.usage.started_at_ms)],
         **money(asked),
     }
+
+
+def _word_times(turn: TurnRow, replies: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Return when each word of the answer was heard; nothing where that is not known of every one."""
+    times = [int(at_ms) for reply in replies for at_ms in reply.get("words", ())]
+    return times if len(times) == len(turn.heard_text.split()) else []
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -234,7 +243,7 @@ def _is_trouble(event: EventRow) -> bool:
             return not event.data.get("usual")
         case "budget":
             return event.data.get("state") != "normal"
-        case "mcp.connected":
+        case "mcp.connected" | "network.sound":
             return False
         case kind:
             return kind.startswith(TROUBLE)

@@ -10,7 +10,9 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -22,13 +24,19 @@ from livekit.protocol.room import CreateRoomRequest
 from repartee.server.admission import Admission
 from repartee.server.door import ClosedError
 from repartee.server.places import Place, place_of
-from repartee.session.callers import CALLER_ID
+from repartee.session.callers import CALLER_ID, VACANT
 from repartee.urls import http_url
 
 log = structlog.get_logger()
 EMPTY_S, MORE_S = 60, 15
 """LiveKit keeps a room for so long for a caller who has not come yet, and so much longer than the agent waits for one
 whose connection broke."""
+VACANT_S = 10
+"""Whoever asked for a place to call enters it by then; after it, they give way to who finds all seats taken."""
+LOOK_S = 1.0
+"""How often it is looked for such a place."""
+SOON_S = 2
+"""When its seat is free."""
 OPUS = "audio/opus"
 """What every WebRTC client has, and the media engine of the agent sends."""
 ANSWER_S = 5.0
@@ -70,6 +78,7 @@ class Rooms:
         self._admission = admission
         self._agent_name = agent_name
         self._calls_per_user = calls_per_user
+        self._look_again_s = 0.0
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def place(self, name: str, user: str | None, caller_id: str | None) -> dict[str, str]:
@@ -87,6 +96,8 @@ class Rooms:
         counted = user is not None and self._calls_per_user > 0
         room = f"{self._mark(user) if counted and user is not None else 'call-'}{secrets.token_hex(16)}"
         if self._admission is not None and (full := await self._admission.seat(room)) is not None:
+            if await self._vacate():
+                full = replace(full, retry_after_s=SOON_S)
             raise ClosedError(503, full.error, full.message, retry_after_s=full.retry_after_s)
         try:
             async with asyncio.timeout(ANSWER_S), self._livekit() as livekit:
@@ -160,6 +171,30 @@ class Rooms:
             message = "the media server is set up without Opus: a call would have no sound"
             raise ClosedError(503, "no_agent", message, retry_after_s=60)
 
+    async def _vacate(self) -> bool:
+        """End a call that nobody has entered, as of a page that was only looked at; return whether there was one."""
+        if time.monotonic() < self._look_again_s:
+            return False
+        self._look_again_s = time.monotonic() + LOOK_S
+        try:
+            async with asyncio.timeout(ANSWER_S), self._livekit() as livekit:
+                listed = await livekit.room.list_rooms(api.ListRoomsRequest())
+                now_s = time.time()
+                # Older ones are of calls that are over: the agent has given up by then.
+                quiet = [
+                    room
+                    for room in listed.rooms
+                    if not room.num_participants and VACANT_S <= now_s - room.creation_time <= EMPTY_S
+                ]
+                for room in sorted(quiet, key=lambda room: room.creation_time):
+                    if await _is_vacant(livekit, room.name):
+                        await livekit.room.delete_room(api.DeleteRoomRequest(room=room.name))
+                        log.info("seat.vacated")
+                        return True
+        except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.warning("seat.not_vacated", error=type(error).__name__)
+        return False
+
     async def _free(self, room: str) -> None:
         if self._admission is not None:
             await self._admission.free(room)
@@ -221,12 +256,22 @@ async def _has_caller(livekit: api.LiveKitAPI, room: str) -> bool:
     return bool(await _kinds_in(livekit, room) - {api.ParticipantInfo.Kind.AGENT})
 
 
+async def _is_vacant(livekit: api.LiveKitAPI, room: str) -> bool:
+    """Say whether an agent is alone in a room, and no caller has ever come; one who was cut off may come back."""
+    inside = await _inside(livekit, room)
+    return len(inside) == 1 and VACANT in inside[0].attributes
+
+
 async def _kinds_in(livekit: api.LiveKitAPI, room: str) -> set[int]:
-    """Return which kinds of participants are in a room; none in one that has ended in the meantime."""
+    return {participant.kind for participant in await _inside(livekit, room)}
+
+
+async def _inside(livekit: api.LiveKitAPI, room: str) -> Sequence[api.ParticipantInfo]:
+    """Return who is in a room; nobody in one that has ended in the meantime."""
     try:
         found = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
     except api.TwirpError as error:
         if error.code == api.TwirpErrorCode.NOT_FOUND:
-            return set()
+            return ()
         raise
-    return {participant.kind for participant in found.participants}
+    return found.participants

@@ -28,6 +28,8 @@ from repartee.store import CallerFact
 log = structlog.get_logger()
 CALLER_ID = "repartee.caller_id"
 """The participant attribute the operator vouches for."""
+VACANT = "repartee.vacant"
+"""Attribute of the agent's until the caller has come into the room."""
 MEMORY_METHOD = "repartee.memory"
 """RPC: what is remembered of the caller, as JSON."""
 FORGET_METHOD = "repartee.forget"

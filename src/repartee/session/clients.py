@@ -8,6 +8,7 @@ from typing import Protocol
 
 from livekit import rtc
 
+from repartee.session.callers import VACANT
 from repartee.session.debugging import TOPIC, DebugSession
 from repartee.session.inlet import Body, Inlet, Take
 from repartee.session.rtvi import Answer, Rtvi
@@ -94,7 +95,13 @@ class Clients:
         if (inlet := place.inlet) is not None:
             inlet.on_taken = lambda ids: wire.show(TAKEN, ids)
         self._wire = wire
+        wire.show(VACANT, "true")
         return wire
+
+    def entered(self) -> None:
+        """The caller has come into the room."""
+        if self._wire is not None:
+            self._wire.show(VACANT, "")
 
     async def run(self) -> None:
         """Show it until cancelled."""

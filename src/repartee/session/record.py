@@ -120,6 +120,10 @@ class CallRecord:
         """When speech-to-text said something last."""
         self._reply_turns: OrderedDict[int, int] = OrderedDict()
         self._steps: dict[int, dict[str, float]] = {}
+        self._word_times: dict[int, list[int]] = {}
+        """Of replies that are heard, when each of their words was, in ms."""
+        self._shown: tuple[int, int] | None = None
+        """Of the reply that is heard, how many characters are shown."""
         self._sounding: int | None = None
         """The newest reply of which something was heard."""
         self._written_ms = float("-inf")
@@ -273,6 +277,21 @@ class CallRecord:
             )
         )
 
+    def words_heard(self, reply_id: int, at_ms: float, shown: str, heard: Callable[[], str]) -> None:
+        """A reply is heard: remember when each of its words was.
+
+        Args:
+            reply_id: Which one.
+            at_ms: Now.
+            shown: What is shown of it as heard, with what is said beside it.
+            heard: Returns the reply's own words that were heard; only asked where more is shown than before.
+        """
+        if self._shown == (newest := (reply_id, len(shown))):
+            return
+        self._shown = newest
+        times = self._word_times.setdefault(reply_id, [])
+        times += [round(at_ms)] * (len(heard().split()) - len(times))
+
     def goals(self, data: Mapping[str, Any], at_ms: float) -> None:
         """The call's goals have changed."""
         if not self._forgotten:
@@ -300,12 +319,14 @@ class CallRecord:
 
     def _over(self, reply_id: int, turn_id: int | None, heard: str, made: str) -> None:
         """Write what became of a reply, one that nobody heard too."""
-        steps = self._steps.pop(reply_id, None)
+        steps, times = self._steps.pop(reply_id, None), self._word_times.pop(reply_id, [])
         if not steps or turn_id is None:
             return
         share = "none" if "reply.audible" not in steps else "part" if unheard(heard, made) else "all"
         began_ms = min(steps.values())
-        self._event(began_ms, "reply", {"reply_id": reply_id, "turn_id": turn_id, "heard": share, **steps})
+        told = {"reply_id": reply_id, "turn_id": turn_id, "heard": share, **steps}
+        words = times[: len(heard.split())]
+        self._event(began_ms, "reply", {**told, "words": words} if words else told)
 
     def _turn(self, turn_id: int, **known: Any) -> TurnRow:
         return replace(self._turns.get(turn_id, TurnRow(self._call.call_id, turn_id)), **known)
@@ -315,6 +336,7 @@ class CallRecord:
         if len(self._reply_turns) > REMEMBERED_REPLIES:
             oldest, _ = self._reply_turns.popitem(last=False)
             self._steps.pop(oldest, None)
+            self._word_times.pop(oldest, None)
 
     def _keep(self, turn: TurnRow) -> None:
         if self._forgotten:

@@ -90,6 +90,8 @@ class RoomHooks:
     """How the caller's sound is encoded; None where it cannot be received."""
     audio: Callable[[bytes, str], Awaitable[None]] | None = None
     """Takes 20 ms of 16 kHz audio and the identity it comes from; None leaves it to Pipecat's frames."""
+    entered: Callable[[], None] = lambda: None
+    """The caller is in the room; whether they can hear yet is another thing."""
     identified: Callable[[str], None] = lambda _: None
     """The operator's token says who the caller is."""
     rpc: Mapping[str, Callable[[str], Awaitable[str]]] = field(default_factory=dict)
@@ -144,7 +146,7 @@ class RoomClient(LiveKitTransportClient):
         self.inlet = Inlet(self.is_caller, hooks.messages, mark=hooks.mark)
         self._video = SharedVideo(hooks.eyes, self.is_caller)
         self._early = EarlySpeech(self.inlet, *hooks.early, hooks.mark) if hooks.early is not None else None
-        self._refusals_told = False
+        self._summed_up = False
         self._lobby: asyncio.TimerHandle | None = None
         self._greet_anyway: asyncio.TimerHandle | None = None
 
@@ -234,9 +236,13 @@ class RoomClient(LiveKitTransportClient):
             self._confirming.cancel()
             await asyncio.gather(self._confirming, return_exceptions=True)
         await self._stop_watching()
-        if (refused := self.inlet.summary()) and not self._refusals_told:
-            self._refusals_told = True
-            self._hooks.mark("messages.refused", **refused)
+        if not self._summed_up:
+            self._summed_up = True
+            if refused := self.inlet.summary():
+                self._hooks.mark("messages.refused", **refused)
+            if (report := self._monitor.report).packets:
+                lost = report.lost / (report.packets + report.lost)
+                self._hooks.mark("network.sound", lost=round(lost, 4), concealed=round(report.concealed, 4))
         await super().disconnect()
 
     # --- the caller -------------------------------------------------------------------------------------------
@@ -273,6 +279,7 @@ class RoomClient(LiveKitTransportClient):
     def _on_joined(self, participant: rtc.RemoteParticipant) -> None:
         if self._caller is None and self._may_be_caller(participant):
             self._caller = participant.identity
+            self._hooks.entered()
             self._by_telephone = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
             if self._by_telephone:
                 self._hooks.telephone(participant.attributes)

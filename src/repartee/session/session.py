@@ -107,7 +107,7 @@ async def run_session(
         spec: The call.
         settings: Provider keys and limits.
         stop: Set to end the call from outside.
-        on_event: Called with "caller", "connected", "answered", "trouble" and "ended".
+        on_event: Called with "entered", "caller", "connected", "answered", "trouble" and "ended".
         fence: Whether the call is still this agent's; one that is lost ends here, and goes on elsewhere.
 
     Returns:
@@ -389,10 +389,10 @@ class Session:
 
         def heard(reply_id: int, text: str, final: bool) -> None:
             wire.agent_text(reply_id, text, final=final)
+            at_ms = self._clock_ms()
+            books.record.words_heard(reply_id, at_ms, text, lambda: gate.heard(reply_id))
             if not final:
-                books.record.sounding(
-                    reply_id, self._clock_ms(), lambda: (gate.heard(reply_id), gate.made(reply_id))
-                )
+                books.record.sounding(reply_id, at_ms, lambda: (gate.heard(reply_id), gate.made(reply_id)))
 
         gate = ReplyGate(
             RecordedSink(sink, recorder) if recorder is not None else sink,
@@ -559,6 +559,7 @@ class Session:
             quality=line.quality,
             codec=line.codec,
             sensitivity=self._set_sensitivity,
+            entered=self._entered,
             identified=self._identified,
             telephone=self._telephone.rings,
             key=self._telephone.press,
@@ -580,6 +581,10 @@ class Session:
 
     async def _hear(self, pcm: bytes, identity: str) -> None:
         await self._ears.hear(pcm, identity)
+
+    def _entered(self) -> None:
+        self._on_event("entered", {})
+        self._clients.entered()
 
     def _caller_ready(self, identity: str) -> None:
         self._on_event("caller", {"identity": identity})

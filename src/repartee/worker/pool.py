@@ -64,6 +64,11 @@ class Call:
         """How its process ended, None while it lives."""
         return self.child.process.exitcode
 
+    @property
+    def entered(self) -> bool:
+        """Whether its caller has come into the room; one that was handed over is there already."""
+        return "entered" in self.told or self.spec.takeovers > 0
+
     def tell_stop(self) -> None:
         """Ask the session to end the call."""
         self.child.tell(("stop", self.spec.call_id))

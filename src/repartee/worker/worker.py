@@ -51,6 +51,8 @@ STAYS_OPEN = frozenset({"caller_left", "room_closed", "handed_over"})
 """Reasons to end a call after which nobody is left alone in the room. After any other it is closed: the caller would
 hear nothing any more, or come back to nobody."""
 HAND_OVER_S = 8.0
+ENTERS_S = 5.0
+"""Whoever asked for a place to call enters it by then: a worker that ends waits no longer for an empty call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +182,11 @@ class Worker:
         self._empty.clear()
         if self.calls and drain_s:
             log.info("worker.draining", calls=self.calls, at_most_s=drain_s)
+            vacating = asyncio.get_running_loop().call_later(ENTERS_S, self._end_vacant)
             waits = [asyncio.create_task(self._empty.wait())]
             waits += [asyncio.create_task(at_once.wait())] if at_once is not None else []
             await asyncio.wait(waits, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+            vacating.cancel()
             for wait in waits:
                 wait.cancel()
         hurry = at_once is not None and at_once.is_set()
@@ -193,6 +197,11 @@ class Worker:
             self._empty.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), HAND_OVER_S)
+
+    def _end_vacant(self) -> None:
+        for call in self._pool.live.values():
+            if not call.entered:
+                call.tell_stop()
 
     async def _serve(self) -> None:
         wait_s = BACKOFF_S[0]

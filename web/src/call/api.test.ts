@@ -26,6 +26,8 @@ describe('an invitation', () => {
     [429, { error: 'rate_limited' }, 'rate_limited'],
     [503, { error: 'no_agent' }, 'no_agent'],
     [503, { error: 'capacity' }, 'capacity'],
+    [503, { error: 'budget_spent' }, 'spent'],
+    [409, { error: 'call_live' }, 'in_call'],
     [500, 'oops', 'server_unreachable'],
     [403, { message: 'not from here' }, 'refused'],
     [410, { error: 'over' }, 'over'],
@@ -37,6 +39,11 @@ describe('an invitation', () => {
 
   it('says so when nobody answers', async () => {
     expect(await codeOf(() => Promise.reject(new TypeError('failed to fetch')))).toBe('server_unreachable');
+  });
+
+  it('is refused in sentences', async () => {
+    const why = await requestInvitation(answering(403, { message: 'not from here' })).catch((error: unknown) => error);
+    expect((why as CallError).problem.detail).toBe('Not from here.');
   });
 
   it('waits as long as the server asks, within reason', async () => {

@@ -48,18 +48,32 @@ async function invitation(path: string, asked: object, fetcher: typeof fetch): P
   return { serverUrl, token };
 }
 
-/** The problem behind a refused token request; exported for its tests. */
+/** The problem behind a refused token request; exported for its tests. The page's own words, where it has some: the
+ * server's are for whoever writes a client. */
 export function tokenProblem(response: Response, body: Record<string, unknown>): Problem {
-  const detail = text(body['message']);
-  const said = detail ? { detail } : {};
+  const message = text(body['message']);
+  const said = message ? { detail: sentence(message) } : {};
   const retryAfterS = retryAfter(response, body);
-  if (response.status === 429) return problem('rate_limited', { ...said, retryAfterS });
-  if (response.status === 503) {
-    return problem(body['error'] === 'no_agent' ? 'no_agent' : 'capacity', { ...said, retryAfterS });
+  switch (response.status) {
+    case 409:
+      return problem('in_call');
+    case 410:
+      return problem('over');
+    case 429:
+      return problem('rate_limited', { retryAfterS });
+    case 503:
+      if (body['error'] === 'budget_spent') return problem('spent', said);
+      return problem(body['error'] === 'no_agent' ? 'no_agent' : 'capacity', { retryAfterS });
+    default:
+      return response.status >= 500
+        ? problem('server_unreachable', { retryAfterS: DEFAULT_RETRY_S })
+        : problem('refused', said);
   }
-  if (response.status === 410) return problem('over');
-  if (response.status >= 500) return problem('server_unreachable', { retryAfterS: DEFAULT_RETRY_S });
-  return problem('refused', said);
+}
+
+function sentence(words: string): string {
+  const upper = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.!?]$/.test(upper) ? upper : `${upper}.`;
 }
 
 /** Who answers here; a page that cannot learn it still offers the call. */

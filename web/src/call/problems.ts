@@ -6,6 +6,8 @@ export type ProblemCode =
   | 'insecure_page'
   | 'no_agent'
   | 'capacity'
+  | 'spent'
+  | 'in_call'
   | 'rate_limited'
   | 'refused'
   | 'server_unreachable'
@@ -56,6 +58,14 @@ const TEXTS: Record<ProblemCode, { title: string; detail: string; canType?: bool
   capacity: {
     title: 'All lines are busy',
     detail: 'Every line is taken at the moment. One should free up shortly.',
+  },
+  spent: {
+    title: 'No more calls today',
+    detail: 'The budget for today is spent. Calls are taken again tomorrow.',
+  },
+  in_call: {
+    title: 'You are in a call already',
+    detail: 'End the other call first, then try again.',
   },
   rate_limited: {
     title: 'Too many tries',

@@ -1,4 +1,4 @@
-import { cost, moment, OWNER_NAMES, quantities, share, stageName, trouble, usd, wait } from './format';
+import { cost, moment, OWNER_NAMES, percent, quantities, share, stageName, trouble, usd, wait } from './format';
 import type { CallPageData, Owner } from './types';
 
 /** What concerns the whole call: where the time went, what it cost, who had the call, goals, tools, trouble. */
@@ -10,6 +10,7 @@ export function Side({ data }: { data: CallPageData }) {
       {data.hand_overs.length > 0 && <HandOvers data={data} />}
       {data.goals.length > 0 && <Goals data={data} />}
       {data.tools.length > 0 && <Tools data={data} />}
+      <TheLine data={data} />
       {data.errors.length > 0 && <Troubles data={data} />}
     </aside>
   );
@@ -155,6 +156,39 @@ function Tools({ data }: { data: CallPageData }) {
 
 function pretty(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value, null, 2);
+}
+
+/** How the caller's connection was. */
+function TheLine({ data }: { data: CallPageData }) {
+  const { codec, quality, away, lost, concealed } = data.line;
+  if (codec === null && quality.length === 0 && away.length === 0 && lost === null) return null;
+  return (
+    <section className="panel" data-testid="the-line">
+      <h2>The line</h2>
+      {(quality.length > 0 || away.length > 0) && (
+        <ol className="steps">
+          {[
+            ...quality.map(([at, how]): [number, string] => [at, `Connection ${how}`]),
+            ...away.flatMap(([from, to]): [number, string][] => [
+              [from, 'Caller cut off'],
+              ...(to === null ? [] : [[to, 'Caller back'] as [number, string]]),
+            ]),
+          ]
+            .sort(([one], [other]) => one - other)
+            .map(([at, what]) => (
+              <li key={what + String(at)}>
+                <time className="soft">{moment(at)}</time>
+                <span>{what}</span>
+              </li>
+            ))}
+        </ol>
+      )}
+      <p className="soft small">
+        {codec !== null && `The caller’s sound came as ${codec.replace('audio/', '')}. `}
+        {lost !== null && `${percent(lost)} of its packets were lost; ${percent(concealed ?? 0)} of what was heard was made up for them.`}
+      </p>
+    </section>
+  );
 }
 
 function Troubles({ data }: { data: CallPageData }) {

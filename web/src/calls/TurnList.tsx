@@ -4,6 +4,8 @@ import { Pictures } from './Pictures';
 import { Requests } from './Requests';
 import type { CallPageData, Picture, ToolRun, Turn } from './types';
 import { Waterfall } from './Waterfall';
+import { Words } from './Words';
+import { reckoned, stretchesIn, wordsOf } from './wordTimes';
 
 interface Props {
   data: CallPageData;
@@ -40,7 +42,8 @@ export function TurnList({ data, atMs, chosen, live, onSeek }: Props) {
           tools={tools.get(turn.id) ?? NO_TOOLS}
           pictures={pictures.get(turn.id) ?? NO_PICTURES}
           slowestMs={slowestMs}
-          now={isNow(turn, atMs)}
+          speech={data.speech}
+          atMs={isNow(turn, atMs) ? atMs : null}
           chosen={turn.id === chosen}
           onSeek={onSeek}
         />
@@ -67,20 +70,25 @@ interface CardProps {
   tools: readonly ToolRun[];
   pictures: readonly Picture[];
   slowestMs: number;
-  now: boolean;
+  speech: CallPageData['speech'];
+  /** Where the call is played; null in all other turns. */
+  atMs: number | null;
   chosen: boolean;
   onSeek: (ms: number) => void;
 }
 
 /** Told apart from the others by what it is given, so that playing draws only the turn that begins and the one that ends. */
-const TurnCard = memo(function TurnCard({ turn, callId, tools, pictures, slowestMs, now, chosen, onSeek }: CardProps) {
+const TurnCard = memo(function TurnCard(props: CardProps) {
+  const { turn, callId, tools, pictures, slowestMs, speech, atMs, chosen, onSeek } = props;
+  const asked = useMemo(() => timesAsked(turn, speech), [turn, speech]);
+  const asking = atMs !== null && turn.ended_at_ms !== null && atMs < turn.ended_at_ms;
   const name = turn.id === 0 ? 'Greeting' : `Turn ${turn.id}`;
   return (
     <article
       className="turn"
       id={`turn-${turn.id}`}
       data-testid="turn"
-      data-now={now}
+      data-now={atMs !== null}
       data-chosen={chosen}
       aria-label={name}
     >
@@ -93,12 +101,12 @@ const TurnCard = memo(function TurnCard({ turn, callId, tools, pictures, slowest
       </header>
       {turn.user_text !== '' && (
         <Line who="Caller" side="caller" at={turn.started_at_ms} onSeek={onSeek}>
-          {turn.user_text}
+          <Words text={turn.user_text} times={asked} atMs={asking ? atMs : null} onSeek={onSeek} />
         </Line>
       )}
       {(turn.heard_text !== '' || turn.unheard_text !== '') && (
         <Line who="Agent" side="agent" at={turn.audible_at_ms} onSeek={onSeek}>
-          {turn.heard_text}
+          <Words text={turn.heard_text} times={turn.heard_words_ms} atMs={atMs} onSeek={onSeek} />
           {turn.unheard_text !== '' && (
             <del title="Made, and not heard" data-testid="unheard">
               {' '}
@@ -118,6 +126,12 @@ const TurnCard = memo(function TurnCard({ turn, callId, tools, pictures, slowest
     </article>
   );
 });
+
+/** When each word of the caller's was said. */
+function timesAsked({ user_text, started_at_ms, ended_at_ms }: Turn, speech: CallPageData['speech']): number[] {
+  if (started_at_ms === null || ended_at_ms === null) return [];
+  return reckoned(wordsOf(user_text), stretchesIn(speech, started_at_ms, ended_at_ms));
+}
 
 function Marks({ turn }: { turn: Turn }) {
   return (

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cost, ending, moment, quantities, share, trouble, usd, wait } from './format';
+import { cost, ending, moment, percent, quantities, share, trouble, usd, wait } from './format';
 
 describe('money', () => {
   it.each([
@@ -21,6 +21,17 @@ describe('money', () => {
   it('has a share of nothing too', () => {
     expect(share('0.25', '1')).toBe('25 %');
     expect(share('0', '0')).toBe('0 %');
+  });
+});
+
+describe('a share', () => {
+  it.each([
+    [0, '0 %'],
+    [0.0004, 'less than 0.1 %'],
+    [0.0042, '0.4 %'],
+    [0.121, '12 %'],
+  ])('%s is %s', (part, said) => {
+    expect(percent(part)).toBe(said);
   });
 });
 

@@ -39,6 +39,13 @@ export function share(part: string, whole: string): string {
   return of > 0 ? `${Math.round((Number(part) / of) * 100)} %` : '0 %';
 }
 
+/** A share of one: 0 %, 0.4 %, 12 %; what is not nothing is not shown as nothing. */
+export function percent(share: number): string {
+  const value = share * 100;
+  if (value > 0 && value < 0.1) return 'less than 0.1 %';
+  return `${value === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)} %`;
+}
+
 /** Today only the time, else the day too. */
 export function started(iso: string, now = new Date()): string {
   const at = new Date(iso);

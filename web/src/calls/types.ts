@@ -46,6 +46,7 @@ export interface CallPageData {
   pictures: Picture[];
   goals: Goal[];
   hand_overs: HandOver[];
+  line: Line;
   errors: Trouble[];
   bill: Money & { stages: Stage[]; outside: Money };
 }
@@ -78,6 +79,8 @@ export interface Turn extends Money {
   user_text: string;
   heard_text: string;
   unheard_text: string;
+  /** When each word of what was heard was; empty where that is not known of every one. */
+  heard_words_ms: number[];
   started_at_ms: number | null;
   ended_at_ms: number | null;
   audible_at_ms: number | null;
@@ -132,6 +135,16 @@ export interface HandOver {
   turn_id: number | null;
   reply_id: number;
   number: number;
+}
+
+/** How the caller's connection was. */
+export interface Line {
+  codec: string | null;
+  quality: [number, string][];
+  away: [number, number | null][];
+  /** Shares of packets that did not come, and of the sound that was made up for them; null before the end. */
+  lost: number | null;
+  concealed: number | null;
 }
 
 export interface Trouble {

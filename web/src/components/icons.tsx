@@ -54,3 +54,22 @@ export const SoundIcon = () => (
     <circle cx="8" cy="17" r="2.6" />
   </Icon>
 );
+
+export const ClockIcon = () => (
+  <Icon>
+    <circle cx="12" cy="12" r="8.5" />
+    <path d="M12 7.500V12l3 2" />
+  </Icon>
+);
+
+export const BrokenLineIcon = () => (
+  <Icon>
+    <path d="M4 4l16 16M2.500 9.300a14 14 0 0 1 4.300-2.700M10.700 5.600a14 14 0 0 1 10.800 3.700M6 13a9 9 0 0 1 4-2.300M15.300 11.300A9 9 0 0 1 18 13M9.200 16.500a4.400 4.400 0 0 1 4.600-.800M12 20h.01" />
+  </Icon>
+);
+
+export const WarningIcon = () => (
+  <Icon>
+    <path d="M12 4.500l8.500 14.800h-17zM12 10v4M12 16.600h.01" />
+  </Icon>
+);
