@@ -42,11 +42,12 @@ def load_command(options: Figures) -> str:
         "" if options["systems"] == ["repartee"] else "".join(f" --system {s}" for s in options["systems"])
     )
     mode = "" if options["mode"] == "steady" else f" --mode {options['mode']}"
-    more = f" --kills {options['kills']}" if options["mode"] == "kills" else ""
-    more += "".join(f" --set {name}={value}" for name, value in options["settings"])
+    # How long that takes follows from how many there are.
+    held = f"--kills {options['kills']}" if options["mode"] == "kills" else f"--hold {options['hold_s']:g}"
+    more = "".join(f" --set {name}={value}" for name, value in options["settings"])
     rate = f" --rate {options['rate']:g}" if options["mode"] == "churn" else ""
     calls = ",".join(str(calls) for calls in options["calls"])
-    return f"repartee bench load{mode} --calls {calls} --hold {options['hold_s']:g}{rate}{systems}{more}"
+    return f"repartee bench load{mode} --calls {calls} {held}{rate}{systems}{more}"
 
 
 @of("load-kill")
