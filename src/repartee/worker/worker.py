@@ -352,14 +352,19 @@ class Worker:
         log.info("call.ended", call_id=call_id, outcome=call.outcome or "crashed", detail=call.failure)
         if not self.calls:
             self._empty.set()
-        if call.failure == "handed_over":
-            self._own(self.seating.let_go(call.spec))
-        else:
-            self._own(self.seating.give_back(call.spec.room, call.spec.epoch))
+        self._own(self._leave_seat(call))
         if job_id is not None:
             del self._jobs[job_id]
             error = "" if good else call.failure or f"the session process ended with {call.exit_code}"
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
+
+    async def _leave_seat(self, call: Call) -> None:
+        # LiveKit first: for whoever gets the seat an agent is sent for at once, and not to a worker thought to be full.
+        await self._send_status()
+        if call.failure == "handed_over":
+            await self.seating.let_go(call.spec)
+        else:
+            await self.seating.give_back(call.spec.room, call.spec.epoch)
 
     async def _close_room(self, call: Call) -> None:
         """Close a call's room, unless the call goes on in it with an agent of another worker."""
