@@ -359,7 +359,7 @@ class Worker:
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
 
     async def _leave_seat(self, call: Call) -> None:
-        # LiveKit first: for whoever gets the seat an agent is sent for at once, and not to a worker thought to be full.
+        # LiveKit first: who gets the seat has an agent sent for at once, and never to a worker thought to be full.
         await self._send_status()
         if call.failure == "handed_over":
             await self.seating.let_go(call.spec)
