@@ -106,7 +106,10 @@ def _end(connection: Connection, row: CallEnd) -> None:
         "call_s": max(0.0, call_s),
         "speech_s": row.speech_s,
     }
-    connection.execute(update(schema.calls).where(schema.calls.c.call_id == row.call_id).values(values))
+    # Where two agents have told an end, one of them cut off from the call and taken for dead, the later one is right.
+    calls = schema.calls
+    open_or_earlier = calls.c.ended_at.is_(None) | (calls.c.ended_at <= row.ended_at)
+    connection.execute(update(calls).where(calls.c.call_id == row.call_id, open_or_earlier).values(values))
 
 
 def _turn(connection: Connection, row: TurnRow, revision: int) -> None:
