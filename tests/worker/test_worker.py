@@ -383,6 +383,26 @@ async def test_the_seat_is_taken_and_given_back(plain_settings: Settings) -> Non
         assert rig.seats.seating().taken == 0
 
 
+async def test_livekit_knows_of_a_free_place_before_anybody_gets_the_seat(
+    plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "STATUS_S", 3600.0)
+    async with Rig(plain_settings.model_copy(update={"max_calls": 1})) as rig:
+        call = await rig.call("AJ_1")
+        taken = list[int]()
+        send = rig.worker._send_status
+
+        async def sent() -> None:
+            taken.append(rig.seats.seating().taken)
+            await send()
+
+        monkeypatch.setattr(rig.worker, "_send_status", sent)
+        rig.over(call)
+        told = await rig.livekit.next("update_worker")
+        assert (told.status, told.job_count) == (proto.WS_AVAILABLE, 0)
+        assert taken == [1]
+
+
 async def test_a_worker_that_drains_lets_its_calls_end(plain_settings: Settings) -> None:
     async with Rig(plain_settings.model_copy(update={"drain_s": 60.0})) as rig:
         rig.over(await rig.call("AJ_0"))  # it was empty before

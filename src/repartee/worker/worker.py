@@ -349,14 +349,19 @@ class Worker:
         log.info("call.ended", call_id=call_id, outcome=call.outcome or "crashed", detail=call.failure)
         if not self.calls:
             self._empty.set()
-        if call.failure == "handed_over":
-            self._own(self.seating.let_go(call.spec))
-        else:
-            self._own(self.seating.give_back(call.spec.room, call.spec.epoch))
+        self._own(self._vacate(call))
         if job_id is not None:
             del self._jobs[job_id]
             error = "" if good else call.failure or f"the session process ended with {call.exit_code}"
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
+
+    async def _vacate(self, call: Call) -> None:
+        """Give a call's seat back. LiveKit is told first: it would have nobody for whoever gets the seat."""
+        await self._send_status()
+        if call.failure == "handed_over":
+            await self.seating.let_go(call.spec)
+        else:
+            await self.seating.give_back(call.spec.room, call.spec.epoch)
 
     # --- from one agent to another ----------------------------------------------------------------------------
 
