@@ -1,6 +1,6 @@
 # Two commands: `make run` talks, `make test` checks. Both set up whatever they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long lint audit ci fuzz clean interop bench-peers
+.PHONY: help setup run test test-long lint lint-python lint-page audit ci fuzz clean interop bench-peers
 
 PYTHON ?= python3
 
@@ -24,10 +24,15 @@ test-long: ## The calls of a minute and more that `make test` leaves out: chaos,
 	@.venv/bin/pytest -m long tests/system tests/session
 
 lint: ## Format, lint, types and layers, of Python and of the page
+	@$(MAKE) --no-print-directory --jobs 2 lint-python lint-page
+
+lint-python:
 	@.venv/bin/ruff format --check src tests agents scripts clients
 	@.venv/bin/ruff check src tests agents scripts clients
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+lint-page:
 	@$(PYTHON) scripts/setup.py --check-web
 
 audit: ## Look up every locked package in the databases of known vulnerabilities

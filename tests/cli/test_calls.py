@@ -5,21 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-import structlog
 
-from repartee.cli import main
 from repartee.settings import Settings
 from repartee.store import CallerFact, EventRow, Store, TurnRow
 from repartee.store.journal import Journal
 from repartee.store.rows import Record, encode
+from tests.cli.conftest import Repartee
 from tests.store.filling import START, fill
 
-Repartee = Callable[..., str]
+pytestmark = pytest.mark.usefixtures("store")
 
 
 @pytest.fixture
@@ -33,24 +32,6 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     opened.remember_caller("ann", [CallerFact("name", "Ann Lee", START, "aa11")])
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def repartee(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Repartee]:
-    """Run a command; returns what it printed, or fails unless it ends with the code."""
-
-    def run(*arguments: str, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["repartee", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        assert ended.value.code == code, printed
-        return printed.err if code else printed.out + printed.err
-
-    yield run
-    structlog.reset_defaults()  # the commands send it to a stderr that is gone now
 
 
 def test_calls_are_listed(repartee: Repartee) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
-from repartee.cli import main
 from repartee.cli.savings import asked
 from repartee.settings import Settings
 from repartee.store import CallEnd, EventRow, LedgerRow, Row, Store, TurnRow
+from tests.cli.conftest import Repartee
 from tests.store.filling import START, call, ledger
 
 FILE = """
@@ -32,7 +30,7 @@ SAID = {
     "Is there a playground?": "Yes, there is one in the yard.",
     "What is the difference between the two?": "The one is longer than the other.",
 }
-RepeatedRun = Callable[..., str]
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def paid(request_id: str, stage: str, model: str, cost: str | None, **more: Any) -> LedgerRow:
@@ -69,24 +67,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture
-def repartee(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[RepeatedRun]:
-    def run(*arguments: str, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["repartee", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        assert ended.value.code == code, printed
-        return printed.err if code else printed.out
-
-    yield run
-    structlog.reset_defaults()
-
-
 def test_the_same_calls_are_held_with_and_without_what_saves(
-    repartee: RepeatedRun, store: Store, tmp_path: Path
+    repartee: Repartee, store: Store, tmp_path: Path
 ) -> None:
     store.write(
         kept(
@@ -127,7 +109,7 @@ def test_the_same_calls_are_held_with_and_without_what_saves(
     ],
 )
 def test_what_cannot_be_held_again_is_said(
-    repartee: RepeatedRun, store: Store, rows: list[Row], arguments: tuple[str, ...], said: str
+    repartee: Repartee, store: Store, rows: list[Row], arguments: tuple[str, ...], said: str
 ) -> None:
     store.write(rows)
     assert said in repartee("costs", "--savings", *arguments, code=2)

@@ -17,7 +17,8 @@ from repartee.errors import MediaError, ProviderError
 from repartee.session.toolbox import ToolRun
 from repartee.session.typed import Happened
 from repartee.simulator.audio import Pcm
-from repartee.simulator.caller import Caller, Invitation
+from repartee.simulator.caller import Caller
+from repartee.simulator.invitation import Invitation
 from repartee.simulator.spoken import BUSY_S, SpokenLine, SpokenWay
 
 PLACE = Invitation("ws://nowhere", "token", "room")

@@ -16,7 +16,7 @@ from repartee.agent import load_agent
 from repartee.providers import choose_ladder
 from repartee.providers.prepared_voice import prepare_voice
 from repartee.providers.shared import FileJournal
-from repartee.session import bridge
+from repartee.session import performing
 from repartee.session.fixed_texts import prepared_texts
 from repartee.session.lines import lines_for
 from repartee.simulator.providers import Simulator, SimulatorConfig
@@ -154,7 +154,7 @@ async def test_no_model_at_all_ends_in_a_line(caller: Bakery, simulator: Simulat
 async def test_models_that_never_answer_end_in_a_line_before_the_turn_s_time_is_over(
     caller: Bakery, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "REPLY_S", 2.0)
+    monkeypatch.setattr(performing, "REPLY_S", 2.0)
     async with caller.models(llm=TWO_MODELS) as call:
         await call.until(lambda: call.times("reply.finished"))
         simulator.desk.faults.append(Fault("llm", "stall", 99))

@@ -79,14 +79,14 @@ async def test_a_lost_caller_is_told_nothing_that_bridges_a_wait() -> None:
         call.now_ms += 600
         call.happen(CallerLost(call.now_ms, call.now_ms))
         await call.until(lambda: call.bridge._conversation.presence.away == "away")
-        assert not {"waiting", "reply"} & set(call.bridge._timers)
+        assert not {"waiting", "reply"} & call.bridge._deadlines.armed
         call.now_ms += 20_000
         call.happen(DeadlinePassed(call.now_ms, "waiting"))  # was due as they were lost
         await call.settle()
         assert call.voice.spoken == []
         call.happen(CallerReturned(call.now_ms))
         await call.until(lambda: call.bridge._conversation.presence.away == "here")
-        assert {"waiting", "reply"} <= set(call.bridge._timers)
+        assert {"waiting", "reply"} <= call.bridge._deadlines.armed
         call.now_ms += 1000
         call.happen(DeadlinePassed(call.now_ms, "waiting"))
         await call.until(lambda: call.voice.spoken)

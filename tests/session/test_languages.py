@@ -146,7 +146,9 @@ async def test_a_call_goes_on_in_german(agent: Agent) -> None:
         await call.play_until(lambda: isinstance(call.state, Idle))
         (asked,) = call.model.asked
     assert asked[-1]["content"] == "The user speaks German. Answer in German. Say Sie."
-    assert call.bridge._script.lines["not_heard"] == "Entschuldigung, das habe ich nicht verstanden."
+    assert (
+        call.bridge._performer.script.lines["not_heard"] == "Entschuldigung, das habe ich nicht verstanden."
+    )
 
 
 class Answer:

@@ -95,6 +95,19 @@ def processors(worker: PipelineWorker) -> list[Any]:
     return found
 
 
+def room_of_ann(said: list[Any]) -> RoomClient:
+    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
+    client._caller = "ann"
+    return client
+
+
+def caller_who_left(reason: rtc.DisconnectReason.ValueType) -> rtc.RemoteParticipant:
+    ann = SimpleNamespace(
+        identity="ann", kind=rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD, disconnect_reason=reason
+    )
+    return cast("rtc.RemoteParticipant", ann)
+
+
 async def test_trap_1_silence_does_not_cancel_the_call(worker: PipelineWorker) -> None:
     assert worker._idle_timeout_secs is None
     assert worker._cancel_runner_on_idle_timeout is False
@@ -102,22 +115,15 @@ async def test_trap_1_silence_does_not_cancel_the_call(worker: PipelineWorker) -
 
 async def test_trap_2_and_16_we_watch_the_caller_leave_ourselves() -> None:
     said: list[Any] = []
-    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
-    client._caller = "ann"
-
-    class Participant:
-        identity = "ann"
-        disconnect_reason = rtc.DisconnectReason.CLIENT_INITIATED
-
-    client._on_left(cast("rtc.RemoteParticipant", Participant()))
+    client = room_of_ann(said)
+    client._on_left(caller_who_left(rtc.DisconnectReason.CLIENT_INITIATED))
     client._on_room_closed()
     assert said == [("over", "caller_left"), ("over", "room_closed")]
 
 
 async def test_only_the_caller_sets_the_sensitivity_and_only_to_what_there_is() -> None:
     said: list[Any] = []
-    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
-    client._caller = "ann"
+    client = room_of_ann(said)
 
     def call(who: str, payload: str) -> rtc.RpcInvocationData:
         return rtc.RpcInvocationData("1", who, payload, 5.0)
@@ -132,15 +138,8 @@ async def test_only_the_caller_sets_the_sensitivity_and_only_to_what_there_is() 
 
 async def test_trap_2_a_lost_connection_gets_time_to_come_back() -> None:
     said: list[Any] = []
-    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
-    client._caller = "ann"
-
-    class Participant:
-        identity = "ann"
-        kind = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
-        disconnect_reason = rtc.DisconnectReason.SIGNAL_CLOSE
-
-    ann = cast("rtc.RemoteParticipant", Participant())
+    client = room_of_ann(said)
+    ann = caller_who_left(rtc.DisconnectReason.SIGNAL_CLOSE)
     client._on_left(ann)
     client._on_active(ann)
     assert said == ["lost"], "they are back, and do not hear the agent yet"
@@ -152,8 +151,7 @@ async def test_trap_2_a_lost_connection_gets_time_to_come_back() -> None:
 
 async def test_livekit_s_judgement_counts_where_no_sound_comes() -> None:
     said: list[Any] = []
-    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
-    client._caller = "ann"
+    client = room_of_ann(said)
     ann = cast("rtc.RemoteParticipant", SimpleNamespace(identity="ann"))
     client._monitor._grew_ms = time.monotonic() * 1000
     client._on_quality(ann, rtc.ConnectionQuality.QUALITY_LOST)
@@ -166,15 +164,8 @@ async def test_livekit_s_judgement_counts_where_no_sound_comes() -> None:
 
 async def test_a_microphone_that_is_closed_is_no_broken_line() -> None:
     said: list[Any] = []
-    client = RoomTransport("ws://x", "t", "r", hooks=hooks(said), caller_identity=None).client
-    client._caller = "ann"
-
-    class Participant:
-        identity = "ann"
-        kind = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
-        disconnect_reason = rtc.DisconnectReason.SIGNAL_CLOSE
-
-    ann = cast("rtc.RemoteParticipant", Participant())
+    client = room_of_ann(said)
+    ann = caller_who_left(rtc.DisconnectReason.SIGNAL_CLOSE)
     client.link.cut("no_packets")
     microphone = cast("rtc.Track", SimpleNamespace(kind=rtc.TrackKind.KIND_AUDIO))
     client._on_track_gone(microphone, cast("rtc.RemoteTrackPublication", None), ann)

@@ -11,11 +11,12 @@ import pytest
 from repartee.cli.chaos import _blocks, _refused, _row, _unplayed
 from repartee.cli.chaos_rows import write_rows
 from repartee.errors import ConfigError
-from repartee.simulator.chaos.cases import ANSWERS, CASES, FIRST, LAST, OURS, chosen
+from repartee.simulator.chaos.cases import ANSWERS, CASES, FIRST, LAST, chosen
 from repartee.simulator.chaos.judge import Heard, Verdict
 from repartee.simulator.chaos.report import tables
 from repartee.simulator.material import Material
 from repartee.simulator.providers.replies import Replies
+from repartee.simulator.systems import OURS
 from tests.conftest import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "data" / "chaos_script.yaml"

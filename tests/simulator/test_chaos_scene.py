@@ -17,10 +17,10 @@ from fastapi.responses import JSONResponse
 
 from repartee.cli.chaos import _small_disk
 from repartee.errors import ConfigError, MediaError
-from repartee.simulator.caller import RefusedError, ask_for_place
 from repartee.simulator.chaos import scene
 from repartee.simulator.chaos.scene import Scene, call_process
 from repartee.simulator.faults import Fault, FaultProxy, Plan
+from repartee.simulator.invitation import RefusedError, ask_for_place
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.store.journal import Journal
 from tests.server.loopback import serving

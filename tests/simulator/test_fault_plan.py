@@ -105,13 +105,15 @@ def test_a_plan_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 def test_paths_tell_what_a_request_is_for() -> None:
     assert served("/v1/audio/transcriptions") == ("stt", "openai")
-    assert served("/v1/realtime") == ("stt", "openai-realtime")
+    assert served("/v1/realtime?intent=transcription") == ("stt", "openai-realtime")
+    assert served("/v1/realtime?model=gpt-realtime") == ("llm", "openai-realtime")
     assert served("/v1/chat/completions") == ("llm", "openai")
     assert served("/v1/text-to-speech/abc/multi-stream-input") == ("tts", "elevenlabs")
     assert served("/tts/websocket") == ("tts", "cartesia")
     assert served("/v1/models") == (None, "")
     assert not Match(stage="tts").fits("/v1/models")
     assert Match(path="/v1/*").fits("/v1/models")
+    assert Match(stage="llm", path="*/realtime").fits("/v1/realtime?model=gpt-realtime")
 
 
 def test_who_is_hit_depends_on_seed_and_number_alone() -> None:

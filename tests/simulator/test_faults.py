@@ -188,6 +188,15 @@ class TestWhoIsHit:
         assert ends == ["ok", "500", "500", "ok"]
         assert [(s.verb, s.ordinal) for s in proxy.strikes] == [("status", 2), ("status", 3)]
 
+    async def test_a_realtime_socket_is_the_model_s_or_hears_only(self, proxy: FaultProxy) -> None:
+        broken(proxy, "status", Match(stage="llm"), code=500)
+        url, key = f"{proxy.url.replace('http', 'ws')}/v1/realtime", {"Authorization": "Bearer k"}
+        with pytest.raises(websockets.InvalidStatus):
+            await connect(f"{url}?model=gpt-realtime", additional_headers=key)
+        async with connect(f"{url}?intent=transcription", additional_headers=key) as socket:
+            assert json.loads(await socket.recv())["session"]["type"] == "transcription"
+        assert [strike.path for strike in proxy.strikes] == ["/v1/realtime"]
+
     async def test_a_new_plan_counts_anew(self, proxy: FaultProxy, client: AsyncOpenAI) -> None:
         for _ in range(2):
             proxy.plan = Plan((Fault.of("status", first=1, last=1, code=503),))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from repartee.errors import MediaError
-from repartee.simulator.caller import Invitation
+from repartee.simulator.invitation import Invitation
 from repartee.simulator.reception import Reception
 from repartee.simulator.systems import System
 

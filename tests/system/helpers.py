@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from repartee.cli.instance import Instance, instance
-from repartee.simulator.caller import Caller, Invitation
-from repartee.simulator.providers import Simulator
+from repartee.simulator.caller import Caller
+from repartee.simulator.invitation import Invitation
+from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.providers.replies import Replies, Style
 
 GREETING_S = 20.0
 SETTLE_S = 20.0
@@ -20,6 +22,34 @@ persona: You answer in one sentence.
 greeting: Hello, this is the test.
 {more}
 """
+PROFILE = "fixed:60/60/60"
+GEMINI, MCP = "Are there any workshops about Gemini?", "Is there a track about MCP?"
+"""What is said in aiewf/turn_001.flac, and in turn_003.flac."""
+LONG = (
+    "The workshops are on the first day, "
+    + "and there is one more workshop after that, " * 8
+    + "and that is all."
+)
+
+
+def simulate(
+    speech: Path,
+    script: Path | None = None,
+    *,
+    profile: str = PROFILE,
+    style: Style = "short",
+    transcripts: Path | None = None,
+) -> AbstractAsyncContextManager[Simulator]:
+    """Vendors; what no rule of the script answers is answered in a short sentence, which is soon heard."""
+    config = SimulatorConfig(
+        profile=profile, speech=speech, script=script, style=style, transcripts=transcripts
+    )
+    return Simulator.start(config)
+
+
+def answer_to(question: str) -> str:
+    """The short sentence that answers a question: its number is made from all of the question's words."""
+    return Replies(None, "short").answer([{"role": "user", "content": question}]).text
 
 
 def write_agent(folder: Path, more: str = "") -> Path:

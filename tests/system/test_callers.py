@@ -10,10 +10,9 @@ import pytest
 from livekit import rtc
 
 from repartee.cli.instance import instance
-from repartee.simulator.caller import Invitation
-from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.invitation import Invitation
 from repartee.store import Store
-from tests.system.helpers import calling, eventually, write_agent
+from tests.system.helpers import calling, eventually, simulate, write_agent
 
 API_TOKEN = "operator"
 ANN = "user/42"
@@ -35,7 +34,7 @@ async def invited(url: str) -> Invitation:
 
 async def test_a_caller_is_remembered_told_and_forgotten(speech: Path, tmp_path: Path) -> None:
     agent, state = write_agent(tmp_path, MORE), tmp_path / "state"
-    async with Simulator.start(SimulatorConfig(profile="fixed:60/60/60", speech=speech)) as simulator:
+    async with simulate(speech) as simulator:
         variables = simulator.environment | {"REPARTEE_API_TOKEN": API_TOKEN}
         async with instance(agent, state, variables) as running:
             store = Store.open(f"sqlite:///{state / 'repartee.db'}", spool=None)

@@ -20,8 +20,7 @@ from repartee.cli.instance import instance
 from repartee.session.room import UNHEARD_MARK
 from repartee.simulator.audio import read_audio
 from repartee.simulator.caller import RATE_HZ
-from repartee.simulator.providers import Simulator, SimulatorConfig
-from tests.system.helpers import write_agent
+from tests.system.helpers import simulate, write_agent
 from tests.system.test_browser import FIRST_MS, TURN_MS, page_at, picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -75,11 +74,10 @@ async def test_the_widget_on_another_site_and_words_before_anybody_is_there(
     )
     script = tmp_path / "script.yaml"
     script.write_text("- when: track\n  say: Yes, there is.\n")
-    config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=script)
     with site(tmp_path / "site") as port:
         allowed, other = f"http://127.0.0.1:{port}", f"http://localhost:{port}"
         async with (
-            Simulator.start(config) as simulator,
+            simulate(speech, script) as simulator,
             instance(
                 write_agent(tmp_path),
                 tmp_path / "state",

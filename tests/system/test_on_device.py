@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tests.system.helpers import eventually, server
 from tests.system.nowhere import ELSEWHERE, call_from_nowhere, why_not
 
 WER_LIMIT = 0.12
-
+shared_loop = pytest.mark.asyncio(loop_scope="module")
 
 LEAKY = """
     try:
@@ -113,11 +114,18 @@ def normalised(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def host() -> AsyncIterator[SpeechHost]:
+    async with SpeechHost.start() as running:
+        yield running
+
+
+@shared_loop
 async def test_whisper_mishears_few_words(
-    speech: Path, transcribed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    host: SpeechHost, speech: Path, transcribed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     said, heard = [], []
-    async with SpeechHost.start() as host, httpx.AsyncClient(base_url=host.url, timeout=120) as client:
+    async with httpx.AsyncClient(base_url=host.url, timeout=120) as client:
         for entry in transcribed:
             data = await asyncio.to_thread((speech / entry["file"]).read_bytes)
             response = await client.post("/v1/audio/transcriptions", files={"file": ("a.flac", data)})
@@ -185,8 +193,11 @@ async def test_fetched_models_are_those_that_hear_and_speak(
         ("/v1/embeddings", {"input": []}, "'input' must be a text or a list"),
     ],
 )
-async def test_the_speech_host_refuses_what_it_cannot(path: str, sent: dict[str, str], said: str) -> None:
-    async with SpeechHost.start() as host, httpx.AsyncClient(base_url=host.url) as client:
+@shared_loop
+async def test_the_speech_host_refuses_what_it_cannot(
+    host: SpeechHost, path: str, sent: dict[str, str], said: str
+) -> None:
+    async with httpx.AsyncClient(base_url=host.url) as client:
         response = await client.post(path, json=sent)
     assert response.status_code == 400
     assert said in response.json()["error"]["message"]

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from repartee.cli.instance import instance
-from repartee.simulator.caller import Caller, Invitation
+from repartee.simulator.caller import Caller
+from repartee.simulator.invitation import Invitation
 from tests.server.test_door import AUDIENCE, SHARED, bearer, token_of
-from tests.system.helpers import GREETING_S, eventually, write_agent
-from tests.system.test_simulated import simulate
+from tests.system.helpers import GREETING_S, eventually, simulate, write_agent
 
 
 @pytest.mark.livekit

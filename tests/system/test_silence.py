@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from repartee.simulator.caller import Caller
-from repartee.simulator.providers import Simulator, SimulatorConfig
-from tests.system.helpers import eventually, server, write_agent
+from tests.system.helpers import MCP, eventually, server, simulate, write_agent
 
 pytestmark = pytest.mark.livekit
 
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.livekit
 async def test_a_dead_microphone_is_told_and_its_caller_is_let_go(speech: Path, tmp_path: Path) -> None:
     agent = write_agent(tmp_path, "limits: {silence_s: 11, silence_asks: 1}")
     async with (
-        Simulator.start(SimulatorConfig(profile="fixed:60/60/60", speech=speech)) as simulator,
+        simulate(speech) as simulator,
         server(agent, tmp_path, simulator) as running,
     ):
         caller = Caller(running.url, dead=True)
@@ -36,7 +35,7 @@ async def test_a_dead_microphone_is_told_and_its_caller_is_let_go(speech: Path, 
 
 async def test_a_stereo_microphone_is_understood(speech: Path, tmp_path: Path) -> None:
     async with (
-        Simulator.start(SimulatorConfig(profile="fixed:60/60/60", speech=speech)) as simulator,
+        simulate(speech) as simulator,
         server(write_agent(tmp_path), tmp_path, simulator) as running,
     ):
         caller = Caller(running.url, channels=2)
@@ -46,4 +45,4 @@ async def test_a_stereo_microphone_is_understood(speech: Path, tmp_path: Path) -
             exchange = await caller.exchange(speech / "aiewf" / "turn_003.flac")
         finally:
             await caller.leave()
-    assert exchange.heard == "Is there a track about MCP?"
+    assert exchange.heard == MCP

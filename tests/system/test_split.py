@@ -11,8 +11,7 @@ import httpx
 from repartee.cli.instance import answers, free_ports, own_environment, spawn
 from repartee.cli.livekit import own_livekit
 from repartee.settings import Settings
-from repartee.simulator.providers import Simulator, SimulatorConfig
-from tests.system.helpers import calling, eventually, processes_with, write_agent
+from tests.system.helpers import GEMINI, answer_to, calling, eventually, processes_with, simulate, write_agent
 
 
 def metric(url: str, name: str) -> float:
@@ -24,8 +23,7 @@ async def test_serve_and_worker_are_separate(speech: Path, tmp_path: Path, plain
     livekit, udp, health = free_ports(3)
     settings = plain_settings.model_copy(update={"livekit_port": livekit, "livekit_udp_port": udp})
     agent = write_agent(tmp_path)
-    config = SimulatorConfig(profile="fixed:60/60/60", speech=speech)
-    async with own_livekit(settings) as access, Simulator.start(config) as simulator:
+    async with own_livekit(settings) as access, simulate(speech) as simulator:
         variables = {
             **simulator.environment,
             "LIVEKIT_URL": access.url,
@@ -51,7 +49,7 @@ async def test_serve_and_worker_are_separate(speech: Path, tmp_path: Path, plain
                 if process.returncode is None:
                     process.send_signal(signal.SIGTERM)
             codes = await asyncio.gather(serve.wait(), worker.wait())
-    assert "are there any workshops about gemini" in exchange.reply
+    assert exchange.reply == answer_to(GEMINI)
     assert set(codes) == {0}
     await eventually(lambda: not processes_with(str(tmp_path / "split")))
 
@@ -67,11 +65,15 @@ async def test_a_wrong_livekit_key_is_said(tmp_path: Path, plain_settings: Setti
             "LIVEKIT_API_SECRET": "x" * 40,
             "REPARTEE_WORKER_PORT": "0",
         }
-        environment = own_environment(write_agent(tmp_path), tmp_path / "state", variables)
-        for command in ("serve", "worker", "up"):
-            log = tmp_path / f"{command}.log"
-            process = await spawn([command], environment, log)
-            assert await asyncio.wait_for(process.wait(), 60) != 0
+        agent, commands = write_agent(tmp_path), ("serve", "worker", "up")
+        logs = [tmp_path / f"{command}.log" for command in commands]
+        processes = [
+            await spawn([command], own_environment(agent, tmp_path / command, variables), log)
+            for command, log in zip(commands, logs, strict=True)
+        ]
+        codes = await asyncio.gather(*(asyncio.wait_for(process.wait(), 60) for process in processes))
+        assert all(codes), codes
+        for log in logs:
             said = log.read_text()
             assert "refuses the key; check LIVEKIT_API_KEY and LIVEKIT_API_SECRET" in said
             assert "Traceback" not in said

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repartee.simulator.providers import Simulator, SimulatorConfig
-from tests.system.helpers import calling, eventually, server, write_agent
+from tests.system.helpers import calling, eventually, server, simulate, write_agent
 
 pytestmark = [pytest.mark.livekit, pytest.mark.long]
 SCRIPT = """
@@ -27,9 +26,8 @@ async def test_the_agent_s_attribute_names_who_has_the_call(speech: Path, tmp_pa
     agent = write_agent(
         tmp_path, "team:\n  agents:\n    - {agent: billing.yaml, when: Questions about bills.}"
     )
-    config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=tmp_path / "script.yaml")
     async with (
-        Simulator.start(config) as simulator,
+        simulate(speech, tmp_path / "script.yaml") as simulator,
         server(agent, tmp_path, simulator) as running,
         calling(running.url) as caller,
     ):

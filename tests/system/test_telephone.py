@@ -18,10 +18,10 @@ from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
 
 from repartee.cli.instance import Instance
 from repartee.simulator.audio import Pcm, read_audio
-from repartee.simulator.caller import RATE_HZ, Caller, Invitation
-from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.caller import RATE_HZ, Caller
+from repartee.simulator.invitation import Invitation
 from repartee.store import Store
-from tests.system.helpers import GREETING_S, eventually, server, write_agent
+from tests.system.helpers import GREETING_S, eventually, server, simulate, write_agent
 
 PSTN_HZ = 8000
 NUMBER = "+15557654321"
@@ -91,9 +91,8 @@ async def test_a_telephone_call_by_keys_and_voice_until_the_agent_hangs_up(
 ) -> None:
     script = tmp_path / "script.yaml"
     script.write_text(SCRIPT)
-    config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=script)
     async with (
-        Simulator.start(config) as simulator,
+        simulate(speech, script) as simulator,
         server(write_agent(tmp_path, SECTION), tmp_path, simulator) as running,
         ringing(running) as caller,
     ):

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 import soxr
+import yaml
 from livekit import api, rtc
 
-from repartee.cli.instance import instance
+from repartee.cli.instance import Instance, instance
 from repartee.simulator import meter
 from repartee.simulator.audio import Pcm
-from repartee.simulator.caller import RATE_HZ, Caller, Invitation
+from repartee.simulator.caller import RATE_HZ, Caller
+from repartee.simulator.invitation import Invitation
 from repartee.simulator.material import Item, Material
-from repartee.simulator.providers import Simulator, SimulatorConfig
+from repartee.simulator.providers import Simulator
 from repartee.simulator.stage import Call, Said, rows
 from tests.conftest import ROOT
-from tests.system.helpers import calling, eventually, server, write_agent
+from tests.system.helpers import answer_to, calling, eventually, server, simulate, write_agent
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 TRANSCRIPTS = ROOT / "benchmarks" / "transcripts.json"
 QUESTION, INTERRUPTION = "aiewf/turn_001.flac", "aiewf/turn_003.flac"
 PAIRS = (
@@ -32,9 +38,17 @@ PAIRS = (
 """Asked, said over the answer, and how long the answer was heard before."""
 
 
-def simulate(speech: Path) -> Simulator:
-    config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, transcripts=TRANSCRIPTS)
-    return Simulator.start(config)  # type: ignore[return-value]
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def line(
+    speech: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Simulator, Instance]]:
+    """Vendors whose answers are long enough to be talked over, and a server that several tests call."""
+    folder = tmp_path_factory.mktemp("line")
+    async with (
+        simulate(speech, style="long", transcripts=TRANSCRIPTS) as simulator,
+        server(write_agent(folder), folder, simulator) as running,
+    ):
+        yield simulator, running
 
 
 def tape(caller: Caller) -> meter.Sound:
@@ -66,11 +80,16 @@ async def test_what_is_remembered_is_what_was_heard_to_a_word(
     speech: Path, tmp_path: Path, voice: str
 ) -> None:
     known = items(speech)
+    script = tmp_path / "script.yaml"  # what is said over an answer is answered in short
+    over_it = [known[interruption].text for _, interruption, _ in PAIRS]
+    script.write_text(
+        yaml.safe_dump([{"when": f"^{re.escape(text)}$", "say": answer_to(text)} for text in over_it])
+    )
     models = f"models: {{stt: 'openai:whisper-1', llm: 'openai:gpt-4.1-mini', tts: '{voice}'}}"
     call = Call("repartee", "barge-in")
     keys = {"ELEVENLABS_API_KEY": "k", "CARTESIA_API_KEY": "k"}
     async with (
-        simulate(speech) as simulator,  # type: ignore[attr-defined]
+        simulate(speech, script, style="long", transcripts=TRANSCRIPTS) as simulator,
         instance(write_agent(tmp_path, models), tmp_path / "state", simulator.environment | keys) as running,
         calling(running.url) as caller,
     ):
@@ -91,7 +110,7 @@ async def test_what_is_remembered_is_what_was_heard_to_a_word(
     assert all(abs(row["context_words_off"]) <= 1 for row in stops), stops
 
 
-async def test_what_is_no_interruption_is_not_one(speech: Path, tmp_path: Path) -> None:
+async def test_what_is_no_interruption_is_not_one(line: tuple[Simulator, Instance], speech: Path) -> None:
     """A "sure", a keyboard, and another person in the room: the answer is heard to its end."""
     known = items(speech)
     short = Material(speech, TRANSCRIPTS, seed=1).suite("backchannel")
@@ -101,11 +120,9 @@ async def test_what_is_no_interruption_is_not_one(speech: Path, tmp_path: Path) 
     keyboard = next(item for item in noises if "keyboard" in item.name and " 10 dB" in item.name)
     sure = next(item for item in short if item.text == "Sure.")
     call = Call("repartee", "backchannel")
-    async with (
-        simulate(speech) as simulator,  # type: ignore[attr-defined]
-        server(write_agent(tmp_path), tmp_path, simulator) as running,
-        calling(running.url) as caller,
-    ):
+    simulator, running = line
+    simulator.desk.bill.reset()
+    async with calling(running.url) as caller:
         for item in (sure, keyboard):
             asked_s = await ask(caller, known[QUESTION], 1.5)
             call.said.append(Said(known[QUESTION], asked_s))
@@ -129,28 +146,25 @@ async def test_what_is_no_interruption_is_not_one(speech: Path, tmp_path: Path) 
 
 
 async def test_a_noise_before_the_first_word_does_not_swallow_the_greeting(
-    speech: Path, tmp_path: Path
+    line: tuple[Simulator, Instance], speech: Path
 ) -> None:
     crowd = next(
         item for item in Material(speech, TRANSCRIPTS, seed=1).suite("backchannel") if item.text == "Mm-hmm."
     )
-    async with simulate(speech) as simulator, server(write_agent(tmp_path), tmp_path, simulator) as running:  # type: ignore[attr-defined]
-        caller = Caller(running.url)
-        try:
-            await caller.join()
-            await caller.play(crowd.pcm)
-            assert await caller.wait_for_answer(20)
-            await eventually(lambda: "this is the test" in " ".join(caller.captions("agent")))
-        finally:
-            await caller.leave()
+    _, running = line
+    caller = Caller(running.url)
+    try:
+        await caller.join()
+        await caller.play(crowd.pcm)
+        assert await caller.wait_for_answer(20)
+        await eventually(lambda: "this is the test" in " ".join(caller.captions("agent")))
+    finally:
+        await caller.leave()
 
 
-async def test_the_caller_may_set_the_sensitivity_in_the_call(speech: Path, tmp_path: Path) -> None:
-    async with (
-        simulate(speech) as simulator,  # type: ignore[attr-defined]
-        server(write_agent(tmp_path), tmp_path, simulator) as running,
-        calling(running.url) as caller,
-    ):
+async def test_the_caller_may_set_the_sensitivity_in_the_call(line: tuple[Simulator, Instance]) -> None:
+    _, running = line
+    async with calling(running.url) as caller:
         room = caller._room
         (agent,) = room.remote_participants
         perform = room.local_participant.perform_rpc

@@ -14,7 +14,7 @@ from repartee.cli.instance import answers, free_ports, own_environment, spawn
 from repartee.cli.livekit import FragileLiveKit
 from repartee.errors import MediaError
 from repartee.settings import Settings
-from repartee.simulator.caller import Invitation, ask_for_place
+from repartee.simulator.invitation import Invitation, ask_for_place
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests import redis_server
 from tests.system.helpers import calling, write_agent

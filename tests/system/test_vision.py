@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from playwright.async_api import expect
 
-from repartee.simulator.providers import Simulator, SimulatorConfig
-from tests.system.helpers import eventually, server, write_agent
+from tests.system.helpers import eventually, server, simulate, write_agent
 from tests.system.test_browser import FIRST_MS, TURN_MS, page_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -34,9 +33,8 @@ async def test_what_the_camera_shows_is_looked_at(speech: Path, tmp_path: Path) 
         f"--use-file-for-fake-video-capture={red_camera(tmp_path / 'red.y4m')}",
     )
     agent = write_agent(tmp_path, "vision: {enabled: true, max_edge_px: 320}\nrecord: true")
-    config = SimulatorConfig(profile="fixed:60/60/60", speech=speech, script=script)
     async with (
-        Simulator.start(config) as simulator,
+        simulate(speech, script) as simulator,
         server(agent, tmp_path, simulator) as running,
         page_at(running.url, *flags) as page,
     ):

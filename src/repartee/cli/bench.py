@@ -36,13 +36,12 @@ from repartee.simulator.providers.library import RATE_HZ as RECOGNISE_HZ
 from repartee.simulator.providers.library import Composed
 from repartee.simulator.savings import simulated
 from repartee.simulator.stage import Row, call_row, hold, rows, settle
-from repartee.simulator.systems import PEERS, Ground, System, knob_of, peer
+from repartee.simulator.systems import OURS, PEERS, Ground, System, knob_of, peer
 
 TRANSCRIPTS = Path("benchmarks/transcripts.json")
 PROGRAMS = Path("benchmarks/peers")
 BLOCK = 12
 SETTLE_S = 1.5
-OURS = "repartee"
 AGENT: dict[str, Any] = {
     "name": "Bench",
     "persona": "You answer in one sentence.",

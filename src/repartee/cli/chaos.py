@@ -23,18 +23,19 @@ from repartee.cli.instance import Ours, instance, livekit_settings
 from repartee.cli.livekit import FragileLiveKit
 from repartee.errors import ConfigError, MediaError
 from repartee.simulator import postgres
-from repartee.simulator.caller import Caller, Invitation
-from repartee.simulator.chaos.cases import FIRST, LAST, OURS, Case, chosen
+from repartee.simulator.caller import Caller
+from repartee.simulator.chaos.cases import FIRST, LAST, Case, chosen
 from repartee.simulator.chaos.judge import Heard, Turn, Verdict, judge, seen
 from repartee.simulator.chaos.play import Played, play
 from repartee.simulator.chaos.scene import COME_AGAIN, Scene
 from repartee.simulator.faults import FaultProxy
+from repartee.simulator.invitation import Invitation
 from repartee.simulator.material import Item, Material
 from repartee.simulator.meter import RATE_HZ
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.replies import normalised
 from repartee.simulator.providers.server import vendors_at
-from repartee.simulator.systems import PEERS, Ground, System, peer
+from repartee.simulator.systems import OURS, PEERS, Ground, System, peer
 from repartee.store import Store
 
 TRANSCRIPTS, SCRIPT = Path("benchmarks/transcripts.json"), Path("benchmarks/data/chaos_script.yaml")

@@ -16,7 +16,7 @@ import httpx
 
 from repartee.errors import MediaError
 from repartee.settings import Settings
-from repartee.simulator.caller import Invitation, ask_for_place
+from repartee.simulator.invitation import Invitation, ask_for_place
 
 READY_S = 60.0
 STOP_S = 30.0

@@ -20,6 +20,7 @@ import structlog
 from livekit import api
 
 from repartee.errors import ConfigError, MediaError
+from repartee.processes import end
 from repartee.settings import Settings
 from repartee.urls import http_url
 from repartee.worker import LiveKitAccess
@@ -95,7 +96,7 @@ async def own_livekit(settings: Settings) -> AsyncIterator[OwnLiveKit]:
         await _answers(settings.livekit_port, process, log)
         yield OwnLiveKit(f"ws://127.0.0.1:{settings.livekit_port}", key, secret, process.pid)
     finally:
-        await _stop(process)
+        await end(process, STOP_S)
 
 
 def _program(settings: Settings) -> str:
@@ -163,20 +164,6 @@ async def _answers(port: int, process: asyncio.subprocess.Process, log: Path) ->
     raise MediaError(f"the LiveKit server did not start; {log} says why")
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    # One that has ended, and of which asyncio has not been told yet, takes no signal.
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_S)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
 class FragileLiveKit:
     """A LiveKit server that may be killed and started again, with the same port and key, as after a crash.
 
@@ -217,4 +204,4 @@ class FragileLiveKit:
     async def stop(self) -> None:
         """End it in order."""
         if self._process is not None:
-            await _stop(self._process)
+            await end(self._process, STOP_S)

@@ -35,10 +35,8 @@ from repartee.simulator.material import Material
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.reception import Reception
 from repartee.simulator.savings import simulated
-from repartee.simulator.systems import Ground, LiveKitPeer, peer
+from repartee.simulator.systems import OURS, Ground, LiveKitPeer, peer
 from repartee.store import Seats, Store
-
-OURS = "repartee"
 
 Mode = Literal["steady", "churn", "overload", "kill"]
 SETTLE_S = 3.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 
 from repartee.cli.asking import out
 from repartee.cli.environment import read_settings
-from repartee.cli.stopping import Stop
+from repartee.cli.stopping import Stop, run_to_end
 
 
 def meet(
@@ -46,14 +45,12 @@ def meet(
     plan = Plan((load_agent(called), load_agent(caller)), settings, limits, aloud=aloud)
     well: list[bool] = []
 
-    async def work() -> None:
-        stop = Stop()
-        stop.listen()
+    async def work(stop: Stop) -> None:
         if times == 1:
             well.append(await run_meeting(plan, out, stop))
         else:
             well.append(await run_meetings(plan, times, write, out, stop))
 
-    asyncio.run(work())
+    run_to_end(work)
     if not all(well):
         raise typer.Exit(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 
 class Stop(asyncio.Event):
@@ -31,3 +33,14 @@ class Stop(asyncio.Event):
     def _hurry(self) -> None:
         self.at_once.set()
         self.set()
+
+
+def run_to_end(work: Callable[[Stop], Coroutine[Any, Any, None]]) -> None:
+    """Run until the work is done; Ctrl+C and SIGTERM set the event it is given."""
+
+    async def main() -> None:
+        stop = Stop()
+        stop.listen()
+        await work(stop)
+
+    asyncio.run(main())

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import httpx2
 import structlog
-from openai import AsyncOpenAI, OpenAIError
-from openai import Timeout as OpenAITimeout
+from openai import AsyncOpenAI
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
@@ -27,14 +25,13 @@ from repartee.providers.answering import ModelChain
 from repartee.providers.answers import AnswersLLM, Meaning
 from repartee.providers.brevity import Brevity
 from repartee.providers.captions import Captioner
+from repartee.providers.clients import Clients
 from repartee.providers.embedding import Embedder
 from repartee.providers.failover import Failover
-from repartee.providers.health import key_id
 from repartee.providers.hearing import Recogniser, Transcriber
 from repartee.providers.intents import MeaningReader, ModelReader, TopicReader
 from repartee.providers.ladder import Ladder, Rung, Stage, model_beside
 from repartee.providers.learned import LearnedAnswers
-from repartee.providers.metered_http import MeteredClient, MeteredHostClient
 from repartee.providers.metered_sockets import MeteredCartesia, MeteredElevenLabs, MeteredRealtimeSTT
 from repartee.providers.metering import Meter
 from repartee.providers.ondevice.registry import OWN_WHISPER
@@ -55,7 +52,6 @@ from repartee.settings import Settings
 from repartee.urls import socket_url
 
 log = structlog.get_logger()
-CONNECT_S, READ_S = 2.0, 10.0
 PREWARM_S = 3.0
 ON_DEVICE_PAUSE_S = 0.1
 
@@ -102,9 +98,7 @@ class ProviderKit:
         self._failsafe = failsafe or Failsafe()
         self._failsafe.health.limits.allow(ladder.ceilings)
         self._chat_models: list[services.SharedClientLLM] = []
-        self._clients: dict[str, AsyncOpenAI] = {}
-        self._voice_clients: dict[str, httpx2.AsyncClient] = {}
-        self._host: httpx.AsyncClient | None = None
+        self._clients = Clients(settings, self._meter, self._speech_url)
         self._captioner: Captioner | None = None
         self._embedder: Embedder | None = None
         self._meaning: Meaning | None = None
@@ -118,7 +112,7 @@ class ProviderKit:
         if rung.provider == "openai-realtime":
             realtime = MeteredRealtimeSTT(
                 self._transcriber(),
-                api_key=self._openai_key(),
+                api_key=self._clients.openai_key,
                 base_url=socket_url(self._settings.openai_base_url, "/realtime"),
                 settings=MeteredRealtimeSTT.Settings(model=rung.model, language=language),
                 audio_passthrough=False,
@@ -126,7 +120,7 @@ class ProviderKit:
             realtime.meter_with(self._meter, rung.provider, rung.model)
             return realtime
         return transcribers.PiecewiseSTT(
-            self._client(rung.provider),
+            self._clients.chat(rung.provider),
             self._transcriber(),
             after_pause_s=ON_DEVICE_PAUSE_S if rung.provider == "on-device" else 0.0,
             captioner=self._captions() if rung.provider == "on-device" else None,
@@ -164,7 +158,7 @@ class ProviderKit:
             return cartesia
         name = voice.on_device if rung.provider == "on-device" else voice.openai
         return services.SmallChunkTTS(
-            self._client(rung.provider),
+            self._clients.chat(rung.provider),
             self.voice_cache,
             self.voices(),
             sample_rate=VOICE_RATE_HZ,
@@ -210,7 +204,7 @@ class ProviderKit:
         if rung is None:
             return None
         return RealtimeModel(
-            self._failsafe.failover("llm", [rung], [self._key_id(rung)], alone=False),
+            self._failsafe.failover("llm", [rung], [self._clients.key_id(rung)], alone=False),
             self._failsafe.budget,
             self._meter,
             instruction=self._agent.instruction,
@@ -219,7 +213,7 @@ class ProviderKit:
             voice=voice.openai,
             speed=voice.speed,
             shorter=self._shorter or (lambda: False),
-            api_key=self._openai_key(),
+            api_key=self._clients.openai_key,
             base_url=socket_url(self._settings.openai_base_url, "/realtime"),
         )
 
@@ -232,7 +226,7 @@ class ProviderKit:
             return MeaningReader(embed, agent)
         if (small := model_beside(self._ladder)) is None:
             return None
-        return ModelReader(self._client(small[0]), small[1], agent)
+        return ModelReader(self._clients.chat(small[0]), small[1], agent)
 
     def speaker(self, agent: Agent, cache: VoiceCache | None) -> Speaker:
         """How an agent of the team sounds in this call."""
@@ -261,12 +255,12 @@ class ProviderKit:
 
     def chat_client(self, provider: str) -> AsyncOpenAI:
         """The client of a chat provider, for requests beside the call's own."""
-        return self._client(provider)
+        return self._clients.chat(provider)
 
     def embedder(self) -> Embedder | None:
         """This machine's sentence model, one for the whole call; None where no speech host is there."""
         if self._embedder is None and self._speech_url:
-            self._embedder = Embedder(self._host_client())
+            self._embedder = Embedder(self._clients.host())
         return self._embedder
 
     def _models(self) -> services.SharedClientLLM:
@@ -279,7 +273,7 @@ class ProviderKit:
             model = self._model(large)
         else:
             model = RoutedLLM(
-                self._client(large.provider),
+                self._clients.chat(large.provider),
                 self._brevity(large.provider),
                 small=self._small(small),
                 acting_tools=self._acting,
@@ -295,14 +289,16 @@ class ProviderKit:
     def _small(self, rung: Rung) -> services.SharedClientLLM:
         """Return the small model, which fails early enough for the large one to answer."""
         model = self._model(rung)
-        failover = self._failsafe.failover("llm", [rung], [self._key_id(rung)], alone=False)
+        failover = self._failsafe.failover("llm", [rung], [self._clients.key_id(rung)], alone=False)
         model.chain = ModelChain(failover, [model], self._failsafe.budget, limit_s=SMALL_FIRST_S)
         return model
 
     def _model(self, rung: Rung) -> services.SharedClientLLM:
         """Return a model alone."""
         model = services.SharedClientLLM(
-            self._client(rung.provider), self._brevity(rung.provider), settings=self._model_settings(rung)
+            self._clients.chat(rung.provider),
+            self._brevity(rung.provider),
+            settings=self._model_settings(rung),
         )
         # Servers of open models know system, user, assistant and tool; theirs is a user's note then.
         model.supports_developer_role = rung.provider != "local"
@@ -319,24 +315,14 @@ class ProviderKit:
         rungs = tuple(
             rung for rung in self._ladder.rungs(stage) if rung.provider != "on-device" or self._speech_url
         )
-        return self._failsafe.failover(stage, rungs, [self._key_id(rung) for rung in rungs]), rungs
-
-    def _key_id(self, rung: Rung) -> str:
-        settings = self._settings
-        keys = {
-            "elevenlabs": settings.elevenlabs_api_key,
-            "cartesia": settings.cartesia_api_key,
-            "local": settings.llm_api_key,
-            "on-device": None,
-        }
-        return key_id(keys.get(rung.provider, settings.openai_api_key))
+        return self._failsafe.failover(stage, rungs, [self._clients.key_id(rung) for rung in rungs]), rungs
 
     def _transcriber(self) -> Transcriber:
         failover, rungs = self._failover("stt")
         recognisers = [
             None
             if rung.provider == "openai-realtime"
-            else Recogniser(self._client(rung.provider), rung.model, self._to_tell_apart(rung))
+            else Recogniser(self._clients.chat(rung.provider), rung.model, self._to_tell_apart(rung))
             for rung in rungs
         ]
         language = None if self._agent.languages else self._agent.language.split("-", maxsplit=1)[0]
@@ -350,16 +336,9 @@ class ProviderKit:
 
     def _voice(self, rung: Rung, agent: Agent | None = None) -> Voice:
         own_format = rung.provider in VENDOR_VOICES
-        client = self._voice_client(rung.provider) if own_format else self._client(rung.provider)
+        client = self._clients.voice(rung.provider) if own_format else self._clients.chat(rung.provider)
         of = agent or self._agent
         return voice_for(rung, of.voice, of.language, self._settings, client)
-
-    def _voice_client(self, provider: str) -> httpx2.AsyncClient:
-        if provider not in self._voice_clients:
-            self._voice_clients[provider] = MeteredClient(
-                self._meter, provider, timeout=httpx2.Timeout(READ_S, connect=CONNECT_S)
-            )
-        return self._voice_clients[provider]
 
     def answer_cache(self, learned_file: Path, agent: Agent | None = None) -> AnswerCache | None:
         """The answers that need no model; None where the agent file has none and learns none.
@@ -392,7 +371,7 @@ class ProviderKit:
 
     async def prewarm(self) -> None:
         """Open this call's connections while the greeting plays; failing to is no reason not to talk."""
-        warming = [_touch(client) for name, client in self._clients.items() if name != "on-device"]
+        warming = self._clients.warming()
         if self._meaning is not None:
             warming.append(_learn(self._meaning))
         if self._answers is not None:
@@ -405,62 +384,20 @@ class ProviderKit:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await asyncio.gather(
-            *(client.close() for client in self._clients.values()),
-            *(client.aclose() for client in self._voice_clients.values()),
-        )
-        if self._host is not None:
-            await self._host.aclose()
+        await self._clients.aclose()
         if self._captioner is not None:
             await self._captioner.aclose()
         self._meter.close()
-
-    def _client(self, provider: str) -> AsyncOpenAI:
-        if provider not in self._clients:
-            base_url, key = {
-                "openai": (self._settings.openai_base_url, self._settings.openai_api_key),
-                "local": (self._settings.llm_base_url, self._settings.llm_api_key),
-                "on-device": (f"{self._speech_url}/v1", None),
-            }[provider]
-            self._clients[provider] = AsyncOpenAI(
-                api_key=key.get_secret_value() if key else "none",
-                base_url=base_url,
-                # The SDK waits 600 s and retries twice with back-off; a caller hears that as a dead line.
-                timeout=OpenAITimeout(READ_S, connect=CONNECT_S),
-                max_retries=0,
-                http_client=MeteredClient(self._meter, provider),
-            )
-        return self._clients[provider]
 
     def _captions(self) -> Captioner | None:
         if self._captioner is None and self._speech_url is not None:
             self._captioner = Captioner(self._speech_url, self._agent.language.partition("-")[0])
         return self._captioner
 
-    def _host_client(self) -> httpx.AsyncClient:
-        if self._host is None:
-            self._host = MeteredHostClient(
-                self._meter,
-                "on-device",
-                base_url=self._speech_url,
-                timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
-            )
-        return self._host
-
     def _brevity(self, provider: str) -> Brevity | None:
         if self._shorter is None:
             return None
         return Brevity(self._shorter, "max_completion_tokens" if provider == "openai" else "max_tokens")
-
-    def _openai_key(self) -> str:
-        return secret(self._settings.openai_api_key)
-
-
-async def _touch(client: AsyncOpenAI) -> None:
-    try:
-        await client.models.list()
-    except OpenAIError as error:
-        log.info("provider.prewarm_failed", host=client.base_url.host, error=type(error).__name__)
 
 
 async def _learn(meaning: Meaning) -> None:

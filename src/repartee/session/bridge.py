@@ -1,8 +1,8 @@
-"""Between the conversation core and the pipeline: the only caller of `advance`, and the one that performs.
+"""Between the conversation core and the pipeline: the only caller of `advance`.
 
 Events from the ears, speech-to-text, the gate and the room are queued; one task takes them in order, asks the
-core, and performs its commands in order. Performing never calls `advance` again. Deadlines are timers of the
-event loop that come back as events.
+core, and has its commands performed in order (`performing.py`). Deadlines are timers of the event loop that come
+back as events (`deadlines.py`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,9 @@ from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
-    InterruptionFrame,
-    LLMContextFrame,
     StartFrame,
     TranscriptionFrame,
-    TTSSpeakFrame,
-    UserStartedSpeakingFrame,
-    UserStoppedSpeakingFrame,
 )
-from pipecat.processors.aggregators.llm_context import NOT_GIVEN
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.conversation import (
@@ -41,60 +35,36 @@ from repartee.conversation import (
 )
 from repartee.conversation.policies import Interruption
 from repartee.events import (
-    ArmDeadline,
     AsideSaid,
     CallerJoined,
     CallerLost,
-    CancelReply,
-    CloseTurn,
-    Command,
-    DeadlineName,
-    DeadlinePassed,
-    DisarmDeadline,
-    EndCall,
     EndReason,
     Event,
     Line,
-    LowerVoice,
-    OpenTurn,
-    ReleaseReply,
-    RememberUser,
-    RepeatVoice,
     ReplyAudible,
     ReplyFailed,
     ReplyFinished,
     ReplyWorded,
-    RestoreVoice,
-    SpeakAside,
-    SpeakGreeting,
-    SpeakLine,
     SpeechStarted,
     SpeechStopped,
-    StartReply,
     TextTyped,
     ToolStarted,
-    TranscribeNow,
     TranscriptReceived,
     TurnScored,
-    VoiceReply,
     WordsGuessed,
 )
 from repartee.providers.frames import (
-    AskRealtimeFrame,
     CaptionFrame,
     PauseScoredFrame,
     PieceTranscribedFrame,
-    ReplyContext,
-    SpeakerFrame,
-    TranscribeNowFrame,
-    TurnClosedFrame,
     VoicePausedFrame,
     VoiceStartedFrame,
 )
-from repartee.providers.patience import BEFORE_GIVING_UP_S, REPLY_S
+from repartee.providers.patience import BEFORE_GIVING_UP_S
 from repartee.session.clips import Clip
-from repartee.session.frames import KeptAudioFrame, ReplyEndFrame, ReplyStartFrame
+from repartee.session.deadlines import Deadlines
 from repartee.session.parts import OnOffer, Parts, Script
+from repartee.session.performing import Performer
 from repartee.session.shown import live_reply, mark_name, needs_provider, shown_state, user_turn
 
 log = structlog.get_logger()
@@ -124,17 +94,14 @@ class Bridge(FrameProcessor):
     ) -> None:
         super().__init__(name="Bridge")
         self._policies = policies
-        self._script = script
         self._clock_ms = clock_ms
-        self._on_end = on_end
-        self._parts: Parts | None = None
-        self._tools: OnOffer | ToolsSchema | None = None
         self._conversation = Conversation()
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=QUEUE_SIZE)
-        self._timers: dict[DeadlineName, asyncio.TimerHandle] = {}
+        self._deadlines = Deadlines(clock_ms, self.submit)
+        self._performer = Performer(
+            script, clock_ms, self.submit, push=self.push_frame, deadlines=self._deadlines, on_end=on_end
+        )
         self._runner: asyncio.Task[None] | None = None
-        self._said = ""
-        """In the turn that was closed last."""
         self._segment_id = 0
         self._piece_id = 0
 
@@ -163,18 +130,16 @@ class Bridge(FrameProcessor):
 
     def speak(self, lines: dict[Line, str], clips: Mapping[str, Clip]) -> None:
         """Say these fixed lines from now on, or play these recordings of them."""
-        self._script = replace(self._script, lines=lines, clips=clips)
+        self._performer.script = replace(self._performer.script, lines=lines, clips=clips)
 
     def connect(self, parts: Parts, tools: OnOffer | ToolsSchema | None) -> None:
         """Hand over the parts commands are performed on and what the model may call; once, before the start."""
-        self._parts, self._tools = parts, tools
+        self._performer.connect(parts, tools)
 
     @property
     def parts(self) -> Parts:
         """The connected parts."""
-        if self._parts is None:
-            raise RuntimeError("Bridge.connect was not called before the pipeline started")
-        return self._parts
+        return self._performer.parts
 
     def submit(self, event: Event) -> None:
         """Queue a fact for the core. Never blocks; callable from any callback on the event loop."""
@@ -277,7 +242,7 @@ class Bridge(FrameProcessor):
             if isinstance(event, TranscriptReceived):
                 self._show_user("")
             for command in commands:
-                await self._perform(command, before)
+                await self._performer.perform(command, before)
             self.parts.wire.state(shown_state(self._conversation))
             if self.parts.remembering is not None and not (
                 self.parts.degrading is not None and self.parts.degrading.plain()
@@ -310,7 +275,7 @@ class Bridge(FrameProcessor):
             case ReplyFinished():
                 parts.timeline.mark("reply.finished", event.at_ms, reply_id=event.reply_id)
                 parts.history.remember_heard(heard := parts.gate.close(event.reply_id))
-                self._replied(event.reply_id, heard, heard)
+                self._performer.replied(event.reply_id, heard, heard)
             case ReplyAudible():
                 # It is heard: what is still made for it has a time of its own, piece by piece.
                 parts.budget.end()
@@ -335,217 +300,13 @@ class Bridge(FrameProcessor):
             wait_ms = event.until_ms - self._clock_ms() + self._policies.patience.after_tool_ms
             self.parts.budget.extend(wait_ms / 1000 - BEFORE_GIVING_UP_S)
 
-    async def _perform(self, command: Command, before: Conversation) -> None:
-        match command:
-            case (
-                StartReply()
-                | VoiceReply()
-                | ReleaseReply()
-                | CancelReply()
-                | SpeakGreeting()
-                | SpeakLine()
-                | SpeakAside()
-            ):
-                await self._perform_reply(command)
-            case TranscribeNow(segment_id):
-                await self.push_frame(TranscribeNowFrame(segment_id=segment_id), FrameDirection.UPSTREAM)
-            case LowerVoice(reply_id):
-                self.parts.timeline.mark("voice.lowered", reply_id=reply_id)
-                self.parts.gate.lower(reply_id)
-            case RepeatVoice(reply_id, explain):
-                self._repeat(reply_id, explain=explain)
-            case RestoreVoice(reply_id):
-                self.parts.timeline.mark("voice.restored", reply_id=reply_id)
-                self.parts.gate.restore(reply_id)
-                self.parts.talking.restored()
-                if turn := user_turn(before):
-                    self.parts.wire.user_text(turn.turn_id, turn.text, final=True)
-            case OpenTurn() | CloseTurn():
-                await self._perform_turn(command)
-            case RememberUser(_, text):
-                self._remember_user(text)
-            case ArmDeadline(name, at_ms):
-                self._arm(name, at_ms)
-            case DisarmDeadline(name):
-                self._disarm(name)
-            case EndCall(reason):
-                self._on_end(reason)
-
-    def _remember_user(self, text: str) -> None:
-        """These words belong to the conversation."""
-        self.parts.history.remember_user(text)
-        if self.parts.language is not None:
-            self.parts.language.remember(text)
-        if self.parts.tone is not None:
-            self.parts.tone.remember(text)
-        self.parts.permits.turn_remembered(text)
-
-    async def _perform_turn(self, command: OpenTurn | CloseTurn) -> None:
-        match command:
-            case OpenTurn():
-                self.parts.talking.turn_opened()
-                self.parts.wire.user_turn(is_open=True)
-                await self.push_frame(UserStartedSpeakingFrame())
-            case CloseTurn(turn_id, text):
-                self._said = text
-                self.parts.talking.turn_closed(text)
-                self.parts.wire.user_turn(is_open=False)
-                self.parts.wire.user_text(turn_id, text, final=True)
-                await self.push_frame(UserStoppedSpeakingFrame())
-                await self.push_frame(TurnClosedFrame(), FrameDirection.UPSTREAM)
-
-    def _repeat(self, reply_id: int, *, explain: bool) -> None:
-        self.parts.timeline.mark("voice.repeated", reply_id=reply_id)
-        text = self._script.lines["cut_off"]
-        pcm = self.parts.kept_audio(text) if explain else None
-        self.parts.gate.repeat(reply_id, (text, pcm) if pcm else None)
-
-    async def _perform_reply(
-        self,
-        command: StartReply
-        | VoiceReply
-        | ReleaseReply
-        | CancelReply
-        | SpeakGreeting
-        | SpeakLine
-        | SpeakAside,
-    ) -> None:
-        parts = self.parts
-        match command:
-            case StartReply(reply_id, turn_id, _, held):
-                parts.timeline.mark("reply.started", reply_id=reply_id, turn_id=turn_id, held=held)
-                await self._ask_model(command)
-                if not held:
-                    await self._allow(reply_id)
-            case SpeakGreeting() | SpeakLine() | SpeakAside():
-                await self._perform_words(command)
-            case VoiceReply(reply_id):
-                parts.timeline.mark("reply.voiced", reply_id=reply_id)
-                await self._allow(reply_id)
-            case ReleaseReply(reply_id):
-                parts.timeline.mark("reply.released", reply_id=reply_id)
-                parts.permits.release(reply_id, self._said)
-                parts.gate.release(reply_id)
-                await self._allow(reply_id)
-            case CancelReply(reply_id):
-                parts.budget.end()
-                parts.permits.cancel(reply_id)
-                if parts.gate.heard(reply_id):
-                    parts.wire.interrupted(reply_id)
-                parts.talking.cancelled(reply_id, parts.gate.heard_of_items(reply_id))
-                made, heard = parts.gate.made(reply_id), parts.gate.cancel(reply_id)
-                parts.ledger.cancelled(reply_id, heard)
-                parts.timeline.mark("reply.cancelled", reply_id=reply_id, heard_characters=len(heard))
-                parts.history.remember_heard(heard, interrupted=True)
-                self._replied(reply_id, heard, made)
-                await self.push_frame(InterruptionFrame())
-
-    async def _perform_words(self, command: SpeakGreeting | SpeakLine | SpeakAside) -> None:
-        """Say what needs no model."""
-        parts = self.parts
-        match command:
-            case SpeakGreeting(reply_id):
-                await self._speak(reply_id, self._script.greeting, self._script.rest)
-            case SpeakLine(reply_id, line, recorded):
-                parts.timeline.mark("line", reply_id=reply_id, line=line, recorded=recorded)
-                if line == "hang_up" and not recorded:
-                    parts.timeline.mark("callback.wanted")
-                await (
-                    self._play(reply_id, line)
-                    if recorded
-                    else self._speak(reply_id, self._script.lines[line], is_line=True)
-                )
-            case SpeakAside():
-                if parts.fillers is not None:
-                    await parts.fillers.say(command)
-
-    async def _allow(self, reply_id: int) -> None:
-        """A reply's audio may be made."""
-        self.parts.talking.allow(reply_id)
-        await self.parts.clauses.allow(reply_id)
-
-    def _replied(self, reply_id: int, heard: str, made: str) -> None:
-        self.parts.permits.heard(reply_id, heard)
-        self.parts.talking.over(reply_id, heard)
-        if self.parts.record is not None:
-            self.parts.record.replied(reply_id, heard, made)
-
-    async def _ask_model(self, command: StartReply) -> None:
-        parts, reply_id, text = self.parts, command.reply_id, command.text
-        parts.budget.begin(REPLY_S)
-        parts.gate.open(reply_id, held=command.held)
-        parts.permits.open(reply_id, held=command.held, turn_id=command.turn_id, text=text)
-        offer = self._tools if isinstance(self._tools, OnOffer) else None
-        tools = offer.tools() if offer is not None else self._tools
-        notes = [offer.note(reply_id)] if offer is not None else []
-        if parts.language is not None:
-            parts.language.answer(text)
-            notes.append(parts.language.note())
-        if parts.tone is not None:
-            notes.append(parts.tone.note())
-        messages = parts.history.messages(text, "\n".join(filter(None, notes)))
-        context = ReplyContext(
-            messages, tools=NOT_GIVEN if tools is None else tools, reply_id=reply_id, wordless=not text
-        )
-        await self._begin(ReplyStartFrame(reply_id=reply_id, context=context))
-        asks_itself = parts.talking.usable
-        if not (text or asks_itself):
-            self.submit(
-                ReplyFailed(self._clock_ms(), reply_id)
-            )  # who would have heard it is gone: it waits for words
-            return
-        await self.push_frame(
-            AskRealtimeFrame(context=context) if asks_itself else LLMContextFrame(context=context)
-        )
-
-    async def _speak(self, reply_id: int, *texts: str, is_line: bool = False) -> None:
-        self.parts.budget.begin(REPLY_S)
-        self.parts.gate.open(reply_id, held=False, is_line=is_line)
-        await self._begin(ReplyStartFrame(reply_id=reply_id))
-        for text in filter(None, texts):
-            await self.push_frame(TTSSpeakFrame(text, append_to_context=False))
-        await self.push_frame(ReplyEndFrame(reply_id=reply_id))
-
-    async def _begin(self, frame: ReplyStartFrame) -> None:
-        await self.push_frame(frame)
-        if name := self.parts.speaker():
-            # Each time: one that was sent on its way in an earlier reply may have been cut off with it.
-            await self.push_frame(SpeakerFrame(agent=name))
-
-    async def _play(self, reply_id: int, line: Line) -> None:
-        """Play a line's recording, which no vendor has to make."""
-        self.parts.gate.open(reply_id, held=False, is_line=True)
-        clip = self._script.clips.get(line)
-        if clip is None:
-            self.submit(ReplyFailed(self._clock_ms(), reply_id))
-            return
-        await self.push_frame(ReplyStartFrame(reply_id=reply_id))
-        await self.push_frame(KeptAudioFrame(text=clip.text, audio=clip.pcm()))
-        await self.push_frame(ReplyEndFrame(reply_id=reply_id))
-
     def _show_user(self, more: str) -> None:
         """Show the words of the user's turn so far, with those speech-to-text is not yet sure of."""
         if turn := user_turn(self._conversation):
             self.parts.wire.user_text(turn.turn_id, f"{turn.text} {more}".strip(), final=False)
 
-    # --- deadlines --------------------------------------------------------------------------------------------
-
-    def _arm(self, name: DeadlineName, at_ms: float) -> None:
-        self._disarm(name)
-        wait_s = max(0.0, (at_ms - self._clock_ms()) / 1000)
-        self._timers[name] = asyncio.get_running_loop().call_later(wait_s, self._due, name)
-
-    def _disarm(self, name: DeadlineName) -> None:
-        if timer := self._timers.pop(name, None):
-            timer.cancel()
-
-    def _due(self, name: DeadlineName) -> None:
-        self._timers.pop(name, None)
-        self.submit(DeadlinePassed(self._clock_ms(), name))
-
     async def _stop(self) -> None:
-        for name in list(self._timers):
-            self._disarm(name)
+        self._deadlines.stop()
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await self.cancel_task(runner)

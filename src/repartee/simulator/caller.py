@@ -6,20 +6,21 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 import numpy as np
-import soundfile as sf
 from livekit import rtc
 
 from repartee.errors import MediaError
 from repartee.simulator.audio import Pcm, end_of_speech, noise_floor, read_audio
+from repartee.simulator.invitation import Invitation, ask_for_place
 from repartee.simulator.routes import route_of
+from repartee.simulator.tape import Frames, Tape
 
 RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
@@ -27,10 +28,6 @@ QUEUE_MS = 200
 QUIET_LEVEL = 300.0
 """RMS of a 20 ms frame of 16-bit audio; below it the agent is silent."""
 QUIET_S = 0.9
-NEIGHBOURS = 100
-"""Frames of 20 ms whose lateness is compared."""
-BREAK_S = 1.0
-"""Frames that come so long after the last were not late: there were none."""
 ANSWER_S = 20.0
 GREETING_S = 15.0
 SPEECH_LIMIT_S = 60.0
@@ -59,49 +56,6 @@ class CallReport:
     exchanges: list[Exchange] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """What it takes to enter a room."""
-
-    server_url: str
-    token: str
-    room: str
-
-
-class RefusedError(MediaError):
-    """The server takes no call now.
-
-    Attributes:
-        status: Of its answer.
-        retry_after_s: When it says to come again; None where it does not.
-    """
-
-    def __init__(self, message: str, status: int, retry_after_s: int | None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after_s = retry_after_s
-
-
-async def ask_for_place(url: str) -> Invitation:
-    """Ask a server for a place in a room, as its page does.
-
-    Raises:
-        RefusedError: The server refuses.
-        httpx.HTTPError: It does not answer.
-    """
-    async with httpx.AsyncClient(timeout=15) as client:
-        response = await client.post(f"{url}/api/token", json={})
-    answer = response.json()
-    if response.status_code != httpx.codes.OK:
-        again = response.headers.get("retry-after", "")
-        raise RefusedError(
-            f"the server refused the call: {answer.get('message', response.text)}",
-            response.status_code,
-            int(again) if again.isdigit() else None,
-        )
-    return Invitation(answer["server_url"], answer["participant_token"], answer["room_name"])
-
-
 @dataclass
 class _Utterance:
     pcm: Pcm
@@ -125,11 +79,8 @@ class Caller:
         self._room = rtc.Room()
         self._source = rtc.AudioSource(RATE_HZ, channels, queue_size_ms=QUEUE_MS)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._began_s = time.monotonic()
+        self._tape = Tape(RATE_HZ)
         self._utterances: asyncio.Queue[_Utterance] = asyncio.Queue()
-        self._said: list[tuple[float, Pcm]] = []
-        self._agent: list[list[tuple[float, Pcm]]] = []
-        """What was heard, for each track on its own: an agent that takes over has another."""
         self._loud_frames: list[tuple[float, float]] = []
         self._agent_loud_s: float | None = None
         self._first_loud_s: float | None = None
@@ -170,7 +121,7 @@ class Caller:
         self._room.register_text_stream_handler("lk.transcription", self._caption)
         self.room_name = invited.room
         await self._room.connect(invited.server_url, invited.token)
-        self._began_s = time.monotonic()
+        self._tape.began_s = time.monotonic()
         track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self._room.local_participant.publish_track(track, options)
@@ -252,7 +203,7 @@ class Caller:
         """Begin to say something; return when it began, in seconds of the recording."""
         utterance = self._utter(pcm, len(pcm))
         async with asyncio.timeout(SPEECH_LIMIT_S):
-            return await utterance.began - self._began_s
+            return await utterance.began - self._tape.began_s
 
     def _utter(self, pcm: Pcm, speech_end: int) -> _Utterance:
         loop = asyncio.get_running_loop()
@@ -274,7 +225,7 @@ class Caller:
 
     def now_s(self) -> float:
         """Return the time in the recording."""
-        return time.monotonic() - self._began_s
+        return time.monotonic() - self._tape.began_s
 
     def captions(self, side: Side) -> list[str]:
         """Return what the captions of a side show, one text per turn or reply."""
@@ -292,7 +243,7 @@ class Caller:
 
     def loud_s(self, since_s: float) -> float:
         """Return for how long the agent has been heard since a time of the recording."""
-        since_s += self._began_s
+        since_s += self._tape.began_s
         newest = takewhile(lambda frame: frame[0] > since_s, reversed(self._loud_frames))
         return sum(seconds for _, seconds in newest)
 
@@ -375,7 +326,7 @@ class Caller:
 
     async def _send_utterance(self, utterance: _Utterance) -> None:
         began_s = self._plays_at_s()
-        self._said.append((began_s, utterance.pcm))
+        self._tape.said.append((began_s, utterance.pcm))
         utterance.began.set_result(began_s)
         for at in range(0, len(utterance.pcm), FRAME):
             if self._leaving:
@@ -405,8 +356,8 @@ class Caller:
 
     async def _listen(self, track: rtc.Track) -> None:
         stream = rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=20)
-        heard: list[tuple[float, Pcm]] = []
-        self._agent.append(heard)
+        heard: Frames = []
+        self._tape.heard_on.append(heard)
         try:
             async for event in stream:
                 self._hear(np.frombuffer(event.frame.data, dtype=np.int16).copy(), heard)
@@ -414,7 +365,7 @@ class Caller:
             # Left open, its native thread calls into an interpreter that has ended.
             await stream.aclose()
 
-    def _hear(self, pcm: Pcm, heard: list[tuple[float, Pcm]]) -> None:
+    def _hear(self, pcm: Pcm, heard: Frames) -> None:
         now_s = time.monotonic()
         heard.append((now_s, pcm))
         level = _level(pcm)
@@ -455,49 +406,13 @@ class Caller:
         return " ".join(list(self._captions[side].values())[skip:]).strip()
 
     def heard(self) -> Pcm:
-        """Return what was heard of the agent since the call began, at 48 kHz.
-
-        A frame's place is told by the earliest of its neighbours: the network can only make frames late.
-        """
-        out = np.zeros(int((self._ended_s() - self._began_s + 1.0) * RATE_HZ), np.int32)
-        for frames in filter(None, self._agent):
-            for place_s, pcm in _placed(frames, self._began_s):
-                at = max(0, int(place_s * RATE_HZ))
-                out[at : at + len(pcm)] += pcm[: max(0, len(out) - at)]
-        return out.clip(-32768, 32767).astype(np.int16)
-
-    def _ended_s(self) -> float:
-        said = [at_s + len(pcm) / RATE_HZ for at_s, pcm in self._said]
-        return max([self._began_s, *said, *(frames[-1][0] for frames in self._agent if frames)])
+        """Return what was heard of the agent since the call began, at 48 kHz."""
+        return self._tape.heard()
 
     def record(self, path: Path) -> None:
         """Write both sides: the caller left, the agent right."""
-        heard = self.heard()
-        stereo = np.zeros((len(heard), 2), np.int16)
-        stereo[:, 1] = heard
-        next_at = 0
-        for at_s, pcm in self._said:
-            # What is said follows without gaps; only a real pause moves the place of the next.
-            wanted = int((at_s - self._began_s) * RATE_HZ)
-            at = next_at if abs(wanted - next_at) < RATE_HZ * 0.1 else max(0, wanted)
-            piece = pcm[: max(0, len(stereo) - at)]
-            stereo[at : at + len(piece), 0] = piece
-            next_at = at + len(pcm)
-        sf.write(path, stereo, RATE_HZ)
+        self._tape.write(path)
 
 
 def _level(pcm: Pcm) -> float:
     return float(np.sqrt((pcm.astype(np.float64) ** 2).mean()))
-
-
-def _placed(frames: list[tuple[float, Pcm]], began_s: float) -> Iterator[tuple[float, Pcm]]:
-    """Yield a track's frames with their places in seconds; where none came for long, the place begins anew."""
-    times = np.array([at for at, _ in frames]) - began_s
-    breaks = [0, *(np.flatnonzero(np.diff(times) > BREAK_S) + 1).tolist(), len(frames)]
-    for start, end in pairwise(breaks):
-        part = frames[start:end]
-        lengths = np.array([len(pcm) for _, pcm in part]) / RATE_HZ
-        sounded = np.cumsum(lengths) - lengths
-        late = times[start:end] - lengths - sounded
-        early = np.array([late[max(0, i - NEIGHBOURS) : i + NEIGHBOURS].min() for i in range(len(late))])
-        yield from zip((sounded + early).tolist(), (pcm for _, pcm in part), strict=True)

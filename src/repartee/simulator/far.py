@@ -17,7 +17,8 @@ from typing import Any
 
 from repartee.errors import MediaError, ReparteeError
 from repartee.simulator.audio import read_audio
-from repartee.simulator.caller import RATE_HZ, Caller, Invitation
+from repartee.simulator.caller import RATE_HZ, Caller
+from repartee.simulator.invitation import Invitation
 from repartee.simulator.netns import CallerNetwork
 
 ANSWER_S = 90.0

@@ -20,7 +20,8 @@ from repartee.errors import MediaError, ProviderError
 from repartee.session.toolbox import ToolRun
 from repartee.session.typed import Happened
 from repartee.simulator.audio import Pcm
-from repartee.simulator.caller import RATE_HZ, Caller, Invitation, RefusedError, Side
+from repartee.simulator.caller import RATE_HZ, Caller, Side
+from repartee.simulator.invitation import Invitation, RefusedError
 
 VOICE_RATE_HZ = 24_000
 AFTER_S = 0.3

@@ -15,11 +15,13 @@ from typing import Protocol
 from livekit import api
 
 from repartee.errors import ConfigError, MediaError
-from repartee.simulator.caller import Invitation
+from repartee.processes import end
+from repartee.simulator.invitation import Invitation
 from repartee.urls import http_url
 
 READY_S = 60.0
 STOP_S = 8.0
+OURS = "repartee"
 PEERS = ("pipecat", "pipecat-tuned", "livekit", "livekit-tuned")
 """Pipecat and LiveKit Agents as their documentation shows them, and tuned by their documentation."""
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
@@ -158,7 +160,7 @@ class PipecatPeer:
         """End the bot."""
         process, self._process = self._process, None
         if process is not None:
-            await _end(process)
+            await end(process, STOP_S)
 
     def pid(self) -> int | None:
         """Return the bot's process."""
@@ -229,7 +231,7 @@ class LiveKitPeer:
         """End the worker."""
         process, self._process = self._process, None
         if process is not None:
-            await _end(process)
+            await end(process, STOP_S)
         if self._output is not None:
             self._output.cancel()
             await asyncio.gather(self._output, return_exceptions=True)
@@ -251,14 +253,3 @@ async def _drain(process: Process) -> None:
     assert process.stdout is not None  # noqa: S101 - PIPE was asked for
     while await process.stdout.read(1 << 16):
         pass
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-    try:
-        async with asyncio.timeout(STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

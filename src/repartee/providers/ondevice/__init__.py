@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from repartee.errors import ProviderError
+from repartee.processes import end
 from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER
 from repartee.providers.ondevice.sizes import Speed, known_speed, present
 
@@ -69,7 +70,7 @@ class SpeechHost:
                 keeping.cancel()
                 await asyncio.gather(keeping, return_exceptions=True)
                 process = host._process
-            await _stop(process)
+            await end(process, STOP_S)
 
     async def _keep(self) -> None:
         wait_s = RESTART_S[0]
@@ -83,7 +84,7 @@ class SpeechHost:
                 await _ready(self._process)
                 wait_s = RESTART_S[0]
             except ProviderError:
-                await _stop(self._process)
+                await end(self._process, STOP_S)
 
 
 async def measured_speed(models: Path, cache_dir: Path, *, needed: bool = False) -> Speed | None:
@@ -108,7 +109,7 @@ async def measured_speed(models: Path, cache_dir: Path, *, needed: bool = False)
     except TimeoutError:
         log.warning("whisper.not_measured", after_s=READY_S)
     finally:
-        await _stop(process)
+        await end(process, STOP_S)
     return await asyncio.to_thread(known_speed, cache_dir, sizes)
 
 
@@ -141,15 +142,3 @@ async def _ready(process: Process) -> int:
             provider="on-device",
         )
     return int(line[1])
-
-
-async def _stop(process: Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

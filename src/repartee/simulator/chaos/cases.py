@@ -15,10 +15,10 @@ from repartee.errors import ConfigError
 from repartee.simulator.chaos import scene
 from repartee.simulator.chaos.scene import Act, vendors
 from repartee.simulator.faults import Fault, Match
+from repartee.simulator.systems import OURS
 
 When = Literal["before", "speaking", "answering"]
 Need = Literal["postgres", "small-disk", "two-calls", "livekit"]
-OURS = "repartee"
 FIRST, SHORT, LONG, LAST = (
     "aiewf/turn_001.flac",
     "aiewf/turn_003.flac",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from repartee.simulator.chaos.cases import CASES, OURS
+from repartee.simulator.chaos.cases import CASES
+from repartee.simulator.systems import OURS
 
 Row = dict[str, Any]
 NAMES = {"pipecat": "Pipecat 1.14", "livekit": "LiveKit Agents 1.8.9"}

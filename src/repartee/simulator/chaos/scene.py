@@ -15,8 +15,9 @@ import psutil
 from livekit import rtc
 
 from repartee.errors import MediaError
-from repartee.simulator.caller import Caller, Invitation, RefusedError
+from repartee.simulator.caller import Caller
 from repartee.simulator.faults import Fault, FaultProxy, Match, Plan
+from repartee.simulator.invitation import Invitation, RefusedError
 from repartee.simulator.systems import System
 
 DATA_TOPIC = "rtvi-ai"

@@ -28,6 +28,8 @@ ROUTES: tuple[tuple[str, Stage, str], ...] = (
     ("*/tts/*", "tts", "cartesia"),
 )
 """What a path is for, and whose it is; the first that fits."""
+CONVERSATION: tuple[Stage, str] = ("llm", "openai-realtime")
+"""What OpenAI's socket is for, and whose, unless its query says that it only transcribes."""
 PROVIDERS = tuple(dict.fromkeys(provider for _, _, provider in ROUTES))
 MAX_FILE_BYTES = 100_000
 _COMMON = ("match", "from", "until", "count", "probability")
@@ -48,9 +50,10 @@ class Match:
     provider: str | None = None
     path: str | None = None
 
-    def fits(self, path: str) -> bool:
-        """Say whether a request is meant."""
-        stage, provider = served(path)
+    def fits(self, target: str) -> bool:
+        """Say whether a request is meant, by its path and query."""
+        stage, provider = served(target)
+        path = target.partition("?")[0]
         return (
             (self.stage is None or self.stage == stage)
             and (self.provider is None or self.provider == provider)
@@ -117,8 +120,11 @@ class Plan:
         return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def served(path: str) -> tuple[Stage | None, str]:
-    """Return what a path is for and whose it is."""
+def served(target: str) -> tuple[Stage | None, str]:
+    """Return what a path, with its query, is for and whose it is."""
+    path, _, query = target.partition("?")
+    if path.endswith("/realtime") and "intent=transcription" not in query.split("&"):
+        return CONVERSATION
     for pattern, stage, provider in ROUTES:
         if fnmatch.fnmatchcase(path, pattern):
             return stage, provider

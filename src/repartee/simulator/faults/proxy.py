@@ -138,7 +138,7 @@ class FaultProxy:
 
     def cut(self, match: Match) -> int:
         """Reset every connection that is in use for such a request now; return how many."""
-        found = [one for one in self._open if match.fits(one.request.path)]
+        found = [one for one in self._open if match.fits(one.request.path_qs)]
         for one in found:
             self._note("cut", one.request.path, 0)
             endings.cut(one.request)
@@ -146,7 +146,7 @@ class FaultProxy:
 
     def hold(self, match: Match, for_s: float) -> int:
         """Let nothing pass either way on the connections that are in use for such a request now; return how many."""
-        found = [one for one in self._open if match.fits(one.request.path)]
+        found = [one for one in self._open if match.fits(one.request.path_qs)]
         for one in found:
             self._note("hold", one.request.path, 0)
             one.held_until_s = asyncio.get_running_loop().time() + for_s
@@ -159,16 +159,16 @@ class FaultProxy:
 
     # --- a request --------------------------------------------------------------------------------------------
 
-    def _fire(self, path: str) -> list[Fired]:
+    def _fire(self, request: web.Request) -> list[Fired]:
         fired = []
         for number, fault in enumerate(self._plan.faults):
-            if not fault.match.fits(path):
+            if not fault.match.fits(request.path_qs):
                 continue
             self._seen[number] += 1
             ordinal = self._seen[number]
             if fault.hits(ordinal, self._plan.chance(number, ordinal)):
                 rng = random.Random(f"{self._plan.seed}/{number}/{ordinal}")  # noqa: S311 - the same in every run
-                fired.append(Fired(fault, rng, self._striker(fault.verb, path, ordinal)))
+                fired.append(Fired(fault, rng, self._striker(fault.verb, request.path, ordinal)))
         return fired
 
     def _striker(self, verb: str, path: str, ordinal: int) -> Callable[[], None]:
@@ -184,7 +184,7 @@ class FaultProxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         is_socket = request.headers.get("Upgrade", "").lower() == "websocket"
-        fired = self._fire(request.path)
+        fired = self._fire(request)
         for one in fired:
             match one.fault.arguments:
                 case Refuse():

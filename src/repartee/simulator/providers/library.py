@@ -74,7 +74,8 @@ class SpeechLibrary:
     """The recordings of a folder with an `index.json`.
 
     Args:
-        folder: It holds `index.json`: a list of {file, transcript, speech: [{segments: [[start, end]]}]}.
+        folder: It holds `index.json`: a list of {file, transcript, speech: [{segments: [[start, end]]}]}; those
+            without words are left out.
         composed: Sounds put together from recordings, too short each to be recognised alone.
         transcripts: JSON with the words of recordings that have no transcript: {words: {file: [[word, start, end]]}}.
 
@@ -94,9 +95,11 @@ class SpeechLibrary:
             ) from error
         self._recordings: list[Recording] = []
         starts, parts, at = [], [], 0
+        # One whose words nobody knows is to be recognised as nothing, like any other sound: it need not be known.
         whole = [
-            Composed(entry["file"], read_audio(folder / entry["file"], RATE_HZ), _timed(entry, more))
+            Composed(entry["file"], read_audio(folder / entry["file"], RATE_HZ), words)
             for entry in index
+            if (words := _timed(entry, more))
         ]
         # What is composed comes first: it is found before the recordings it consists of, where both fit equally.
         for sound in (*composed, *whole):
@@ -107,7 +110,7 @@ class SpeechLibrary:
             parts += [frames, np.zeros((SEARCH_FRAMES, BANDS - 1), np.float32)]
             at += len(frames) + SEARCH_FRAMES
         if not parts:
-            raise ConfigError(f"{folder} holds no recordings")
+            raise ConfigError(f"{folder} holds no recordings whose words are known")
         self._starts = np.array(starts)
         self._all = np.concatenate(parts)
         # Searched in overlapping blocks: the transform of a window is then short, and a search takes milliseconds.

@@ -1,0 +1,99 @@
+"""docs/density.md: many calls on one machine."""
+
+from __future__ import annotations
+
+from pages.results import NAMES, Figures, load, of
+from repartee.simulator.load_report import latency_plot
+from repartee.simulator.report import svg
+
+
+def figures() -> str:
+    """Return what many calls on one machine are like, and what becomes of them when there are more or a process dies."""
+    run = load("load-steady")
+    lines = ""
+    for step in run["steps"]:
+        cores, latency, first = step["cpu_cores"], step["latency_ms"], step["first_audio_ms"]
+        lines += (
+            f"| {NAMES[step['system']]} | {step['calls']} | {step['held']} | {latency['p50']:.0f} / {latency['p95']:.0f} "
+            f"| {step['missed']} | {first['p95']:.0f} | {step['gaps']} | {cores['agent']:.2f} | {sum(cores.values()):.2f} "
+            f"| {step['memory_mb']['agent']:,} |\n"
+        )
+    return f"""
+![Calls at once against response](images/load.svg)
+
+| | calls | held | sound after speech, ms | missed | first audio p95, ms | gaps > 60 ms | cores | cores, all | MB |
+|---|---|---|---|---|---|---|---|---|---|
+{lines}
+Median / 95th percentile. {run["machine"]}, vendors `{run["options"]["profile"]}`, {run["options"]["hold_s"]:.0f} s each; `cores, all` has callers, vendors and LiveKit. A line
+that is there twice was held twice, in two runs within the hour: the machine was not equally quick.
+`{load_command(run["options"])}`
+{killed()}{overloaded()}{churned()}
+"""
+
+
+def drawing() -> str:
+    """Return calls at once against response, as SVG."""
+    return svg(latency_plot(load("load-steady")["steps"]))
+
+
+def load_command(options: Figures) -> str:
+    """Return what was typed for a run of `repartee bench load`."""
+    systems = (
+        "" if options["systems"] == ["repartee"] else "".join(f" --system {s}" for s in options["systems"])
+    )
+    mode = "" if options["mode"] == "steady" else f" --mode {options['mode']}"
+    more = "".join(f" --set {name}={value}" for name, value in options["settings"])
+    rate = f" --rate {options['rate']:g}" if options["mode"] == "churn" else ""
+    calls = ",".join(str(calls) for calls in options["calls"])
+    return f"repartee bench load{mode} --calls {calls} --hold {options['hold_s']:g}{rate}{systems}{more}"
+
+
+@of("load-kill")
+def killed(run: Figures) -> str:
+    """Return what became of calls whose process was killed."""
+    calls = sum(step["recovery"]["calls"] for step in run["steps"])
+    back = sum(step["recovery"]["recovered"] for step in run["steps"])
+    waits = sorted(step["recovery"]["audio_after_ms"]["max"] for step in run["steps"])
+    medians = sorted(step["recovery"]["audio_after_ms"]["p50"] for step in run["steps"])
+    return f"""
+**A process dies.** In {len(run["steps"])} runs the busiest process was killed (`kill -9`) with {calls} calls in it; {back} went on with another agent. From the kill to
+its first sound: {medians[len(medians) // 2] / 1000:.1f} s in the middle, {waits[-1] / 1000:.1f} s at the most. `{load_command(run["options"])}`
+"""
+
+
+@of("load-overload")
+def overloaded(run: Figures) -> str:
+    """Return what three times too many callers did to those who had a seat."""
+    (step,) = run["steps"]
+    alone = next(
+        (
+            s
+            for s in load("load-steady")["steps"]
+            if s["calls"] == step["calls"] and s["system"] == "repartee"
+        ),
+        None,
+    )
+    beside = f" (without the others {alone['latency_ms']['p95']:.0f})" if alone else ""
+    return f"""
+**Too many come.** {3 * step["calls"]} callers at once for {step["calls"]} seats: {step["held"]} held, {step["refused"]} refused before the call, {step["failed"] + step["silent"]} failed. Those who
+had a seat were answered after {step["latency_ms"]["p50"]:.0f} ms, 95th percentile {step["latency_ms"]["p95"]:.0f}{beside}. `{load_command(run["options"])}`
+"""
+
+
+@of("load-churn")
+def churned(run: Figures) -> str:
+    """Return what is left of many short calls."""
+    (step,) = run["steps"]
+    before, after = step["left"]["before"], step["left"]["after"]
+    names = ("processes", "threads", "files", "sockets", "memory_mb", "seats")
+    shown = {"memory_mb": "MB", "seats": "seats taken"}
+    lines = "".join(f"| {shown.get(n, n)} | {before[n]} | {after[n]} |\n" for n in names)
+    calls = step["held"] + step["silent"] + step["failed"] + step["refused"]
+    return f"""
+**Short calls, one after another.** {calls} callers, {run["options"]["rate"]:g} a second: {step["held"]} held, {step["refused"]} refused, {step["failed"] + step["silent"]} failed. What the server's processes hold:
+
+| | before | after |
+|---|---|---|
+{lines}
+`{load_command(run["options"])}`
+"""
