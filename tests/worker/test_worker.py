@@ -426,32 +426,24 @@ async def test_the_seat_is_taken_and_given_back(plain_settings: Settings) -> Non
         assert rig.seats.seating().taken == 0
 
 
-async def test_livekit_knows_of_a_free_seat_before_anybody_is_given_it(
+async def test_livekit_knows_of_a_free_place_before_anybody_gets_the_seat(
     plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "STATUS_S", 0.05)
+    monkeypatch.setattr(worker_module, "STATUS_S", 3600.0)
     async with Rig(plain_settings.model_copy(update={"max_calls": 1})) as rig:
         call = await rig.call("AJ_1")
-        while (await rig.livekit.next("update_worker")).status != proto.WS_FULL:
-            pass
-        monkeypatch.setattr(worker_module, "STATUS_S", 3600.0)
-        # The tick that is under way; after it only an end is told.
-        assert (await rig.livekit.next("update_worker")).status == proto.WS_FULL
-        seating, told = rig.worker.seating, asyncio.Event()
-        give_back = seating.give_back
+        taken = list[int]()
+        send = rig.worker._send_status
 
-        async def once_told(room: str, epoch: int) -> None:
-            await told.wait()
-            await give_back(room, epoch)
+        async def sent() -> None:
+            taken.append(rig.seats.seating().taken)
+            await send()
 
-        monkeypatch.setattr(seating, "give_back", once_told)
+        monkeypatch.setattr(rig.worker, "_send_status", sent)
         rig.over(call)
-        while (await rig.livekit.next("update_worker")).status != proto.WS_AVAILABLE:
-            pass
-        assert rig.seats.seating().taken == 1
-        told.set()
-        await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), 10)
-        assert rig.seats.seating().taken == 0
+        told = await rig.livekit.next("update_worker")
+        assert (told.status, told.job_count) == (proto.WS_AVAILABLE, 0)
+        assert taken == [1]
 
 
 async def test_a_worker_that_drains_lets_its_calls_end(plain_settings: Settings) -> None:
