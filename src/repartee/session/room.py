@@ -14,6 +14,7 @@ from typing import Any
 
 from livekit import rtc
 from pipecat.transports.livekit.transport import LiveKitParams, LiveKitTransport, LiveKitTransportClient
+from pipecat.utils.asyncio.task_manager import BaseTaskManager
 
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.errors import MediaError, ToolError
@@ -27,6 +28,7 @@ from repartee.session.inlet import MESSAGE_ID, OLDER_CHAT, Body, Inlet, Take
 from repartee.session.limits import MAX_EARLY_BYTES
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
+from repartee.session.media_events import FRAME_MS, CallerAudio, hear_own_events
 from repartee.session.shared_video import SharedVideo
 from repartee.session.voice_track import OUT_QUEUE_MS, OUT_SAMPLE_RATE_HZ, voice_options
 
@@ -214,6 +216,7 @@ class RoomClient(LiveKitTransportClient):
                     await self.room.connect(
                         self._url, self._token, options=rtc.RoomOptions(auto_subscribe=True)
                     )
+                    hear_own_events(self.room)
                     self._participant_id = self.room.local_participant.identity
                     self._audio_source = rtc.AudioSource(OUT_SAMPLE_RATE_HZ, 1, queue_size_ms=OUT_QUEUE_MS)
                     self._audio_track = rtc.LocalAudioTrack.create_audio_track("voice", self._audio_source)
@@ -470,26 +473,30 @@ class RoomClient(LiveKitTransportClient):
         # Pipecat reads 48 kHz in 10 ms frames and resamples in Python: 60 ms late and twice the frames.
         await self._close_audio_stream(participant.identity)
         self._audio_tracks[participant.identity] = track
-        stream = rtc.AudioStream.from_track(
-            track=track, sample_rate=IN_SAMPLE_RATE_HZ, num_channels=1, frame_size_ms=20
-        )
         early = self._early if self.is_caller(participant.identity) else None
         if early is not None and early.expect(publication.audio_features):
             self._task_manager.create_task(early.wait(), f"{self}::early")
-        hear = self._hooks.audio
-        work = (
-            self._process_audio_stream(stream, participant.identity)
-            if hear is None
-            else _pass_on(stream, participant.identity, hear)
+        self._audio_streams[participant.identity] = self._listen(
+            self._task_manager, track, participant.identity
         )
-        task = self._task_manager.create_task(work, f"{self}::audio {participant.identity}")
-        self._audio_streams[participant.identity] = (stream, task)
         if self.is_caller(participant.identity):
             await self._stop_watching()
             self._watching = self._task_manager.create_task(
                 self._monitor.run(track, publication), f"{self}::line"
             )
         await self._callbacks.on_audio_track_subscribed(participant.identity)
+
+    def _listen(
+        self, tasks: BaseTaskManager, track: rtc.Track, identity: str
+    ) -> tuple[rtc.AudioStream, asyncio.Task[None]]:
+        """Begin to hear a track; return the stream and the task that empties it."""
+        hear = self._hooks.audio
+        if hear is not None:
+            stream = CallerAudio(track, IN_SAMPLE_RATE_HZ, lambda pcm: hear(pcm, identity))
+            return stream, stream.task
+        frames = rtc.AudioStream(track, sample_rate=IN_SAMPLE_RATE_HZ, num_channels=1, frame_size_ms=FRAME_MS)
+        work = self._process_audio_stream(frames, identity)
+        return frames, tasks.create_task(work, f"{self}::audio {identity}")
 
     async def _stop_watching(self) -> None:
         if self._watching is not None:
@@ -547,13 +554,6 @@ def _bound_streams(room: rtc.Room) -> None:
         await connect(url, token, options)
 
     room.connect = bounded  # type: ignore[method-assign, assignment]
-
-
-async def _pass_on(
-    stream: rtc.AudioStream, identity: str, hear: Callable[[bytes, str], Awaitable[None]]
-) -> None:
-    async for event in stream:
-        await hear(bytes(event.frame.data), identity)
 
 
 class RoomTransport(LiveKitTransport):

@@ -492,7 +492,7 @@ class Session:
 
     def _hearing(self, kit: ProviderKit, transport: Any) -> list[FrameProcessor]:
         """Return what hears the caller."""
-        recorder = self._recorder
+        recorder, by_sound = self._recorder, self._policies().speculation.by_sound
         self._microphone = self._network.microphone_of(lambda: transport.client.caller_muted)
         self._ears = Ears(
             submit=self._bridge.submit,
@@ -506,7 +506,7 @@ class Session:
                 *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
                 *([self._tone.listen] if self._tone is not None else []),
             ],
-            score_at_ms=lambda: asked_at_ms(self._degrading.level),
+            score_at_ms=lambda: asked_at_ms(self._degrading.level, at_once=by_sound),
         )
         return [self._ears, kit.stt()]
 

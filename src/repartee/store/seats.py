@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, tuple_, update
 
 from repartee.store import schema
 from repartee.store.store import Store
@@ -23,6 +23,12 @@ WORKER_GONE_S = 10.0
 FORGOTTEN_S = 24 * 3600.0
 CALL_GONE_S = 60.0
 """A call of which nothing was heard for so long has left its seat: nobody has taken it over."""
+_KEEP = (
+    update(schema.seats)
+    .where(tuple_(schema.seats.c.call_id, schema.seats.c.epoch).in_(bindparam("whose", expanding=True)))
+    .returning(schema.seats.c.call_id)
+)
+"""One statement for all calls of a process, put together once: each process says it every second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +187,10 @@ class Seats:
         lost: set[str] = set()
         with self._store.connection(writes=True) as connection:
             now_s = database_now_s(connection)
+            whose = [(held.call_id, held.epoch) for held in calls]
+            kept = set(connection.execute(_KEEP, {"whose": whose, "seen_at": now_s}).scalars())
             for held in calls:
-                mine = (seats.c.call_id == held.call_id) & (seats.c.epoch == held.epoch)
-                if connection.execute(update(seats).where(mine).values(seen_at=now_s)).rowcount:
+                if held.call_id in kept:
                     continue
                 epoch = connection.execute(
                     select(seats.c.epoch).where(seats.c.call_id == held.call_id)
