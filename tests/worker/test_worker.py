@@ -16,13 +16,14 @@ from livekit.protocol import models, room
 from livekit.protocol.room import RoomParticipantIdentity
 
 from repartee.cli.stopping import Stop
-from repartee.errors import CapacityError, MediaError
+from repartee.errors import CapacityError, MediaError, StoreError
 from repartee.session import SessionSpec
 from repartee.session.keeping import keeping
 from repartee.settings import Settings
 from repartee.store import CallRow, Seats, TurnRow
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig
 from repartee.worker import worker as worker_module
+from repartee.worker.seating import held
 from repartee.worker.worker import MAX_TAKEOVERS
 from tests.conftest import FRONT_DESK
 
@@ -121,6 +122,8 @@ class Call:
 
 class Pool:
     """A pool without processes."""
+
+    tasks = 0
 
     def __init__(self) -> None:
         self.live: dict[str, Call] = {}
@@ -362,6 +365,46 @@ async def test_a_call_whose_process_died_goes_on_with_another_agent(plain_settin
         assert "repartee_calls_handed_over_total 1.0" in rig.worker.metrics.text().decode()
 
 
+@pytest.mark.parametrize(
+    ("reason", "taken_over", "closed"),
+    [
+        ("error", False, True),
+        ("media_lost", False, True),
+        ("error", True, False),
+        ("media_lost", True, False),
+    ],
+)
+async def test_a_room_in_which_another_agent_has_the_call_is_left_open(
+    plain_settings: Settings, reason: str, taken_over: bool, closed: bool
+) -> None:
+    async with Rig(plain_settings) as rig:
+        call = await rig.call("AJ_1")
+        if taken_over:
+            mine = held(call.spec)
+            assert rig.seats.take_over(mine, replace(mine, worker_id="another", identity="agent-2")) == 2
+        call.failure = reason
+        rig.over(call)
+        await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), 10)
+        assert rig.livekit.deleted.empty() is not closed
+
+
+async def test_who_lost_the_room_and_cannot_ask_closes_nothing(
+    plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> bool:
+        raise StoreError("it is away")
+
+    async with Rig(plain_settings) as rig:
+        lost, ended = await rig.call("AJ_1"), await rig.call("AJ_2")
+        monkeypatch.setattr(Seats, "holds", away)
+        lost.failure, ended.failure = "media_lost", "error"
+        rig.over(lost)
+        rig.over(ended)
+        await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), 10)
+        assert rig.livekit.deleted.get_nowait() == ended.spec.room
+        assert rig.livekit.deleted.empty()
+
+
 async def test_a_call_nobody_was_heard_in_begins_anew(plain_settings: Settings) -> None:
     async with Rig(plain_settings) as rig:
         dead = await rig.call("AJ_1")
@@ -381,6 +424,26 @@ async def test_the_seat_is_taken_and_given_back(plain_settings: Settings) -> Non
         rig.over(call)
         await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), 10)
         assert rig.seats.seating().taken == 0
+
+
+async def test_livekit_knows_of_a_free_place_before_anybody_gets_the_seat(
+    plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "STATUS_S", 3600.0)
+    async with Rig(plain_settings.model_copy(update={"max_calls": 1})) as rig:
+        call = await rig.call("AJ_1")
+        taken = list[int]()
+        send = rig.worker._send_status
+
+        async def sent() -> None:
+            taken.append(rig.seats.seating().taken)
+            await send()
+
+        monkeypatch.setattr(rig.worker, "_send_status", sent)
+        rig.over(call)
+        told = await rig.livekit.next("update_worker")
+        assert (told.status, told.job_count) == (proto.WS_AVAILABLE, 0)
+        assert taken == [1]
 
 
 async def test_a_worker_that_drains_lets_its_calls_end(plain_settings: Settings) -> None:

@@ -108,6 +108,9 @@ class RoomHooks:
     """Takes a message of LiveKit's debug session."""
     mark: Callable[..., None] = lambda *_, **__: None
     """Marks the timeline."""
+    still_ours: Callable[[], Awaitable[bool]] | None = None
+    """Says whether the call is still this agent's, when its own connection stands again: it may have been taken for
+    dead. Until then nothing is said."""
     early: tuple[Hold, CatchUp] | None = None
     """Has the audio wait, and takes what was said before it; None takes nothing that was said before the call."""
     eyes: Eyes | None = None
@@ -139,6 +142,8 @@ class RoomClient(LiveKitTransportClient):
         self._announced = False
         self._listened_to = False
         self._rejoining: asyncio.TimerHandle | None = None
+        self._confirming: asyncio.Task[None] | None = None
+        """Asks whether the call is still ours."""
         self._mending: dict[Cause, asyncio.TimerHandle] = {}
         self.inlet = Inlet(self.is_caller, hooks.messages, mark=hooks.mark)
         self._video = SharedVideo(hooks.eyes, self.is_caller)
@@ -230,6 +235,9 @@ class RoomClient(LiveKitTransportClient):
         for timer in (self._rejoining, self._lobby, self._greet_anyway, *self._mending.values()):
             if timer is not None:
                 timer.cancel()
+        if self._confirming is not None:
+            self._confirming.cancel()
+            await asyncio.gather(self._confirming, return_exceptions=True)
         await self._stop_watching()
         if not self._summed_up:
             self._summed_up = True
@@ -388,6 +396,8 @@ class RoomClient(LiveKitTransportClient):
 
     def _on_reconnecting(self) -> None:
         self._hooks.network("reconnecting")
+        if self._confirming is not None:
+            self._confirming.cancel()
         self._cut("agent")
         if self._rejoining is None:
             # A moment before the core gives up the caller: this is the better reason.
@@ -403,7 +413,16 @@ class RoomClient(LiveKitTransportClient):
             self._rejoining = None
         if self._caller is not None and self._caller not in self.room.remote_participants:
             self._cut("left")  # they have to find the way back themselves
-        self._mend_soon("agent")
+        if self._hooks.still_ours is None:
+            self._mend_soon("agent")
+            return
+        if self._confirming is not None:
+            self._confirming.cancel()
+        self._confirming = asyncio.create_task(self._confirm(self._hooks.still_ours), name="still ours")
+
+    async def _confirm(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
+        if await still_ours():
+            self._mend_soon("agent")
 
     def _on_room_closed(self, reason: object = None) -> None:
         # The SDK tries to come back by itself, and gives up with another reason than these.

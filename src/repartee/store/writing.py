@@ -27,6 +27,7 @@ from repartee.store.rows import (
 _BEGUN = ("agent", "agent_version", "room", "started_at", "caller_id")
 _ENDED = ("ended_at", "reason", "call_s", "speech_s")
 _CALL = "of_call"
+_TOLD = "told_at"
 
 
 def write(connection: Connection, records: Iterable[Record]) -> None:
@@ -97,13 +98,15 @@ class _Statements:
 def _statements(dialect: str) -> _Statements:
     calls = schema.calls
     this = calls.c.call_id == bindparam(_CALL)
+    # Where two agents have told an end, one of them cut off from the call and taken for dead, the later one is right.
+    open_or_earlier = calls.c.ended_at.is_(None) | (calls.c.ended_at <= bindparam(_TOLD))
     return _Statements(
         known=_insert(dialect, calls).on_conflict_do_nothing(),
         erased=select(calls.c.erased_at).where(this),
         begin=_beginning(dialect, _BEGUN),
         begin_ended=_beginning(dialect, (*_BEGUN, *_ENDED)),
         started=select(calls.c.started_at).where(this),
-        end=update(calls).where(this),
+        end=update(calls).where(this, open_or_earlier),
         turn=_upsert(dialect, schema.turns, ("call_id", "turn_id")),
         usage=_upsert(dialect, schema.usage, ("request_id",)),
         event=_insert(dialect, schema.events).on_conflict_do_nothing(index_elements=["call_id", "revision"]),
@@ -164,6 +167,7 @@ class _Rows:
             call_s = (row.ended_at - begun).total_seconds()
         values = {
             _CALL: row.call_id,
+            _TOLD: row.ended_at,
             "ended_at": row.ended_at,
             "reason": row.reason,
             "call_s": max(0.0, call_s),

@@ -26,7 +26,7 @@ interface Props {
 
 const NOTICES: Record<CallNotice, string> = {
   offline: 'You are offline. The agent waits for you; the call goes on as soon as you are back.',
-  reconnecting: 'The connection is weak. Reconnecting…',
+  reconnecting: 'The connection broke. Reconnecting…',
   returning: 'The connection broke. Going back to your call…',
   unheard: 'No sound comes from your microphone. Check that it is on, and that it is the right one.',
   weak: 'Your connection is weak. Words may be lost.',

@@ -19,6 +19,17 @@ export function Captions({ captions, agentName, live }: Props) {
     if (element && live && follow.current) element.scrollTop = element.scrollHeight;
   }, [captions, live]);
 
+  // What comes above or below makes the box smaller, and a phone that is turned makes it another.
+  useEffect(() => {
+    const element = box.current;
+    if (!element || !live) return undefined;
+    const observer = new ResizeObserver(() => {
+      if (follow.current) element.scrollTop = element.scrollHeight;
+    });
+    observer.observe(element);
+    return () => { observer.disconnect(); };
+  }, [live]);
+
   // Somebody who scrolled up to read is left there.
   const noteScroll = () => {
     const element = box.current;
