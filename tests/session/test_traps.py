@@ -191,6 +191,7 @@ async def test_trap_4_the_sdk_gives_16_khz_in_20_ms(monkeypatch: pytest.MonkeyPa
         stream._task = cast("Any", None)
 
     monkeypatch.setattr(rtc.AudioStream, "__init__", made)
+    monkeypatch.setattr(CallerAudio, "_take_own", lambda _: None)
 
     class Tasks:
         def create_task(self, work: Any, name: str) -> Any:
