@@ -37,7 +37,7 @@ ENTERS: tuple[tuple[Load, Level, tuple[str, ...]], ...] = (
     (Load(lag_ms=41.0), Level.SMALL, ("lag",)),
     (Load(first_token=1.51), Level.SMALL, ("first_token",)),
     (Load(lag_ms=81.0), Level.PLAIN, ("lag",)),
-    (Load(cpu=0.86), Level.PLAIN, ("cpu",)),
+    (Load(cpu=0.93), Level.PLAIN, ("cpu",)),
     (Load(lag_ms=161.0, cpu=0.96), Level.CLOSED, ("lag", "cpu")),
     (Load(cpu=0.96), Level.CLOSED, ("cpu",)),
     (Load(down=True), Level.DOWN, ("down",)),

@@ -81,7 +81,7 @@ class Step:
 STEPS = (
     Step(Level.LEAN, lag_ms=20.0, cpu=0.70),
     Step(Level.SMALL, lag_ms=40.0, first_token=1.5),
-    Step(Level.PLAIN, lag_ms=80.0, cpu=0.85),
+    Step(Level.PLAIN, lag_ms=80.0, cpu=0.92),
     Step(Level.CLOSED, lag_ms=160.0, cpu=0.95),
     # A breaker that opens for the first time does so for five seconds: that alone ends no call.
     Step(Level.DOWN, down=True, enter_s=8.0, leave_s=0.0),
