@@ -54,13 +54,12 @@ class Acts:
         with self._store.connection(writes=True) as connection:
             now_s = database_now_s(connection)
             connection.execute(delete(acts).where(acts.c.at < now_s - FORGOTTEN_S))
-            values = {"tool": tool, "epoch": epoch, "done": False, "at": now_s}
-            statement = insert_or(connection, acts).values(call_id=call_id, key=key, **values)
-            mine = (acts.c.epoch == epoch) & ~acts.c.done
-            told = statement.on_conflict_do_update(
-                index_elements=["call_id", "key"], set_=values, where=mine
-            ).returning(acts.c.key)
-            return connection.execute(told).first() is not None
+            begun = {"call_id": call_id, "key": key, "tool": tool, "epoch": epoch, "done": False, "at": now_s}
+            connection.execute(insert_or(connection, acts).values(begun).on_conflict_do_nothing())
+            # Another agent that begins the same was waited for: what is there now is whose act it is.
+            whose = select(acts.c.epoch, acts.c.done).where(acts.c.call_id == call_id, acts.c.key == key)
+            row = connection.execute(whose).first()
+        return row is not None and row.epoch == epoch and not row.done
 
     def done(self, call_id: str, key: str, undone: Collection[str] = ()) -> None:
         """Say that an act is done.
