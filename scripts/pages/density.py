@@ -27,7 +27,7 @@ def figures() -> str:
 Median / 95th percentile. {run["machine"]}, vendors `{run["options"]["profile"]}`, {run["options"]["hold_s"]:.0f} s each; `cores, all` has callers, vendors and LiveKit. A line
 that is there twice was held twice, in two runs within the hour: the machine was not equally quick.
 `{load_command(run["options"])}`
-{killed()}{overloaded()}{churned()}
+{killed()}{killed_many()}{overloaded()}{churned()}
 """
 
 
@@ -42,10 +42,12 @@ def load_command(options: Figures) -> str:
         "" if options["systems"] == ["repartee"] else "".join(f" --system {s}" for s in options["systems"])
     )
     mode = "" if options["mode"] == "steady" else f" --mode {options['mode']}"
+    # How long that takes follows from how many there are.
+    held = f"--kills {options['kills']}" if options["mode"] == "kills" else f"--hold {options['hold_s']:g}"
     more = "".join(f" --set {name}={value}" for name, value in options["settings"])
     rate = f" --rate {options['rate']:g}" if options["mode"] == "churn" else ""
     calls = ",".join(str(calls) for calls in options["calls"])
-    return f"repartee bench load{mode} --calls {calls} --hold {options['hold_s']:g}{rate}{systems}{more}"
+    return f"repartee bench load{mode} --calls {calls} {held}{rate}{systems}{more}"
 
 
 @of("load-kill")
@@ -61,10 +63,35 @@ its first sound: {medians[len(medians) // 2] / 1000:.1f} s in the middle, {waits
 """
 
 
+@of("load-kills")
+def killed_many(run: Figures) -> str:
+    """Return what became of calls while process after process was killed."""
+    (step,) = run["steps"]
+    fates, tool, after = step["fates"], step["effects"], step["fates"]["audio_after_ms"]
+    unknown = f", {tool['not_known']} were said not to be known" if tool["not_known"] else ""
+    return f"""
+**Process after process dies.** {fates["kills"]} times the busiest process was killed, one every eight seconds or so, while callers came and went on {step["calls"]} lines
+(a call lasts about half a minute, and none is hit a third time: a call that has lost three agents is ended by design).
+
+| | |
+|---|---|
+| calls in the killed processes | {fates["calls"]}, of {fates["different_calls"]} callers; {fates["hit_twice"]} were hit twice |
+| heard an agent again | {fates["went_on"]} |
+| hung up by themselves within 10 s of the kill | {fates["hung_up"]} |
+| **lost** | **{fates["lost"]}** |
+| kill to an agent's first sound, s | {after["p50"] / 1000:.1f} / {after["p95"] / 1000:.1f}, at the most {after["max"] / 1000:.1f} |
+| what the agents' tool did, each a line in a file | {tool["done"]} |
+| **done twice** | **{tool["doubled"]}** |
+| told as done | {tool["told"]}, of which {tool["told_and_not_done"]} were not |
+
+Median / 95th percentile. {tool["not_done_again"]} times the model called the tool again for what was done already and was told the first result{unknown}. `{load_command(run["options"])}`
+"""
+
+
 @of("load-overload")
 def overloaded(run: Figures) -> str:
     """Return what three times too many callers did to those who had a seat."""
-    (step,) = run["steps"]
+    step = next(step for step in run["steps"] if step["system"] == "repartee")
     alone = next(
         (
             s
@@ -76,24 +103,35 @@ def overloaded(run: Figures) -> str:
     beside = f" (without the others {alone['latency_ms']['p95']:.0f})" if alone else ""
     return f"""
 **Too many come.** {3 * step["calls"]} callers at once for {step["calls"]} seats: {step["held"]} held, {step["refused"]} refused before the call, {step["failed"] + step["silent"]} failed. Those who
-had a seat were answered after {step["latency_ms"]["p50"]:.0f} ms, 95th percentile {step["latency_ms"]["p95"]:.0f}{beside}. `{load_command(run["options"])}`
+had a seat were answered after {step["latency_ms"]["p50"]:.0f} ms, 95th percentile {step["latency_ms"]["p95"]:.0f}{beside}. {peers_of(run)}`{load_command(run["options"])}`
 """
+
+
+def peers_of(run: Figures) -> str:
+    """Return how other systems fared with the same callers."""
+    return "".join(
+        f"{NAMES[step['system']]}: {step['held']} held, {step['silent']} in a silent room, {step['failed']} failed, "
+        f"answered after {step['latency_ms']['p50']:.0f} / {step['latency_ms']['p95']:.0f} ms. "
+        for step in run["steps"]
+        if step["system"] != "repartee"
+    )
 
 
 @of("load-churn")
 def churned(run: Figures) -> str:
     """Return what is left of many short calls."""
-    (step,) = run["steps"]
+    step = next(step for step in run["steps"] if step["system"] == "repartee")
     before, after = step["left"]["before"], step["left"]["after"]
-    names = ("processes", "threads", "files", "sockets", "memory_mb", "seats")
-    shown = {"memory_mb": "MB", "seats": "seats taken"}
+    names = ("processes", "threads", "tasks", "files", "sockets", "memory_mb", "seats")
+    shown = {"memory_mb": "MB", "seats": "seats taken", "tasks": "tasks of event loops"}
     lines = "".join(f"| {shown.get(n, n)} | {before[n]} | {after[n]} |\n" for n in names)
     calls = step["held"] + step["silent"] + step["failed"] + step["refused"]
     return f"""
-**Short calls, one after another.** {calls} callers, {run["options"]["rate"]:g} a second: {step["held"]} held, {step["refused"]} refused, {step["failed"] + step["silent"]} failed. What the server's processes hold:
+**Short calls, one after another.** {calls} callers in {run["options"]["hold_s"] / 60:.0f} minutes: {step["held"]} held, {step["refused"]} refused, {step["failed"] + step["silent"]} failed. What the server's processes hold
+when nobody calls:
 
-| | before | after |
+| | after the first calls | after all |
 |---|---|---|
 {lines}
-`{load_command(run["options"])}`
+{peers_of(run)}`{load_command(run["options"])}`
 """

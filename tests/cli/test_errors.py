@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -10,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from repartee.cli.instance import own_environment
-from repartee.cli.up import _check_state_dir
+from repartee.cli.up import _check_state_dir, _serve_http
 from repartee.errors import ConfigError
 from repartee.settings import Settings
 from tests.conftest import FRONT_DESK
@@ -44,6 +46,12 @@ def test_a_taken_port(tmp_path: Path, taken: str) -> None:
     code, said = repartee("up", folder=tmp_path, REPARTEE_PORT=taken)
     assert code == 2
     assert f"port {taken} for the page is taken; stop what uses it, or set REPARTEE_PORT" in said
+
+
+async def test_a_port_that_is_taken_in_the_meantime(taken: str, plain_settings: Settings) -> None:
+    settings = plain_settings.model_copy(update={"host": "127.0.0.1", "port": int(taken)})
+    with pytest.raises(ConfigError, match=f"port {taken} for the page is taken; stop what uses it"):
+        await _serve_http(settings, FastAPI(), asyncio.Event())
 
 
 def test_a_taken_livekit_port(tmp_path: Path, taken: str) -> None:

@@ -8,8 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from repartee.cli import app
-from repartee.cli.load import ARRIVAL_S, RAMP_S, LoadOptions, _arrivals, _steps_of, _write
+from repartee.cli.load import ARRIVAL_S, RAMP_S, LoadOptions, _arrivals, _brief, _steps_of, _write
+from repartee.cli.load_kills import STAYS_S
 from repartee.errors import ConfigError
+from repartee.simulator.kills import EVERY_S
 
 ITEMS = 6
 
@@ -51,6 +53,32 @@ def test_churn_goes_on_whatever_becomes_of_the_others() -> None:
     assert max(len(arrival.says) for arrival in arrivals) == 1
 
 
+def test_callers_follow_each_other_on_each_line_until_all_kills_are_through() -> None:
+    options = LoadOptions(mode="kills", kills=10)
+    arrivals = _arrivals(options, 4, ITEMS, 0)
+    assert arrivals == _arrivals(options, 4, ITEMS, 0)
+    stays_s = [arrival.until_s - arrival.at_s for arrival in arrivals]
+    assert STAYS_S[0] <= min(stays_s) <= max(stays_s) <= STAYS_S[1]
+    there = [sum(a.at_s <= at_s < a.until_s for a in arrivals) for at_s in range(10, 100)]
+    assert max(there) == 4
+    assert min(there) >= 1
+    assert max(arrival.at_s for arrival in arrivals) > 10 * EVERY_S
+    assert all(arrival.tries for arrival in arrivals), "who is refused comes again"
+
+
+def test_a_row_of_a_thousand_is_short() -> None:
+    turns = [{"missed": True, "cut_in": False}, {"missed": False, "cut_in": False}]
+    row = {"number": 3, "outcome": "held", "refusals": 0, "turns": turns, "agents": [{}, {}], "gaps_ms": []}
+    assert _brief(row) == {
+        "number": 3,
+        "outcome": "held",
+        "refusals": 0,
+        "turns": 2,
+        "missed": 1,
+        "agents": 2,
+    }
+
+
 def test_steps_of_an_earlier_run_are_found_and_all_are_drawn(tmp_path: Path) -> None:
     file, page = tmp_path / "load.json", tmp_path / "load.html"
     assert _steps_of(file) == []
@@ -68,8 +96,9 @@ def test_what_cannot_be_is_said(arguments: list[str]) -> None:
     assert "--calls takes numbers" in str(result.exception)
 
 
-def test_who_is_to_be_looked_into_is_repartee() -> None:
-    result = CliRunner().invoke(app, ["bench", "load", "--mode", "kill", "--system", "livekit"])
+@pytest.mark.parametrize("mode", ["kill", "kills"])
+def test_whose_processes_are_killed_is_repartee(mode: str) -> None:
+    result = CliRunner().invoke(app, ["bench", "load", "--mode", mode, "--system", "livekit"])
     assert isinstance(result.exception, ConfigError)
     assert "leave --system out" in str(result.exception)
 

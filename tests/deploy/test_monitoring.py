@@ -52,6 +52,7 @@ def exposition(tmp_path_factory: pytest.TempPathFactory) -> str:
     states: dict[BreakerKey, State] = {BreakerKey("openai", "m", "k", "chat"): "open"}
     worker = WorkerMetrics(lambda: 1, lambda: True, lambda: states, lambda: 8)
     folder = tmp_path_factory.mktemp("state")
+    worker.watch_tasks(lambda: 200)
     worker.watch_load(LoadWatch(LoadBoard(folder), cpu=lambda: 0.1))
     worker.watch_store(folder, folder / "spool", lambda: True)
     bill = Bill()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from repartee.conversation import (
     Conversation,
     Idle,
@@ -174,3 +176,11 @@ def test_the_fuller_the_machine_the_less_often_the_end_of_turn_is_asked_for() ->
     assert asked[Level.NORMAL][0] == asked[Level.LEAN][0], "a clear end is found as soon as ever"
     assert len(asked[Level.NORMAL]) == 3 * len(asked[Level.LEAN]) == 3 * len(asked[Level.SMALL])
     assert not any(asked[Level.PLAIN :])
+
+
+@pytest.mark.parametrize("level", [Level.NORMAL, Level.LEAN])
+def test_a_model_that_hears_for_itself_is_told_of_an_end_at_once(level: Level) -> None:
+    usual, at_once = asked_at_ms(level), asked_at_ms(level, at_once=True)
+    assert at_once[0] < usual[0]
+    assert at_once[1:] == usual[1:]
+    assert not asked_at_ms(Level.PLAIN, at_once=True)

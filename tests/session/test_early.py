@@ -323,7 +323,7 @@ def room(early: Any, ready: Any, mark: Any = lambda *_, **__: None) -> Any:
 class Voice:
     """Stands in for voice activity: a frame of ones begins, one of twos ends."""
 
-    speaking, voiced_ms, silent_ms = False, 20.0, 20.0
+    speaking, rests, voiced_ms, silent_ms = False, False, 20.0, 20.0
 
     def hear(self, pcm: bytes) -> Change | None:
         return {1: "started", 2: "stopped"}.get(pcm[0])  # type: ignore[return-value]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
@@ -30,6 +31,7 @@ from repartee.providers.reconnecting import Reconnecting
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.transcribers import PiecewiseSTT
 from repartee.session.keeping import Keeping
+from repartee.session.media_events import CallerAudio
 from repartee.session.room import RoomClient, RoomHooks, RoomTransport
 from repartee.session.scoring import turn_scorer
 from repartee.session.session import Session
@@ -184,24 +186,17 @@ def test_trap_3_little_audio_is_ahead_of_the_ear() -> None:
 async def test_trap_4_the_sdk_gives_16_khz_in_20_ms(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
-    def stream(**options: Any) -> Any:
+    def made(stream: rtc.AudioStream, _: rtc.Track, **options: Any) -> None:
         asked.append(options)
-        return object()
+        stream._task = cast("Any", None)
 
-    monkeypatch.setattr(rtc.AudioStream, "from_track", staticmethod(stream))
-    client = RoomTransport("ws://x", "t", "r", hooks=hooks(), caller_identity=None).client
-    started: list[str] = []
+    monkeypatch.setattr(rtc.AudioStream, "__init__", made)
 
     class Tasks:
         def create_task(self, work: Any, name: str) -> Any:
             work.close()
-            started.append(name)
 
     async def nothing(*_: Any) -> None: ...
-
-    client._task_manager = cast("Any", Tasks())
-    monkeypatch.setattr(client, "_close_audio_stream", nothing)
-    monkeypatch.setattr(client._callbacks, "on_audio_track_subscribed", nothing)
 
     class Track:
         kind = rtc.TrackKind.KIND_AUDIO
@@ -212,16 +207,16 @@ async def test_trap_4_the_sdk_gives_16_khz_in_20_ms(monkeypatch: pytest.MonkeyPa
         attributes: ClassVar[dict[str, str]] = {}
         permissions = SimpleNamespace(can_update_metadata=False)
 
-    await RoomClient._async_on_track_subscribed(
-        client, cast("Any", Track()), cast("Any", None), cast("Any", Participant())
-    )
-    assert started
-    assert {**asked[0], "track": None} == {
-        "track": None,
-        "sample_rate": 16_000,
-        "num_channels": 1,
-        "frame_size_ms": 20,
-    }
+    for wanted in (hooks(), replace(hooks(), audio=nothing)):
+        client = RoomTransport("ws://x", "t", "r", hooks=wanted, caller_identity=None).client
+        client._task_manager = cast("Any", Tasks())
+        monkeypatch.setattr(client, "_close_audio_stream", nothing)
+        monkeypatch.setattr(client._callbacks, "on_audio_track_subscribed", nothing)
+        await RoomClient._async_on_track_subscribed(
+            client, cast("Any", Track()), cast("Any", None), cast("Any", Participant())
+        )
+        assert asked.pop() == {"sample_rate": 16_000, "num_channels": 1, "frame_size_ms": 20}
+        assert isinstance(client._audio_streams["ann"][0], CallerAudio) == (wanted.audio is nothing)
 
 
 async def test_trap_5_realtime_finals_are_final(monkeypatch: pytest.MonkeyPatch) -> None:

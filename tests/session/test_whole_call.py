@@ -339,6 +339,45 @@ async def test_a_question_that_was_left_open_is_answered(caller: Caller) -> None
     store.close()
 
 
+NOTES = '''
+from __future__ import annotations
+from repartee import ToolContext, tool
+
+@tool(side_effect=True)
+def note(what: str, ctx: ToolContext) -> str:
+    """Write down."""
+    with (ctx.data_dir / "notes").open("a") as notes:
+        notes.write(what + "\\n")
+    return f"{what} is noted."
+'''
+NOTING = "[{when: 'write down (.+)', call: note, with: {what: '{0}'}}, {after: note, say: All right.}]"
+
+
+async def test_what_a_tool_did_is_not_done_again_by_the_next_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scripted(tmp_path, NOTING) as simulator:
+        caller = Caller(simulator, tmp_path, rooms_of_calls(monkeypatch))
+        (tmp_path / "tools.py").write_text(NOTES, encoding="utf-8")
+        caller.spec.agent_path.write_text(AGENT + "tools: tools.py\n", encoding="utf-8")
+        caller.spec = replace(caller.spec, epoch=1)
+        async with caller as call:
+            await call.until(lambda: call.times("reply.finished"))
+            await call.ask("Please write down rye")
+        store = stored(caller)
+        # As if it had died after the act and before the answer.
+        store.write([TurnRow("call-1", 2, "Please write down rye")])
+        resume = resume_of(store, "call-1")
+        store.close()
+        assert [(act.tool, act.done, act.result) for act in resume.acts] == [("note", True, "rye is noted.")]
+        caller.spec = replace(caller.spec, resume=resume, identity="agent-2", epoch=2, takeovers=1)
+        finished = caller.times("reply.finished")
+        async with caller as call:
+            await call.until(lambda: call.times("reply.finished") >= finished + 2)
+        assert caller.times("tool.repeated") == 1
+    assert (tmp_path / "notes").read_text().split() == ["rye"]
+
+
 async def test_an_agent_that_is_fenced_off_leaves_without_ending_the_call(caller: Caller) -> None:
     async with caller as call:
         await call.until(lambda: call.times("reply.finished"))

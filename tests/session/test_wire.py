@@ -242,3 +242,24 @@ async def test_watchers_are_told_what_changes() -> None:
     assert told.states == ["listening", "speaking"]
     assert told.user == []
     assert told.other == [True, 7, "find_slots", "failed"]
+
+
+async def test_a_piece_that_brings_no_word_is_no_news() -> None:
+    told: list[tuple[int, str, bool]] = []
+    watcher = SimpleNamespace(
+        agent_text=lambda reply_id, text, *, final: told.append((reply_id, text, final)),
+    )
+    async with showing(Participant(), watchers=(cast("Watcher", watcher),)) as wire:
+        for text in ("", "We", "We", "We are", "We are"):
+            wire.agent_text(1, text, final=False)
+        wire.again()
+        wire.agent_text(1, "We are", final=False)
+        wire.agent_text(1, "We are", final=True)
+        wire.agent_text(2, "We are", final=False)
+    assert told == [
+        (1, "We", False),
+        (1, "We are", False),
+        (1, "We are", False),
+        (1, "We are", True),
+        (2, "We are", False),
+    ]

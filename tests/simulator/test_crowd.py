@@ -20,7 +20,7 @@ def arriving(pieces: list[np.ndarray], from_s: float) -> list[tuple[float, np.nd
 def caller() -> _Caller:
     made = _Caller.__new__(_Caller)
     made._row = {"number": 0, "outcome": "held", "refusals": 0, "joining_s": 100.0, "at_s": 0.0}
-    made._heard, made._said = [], []
+    made._heard, made._said, made._agents, made._read = [], [], [], None
     return made
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 
 from repartee.errors import MediaError
 from repartee.simulator.invitation import Invitation
@@ -62,6 +64,25 @@ async def test_a_system_for_each_call_and_all_are_stopped() -> None:
         await ask(reception)
         assert len(reception.roots()) == 2
     assert sorted(stopped) == ["a", "b"]
+
+
+async def test_a_caller_who_gives_up_leaves_nobody_waiting_for_them() -> None:
+    hung_up = asyncio.Event()
+
+    class Late(Peer):
+        async def invite(self) -> Invitation:
+            never: asyncio.Future[Invitation] = asyncio.get_running_loop().create_future()
+            return await never
+
+        async def hang_up(self) -> None:
+            hung_up.set()
+
+    late = Late()
+    async with Reception(lambda: late).opened() as reception:
+        async with httpx.AsyncClient(timeout=0.2) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(f"{reception.url}/api/token", json={})
+        await asyncio.wait_for(hung_up.wait(), 5)
 
 
 async def test_one_that_does_not_come_is_a_refusal() -> None:

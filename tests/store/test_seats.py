@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     class Clock:
         s = 1000.0
 
-    monkeypatch.setattr(module, "_now_s", lambda _: Clock.s)
+    monkeypatch.setattr(module, "database_now_s", lambda _: Clock.s)
     return Clock
 
 
@@ -120,6 +120,20 @@ def test_only_one_takes_over_and_the_old_one_is_fenced_off(seats: Seats, clock: 
     assert seats.keep([held(1, "w2", epoch=2)]) == set()
     seats.give_back("room-1", 1)
     assert seats.seating().taken == 1, "the old agent's end frees nothing of the new one's"
+
+
+def test_a_worker_is_silent_when_others_are_not(seats: Seats, clock: Any) -> None:
+    for worker in ("w1", "w2"):
+        seats.announce(worker, 5)
+    seats.take(held(1))
+    seats.take(held(2, worker="never heard of"))
+    clock.s += 4
+    assert [orphan.worker_silent_s for orphan in seats.orphans(3)] == [0, 0], "nobody could write, perhaps"
+    seats.announce("w2", 5)
+    assert {orphan.worker_id: orphan.worker_silent_s for orphan in seats.orphans(3)} == {
+        "w1": 4,
+        "never heard of": 0,
+    }
 
 
 def test_a_call_that_is_kept_is_no_orphan(seats: Seats, clock: Any) -> None:

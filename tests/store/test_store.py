@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from repartee.errors import ConfigError, StoreError
-from repartee.store import CallerFact, EventRow, Seats, Selection, Store, TurnRow, migrating
+from repartee.store import CallEnd, CallerFact, EventRow, Seats, Selection, Store, TurnRow, migrating
 from repartee.store.migrating import HEAD
 from repartee.store.rows import Record
 from repartee.store.schema import OF_ONE_DATABASE, metadata
@@ -104,6 +104,16 @@ def test_an_older_repartee_works_with_tables_to_which_a_newer_one_only_added(
     assert [summary.call.call_id for summary in older.calls()] == ["cc33", "bb22", "aa11"]
     assert Seats(older).seating().taken == 0
     older.close()
+
+
+def test_of_two_ends_the_later_one_is_right(store: Store) -> None:
+    """An agent that was cut off gave the call up; the one that took it over had it to its end."""
+    fill(store)
+    late, early = START + timedelta(minutes=9), START + timedelta(minutes=8)
+    store.write([CallEnd("aa11", "caller_left", late), CallEnd("aa11", "media_lost", early)])
+    kept = store.call("aa11")
+    assert kept is not None
+    assert (kept.call.reason, kept.call.ended_at) == ("caller_left", late)
 
 
 def test_a_call_is_read_as_it_was_written(store: Store) -> None:

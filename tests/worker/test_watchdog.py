@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from repartee.store import Held
 from repartee.worker import LiveKitAccess, watchdog
 from repartee.worker.rooms import Present
-from repartee.worker.watchdog import ALONE_S, GHOST_S, Watchdog
+from repartee.worker.watchdog import ALONE_S, GHOST_S, MACHINE_S, Watchdog
 
 ORPHAN = Held("room", "call", "dead", "agent-1", 1, silent_s=4.0)
 
@@ -100,6 +101,22 @@ async def test_a_ghost_is_waited_for_and_a_store_that_was_away_is_no_proof(room:
     assert not worker.adopted, "it was away again"
     await watching.look(2 * GHOST_S + 1)
     assert worker.adopted == [silent]
+
+
+async def test_a_ghost_of_a_machine_that_is_gone_is_not_waited_for(room: Any) -> None:
+    room["room"] = people("agent-1")
+    gone = replace(ORPHAN, worker_silent_s=MACHINE_S)
+    worker = Worker(replace(ORPHAN, worker_silent_s=MACHINE_S - 0.5))
+    watching = dog(worker)
+    await watching.look(0.0)
+    await watching.look(MACHINE_S)
+    assert not worker.adopted, "its worker was heard of a moment ago"
+    worker.seating.found = [gone]
+    await watching.look(MACHINE_S + 1)
+    assert worker.adopted == [gone]
+    worker = Worker(gone)
+    await dog(worker).look(0.0)
+    assert not worker.adopted, "the store answers since a moment only"
 
 
 async def test_an_empty_room_frees_its_seat_in_the_end(room: Any) -> None:

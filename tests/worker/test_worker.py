@@ -16,13 +16,14 @@ from livekit.protocol import models, room
 from livekit.protocol.room import RoomParticipantIdentity
 
 from repartee.cli.stopping import Stop
-from repartee.errors import CapacityError, MediaError
+from repartee.errors import CapacityError, MediaError, StoreError
 from repartee.session import SessionSpec
 from repartee.session.keeping import keeping
 from repartee.settings import Settings
 from repartee.store import CallRow, Seats, TurnRow
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig
 from repartee.worker import worker as worker_module
+from repartee.worker.seating import held
 from repartee.worker.worker import MAX_TAKEOVERS
 from tests.conftest import FRONT_DESK
 
@@ -121,6 +122,8 @@ class Call:
 
 class Pool:
     """A pool without processes."""
+
+    tasks = 0
 
     def __init__(self) -> None:
         self.live: dict[str, Call] = {}
@@ -360,6 +363,46 @@ async def test_a_call_whose_process_died_goes_on_with_another_agent(plain_settin
         rig.over(again)
         assert await rig.livekit.job_status() == ("AJ_1", proto.JS_SUCCESS, "")
         assert "repartee_calls_handed_over_total 1.0" in rig.worker.metrics.text().decode()
+
+
+@pytest.mark.parametrize(
+    ("reason", "taken_over", "closed"),
+    [
+        ("error", False, True),
+        ("media_lost", False, True),
+        ("error", True, False),
+        ("media_lost", True, False),
+    ],
+)
+async def test_a_room_in_which_another_agent_has_the_call_is_left_open(
+    plain_settings: Settings, reason: str, taken_over: bool, closed: bool
+) -> None:
+    async with Rig(plain_settings) as rig:
+        call = await rig.call("AJ_1")
+        if taken_over:
+            mine = held(call.spec)
+            assert rig.seats.take_over(mine, replace(mine, worker_id="another", identity="agent-2")) == 2
+        call.failure = reason
+        rig.over(call)
+        await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), 10)
+        assert rig.livekit.deleted.empty() is not closed
+
+
+async def test_who_lost_the_room_and_cannot_ask_closes_nothing(
+    plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> bool:
+        raise StoreError("it is away")
+
+    async with Rig(plain_settings) as rig:
+        lost, ended = await rig.call("AJ_1"), await rig.call("AJ_2")
+        monkeypatch.setattr(Seats, "holds", away)
+        lost.failure, ended.failure = "media_lost", "error"
+        rig.over(lost)
+        rig.over(ended)
+        await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), 10)
+        assert rig.livekit.deleted.get_nowait() == ended.spec.room
+        assert rig.livekit.deleted.empty()
 
 
 async def test_a_call_nobody_was_heard_in_begins_anew(plain_settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 import sys
@@ -20,6 +21,8 @@ from repartee.simulator.invitation import Invitation, ask_for_place
 
 READY_S = 60.0
 STOP_S = 30.0
+PORTS = range(15_000, 32_000)
+"""Below what Linux, macOS and Windows give to outgoing connections."""
 _OURS = ("LIVEKIT_", "REPARTEE_", "OPENAI_", "ELEVENLABS_", "ELEVEN_", "CARTESIA_", "LLM_")
 
 
@@ -165,9 +168,12 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports nothing listens on."""
+    """Return ports nothing listens on, and that the system gives to no outgoing connection meanwhile."""
+    ports: list[int] = []
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        while len(ports) < count:
+            probe, port = stack.enter_context(socket.socket()), random.choice(PORTS)  # noqa: S311 - no secret
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                ports.append(port)
+    return ports

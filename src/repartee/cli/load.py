@@ -16,20 +16,40 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import httpx
 import numpy as np
 import soxr
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from repartee.cli.bench import AGENT as BENCH_AGENT
 from repartee.cli.bench import PROGRAMS, TRANSCRIPTS, prepare_agent
 from repartee.cli.instance import instance, livekit_settings
 from repartee.cli.livekit import own_livekit
-from repartee.errors import ConfigError
+from repartee.cli.load_kills import (
+    coming_and_going,
+    copy_tools,
+    judged,
+    kill_many,
+    kills_take_s,
+    print_fates,
+)
+from repartee.errors import ConfigError, MediaError
 from repartee.settings import Settings
 from repartee.simulator.crowd import RATE_HZ, Arrival, Plan, Utterance, gather_crowd
-from repartee.simulator.loads import AGENT, Sampler, Trees, busiest_session, left_over, recovery, step_figures
+from repartee.simulator.kills import Killer, NotingReplies
+from repartee.simulator.loads import (
+    AGENT,
+    Row,
+    Sampler,
+    Trees,
+    busiest_session,
+    left_over,
+    recovery,
+    step_figures,
+)
 from repartee.simulator.material import RATE_HZ as SAY_HZ
 from repartee.simulator.material import Material
 from repartee.simulator.providers import Simulator, SimulatorConfig
@@ -38,7 +58,8 @@ from repartee.simulator.savings import simulated
 from repartee.simulator.systems import OURS, Ground, LiveKitPeer, peer
 from repartee.store import Seats, Store
 
-Mode = Literal["steady", "churn", "overload", "kill"]
+Mode = Literal["steady", "churn", "overload", "kill", "kills"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 SETTLE_S = 3.0
 KILL_AFTER_S = 12.0
 RAMP_S = 8.0
@@ -46,6 +67,8 @@ ARRIVAL_S = 2.0
 """Between two callers of a steady step; a call of minutes makes many calls at once of few arrivals in a second."""
 MANY_TURNS = 40
 """More than fit into a step: the clock ends a call."""
+WARM_UP_CALLS = 4
+"""Short calls before churn is counted: what the first ones load for all is no growth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +78,9 @@ class LoadOptions:
     Attributes:
         mode: `steady`: so many calls at once, a step for each number. `churn`: short calls, many one after another.
             `overload`: three times as many callers as there are places. `kill`: in the middle of a step the session
-            process that does the most is killed.
+            process that does the most is killed. `kills`: callers come and go, and every eight seconds one is killed.
         calls: How many at once; for `churn` and `overload` the last number is the places there are.
+        kills: So many, for `kills`.
         systems: Whom to call, repartee or peers; one after another, on the same ground.
         hold_s: How long a step is held after its ramp.
         rate: Arrivals in a second, for `churn`.
@@ -70,6 +94,7 @@ class LoadOptions:
 
     mode: Mode = "steady"
     calls: tuple[int, ...] = (1, 8, 16)
+    kills: int = 200
     systems: tuple[str, ...] = (OURS,)
     hold_s: float = 40.0
     rate: float = 2.0
@@ -90,7 +115,7 @@ async def run_load(
         ConfigError: The recordings or a system are not there, or cannot be loaded so.
         MediaError: A system did not start.
     """
-    if options.mode in {"churn", "kill"} and options.systems != (OURS,):
+    if options.mode in {"kill", "kills"} and options.systems != (OURS,):
         raise ConfigError(f"--mode {options.mode} looks into repartee's own processes; leave --system out")
     material = await asyncio.to_thread(Material, options.speech, TRANSCRIPTS, options.seed)
     utterances = await asyncio.to_thread(_utterances, material, options.items)
@@ -117,6 +142,8 @@ async def _load(
         async with _ground(options, Path(temporary)) as stage:
             for name in options.systems:
                 async with _running(options, name, stage) as running:
+                    if options.mode == "churn":
+                        await _warm_up(running, utterances, out)
                     before = await asyncio.to_thread(running.left)
                     for number, calls in enumerate(options.calls):
                         step = await _hold(options, calls, number, running, utterances, out)
@@ -135,15 +162,20 @@ async def _hold(
 ) -> dict[str, Any]:
     """Hold one step and return its figures."""
     ramp_s = _ramp_s(options, calls)
-    plan = Plan(
-        running.url, _arrivals(options, calls, len(utterances), number), utterances, options.seed + number
-    )
+    one_by_one = options.mode in {"churn", "kills"}
+    arrivals = _arrivals(options, calls, len(utterances), number)
+    plan = Plan(running.url, arrivals, utterances, options.seed + number, one_by_one)
+    killer: Killer | None = None
     async with Sampler(running.trees, options.spy) as sampler:
         with out.status(f"{running.name}, {options.mode}: {calls} calls"):
             holding = asyncio.create_task(gather_crowd(plan), name="crowd")
             killed = await _kill(running.roots()[0], ramp_s) if options.mode == "kill" else None
+            if options.mode == "kills":
+                await asyncio.sleep(ramp_s + KILL_AFTER_S)
+                killer = await kill_many(running.roots()[0], running.state, options.kills, holding, out)
             rows = await holding
     await asyncio.sleep(SETTLE_S)
+    found = {} if killer is None else await asyncio.to_thread(judged, running.state, killer.kills, rows)
     return {
         "system": running.name,
         "mode": options.mode,
@@ -151,8 +183,27 @@ async def _hold(
         **step_figures(rows, sampler, ramp_s=ramp_s),
         "left": await asyncio.to_thread(running.left),
         **({} if killed is None else {"recovery": recovery(rows, killed)}),
-        "rows": rows,
+        **found,
+        "rows": [_brief(row) for row in rows] if one_by_one else rows,
     }
+
+
+def _brief(row: Row) -> Row:
+    """Return a caller's row without its turns: those of a thousand callers are in the sums."""
+    kept = ("number", "outcome", "refusals", "at_s", "first_audio_ms", "error")
+    turns = row.get("turns", [])
+    counts = {"turns": len(turns), "missed": sum(turn["missed"] for turn in turns)}
+    return {name: row[name] for name in kept if name in row} | counts | {"agents": len(row.get("agents", ()))}
+
+
+async def _warm_up(running: _Running, utterances: tuple[Utterance, ...], out: Console) -> None:
+    """Hold a few short calls that are not counted."""
+    arrivals = tuple(
+        Arrival(float(number), (number % len(utterances),), 60.0) for number in range(WARM_UP_CALLS)
+    )
+    with out.status(f"{running.name}: first calls"):
+        await gather_crowd(Plan(running.url, arrivals, utterances))
+    await asyncio.sleep(SETTLE_S)
 
 
 async def _kill(pid: int, ramp_s: float) -> float:
@@ -184,6 +235,10 @@ def _arrivals(options: LoadOptions, calls: int, items: int, number: int) -> tupl
             arrivals.append(Arrival(at_s, _says(rng, items, rng.choice((0, 0, 1))), until_s))
             at_s += rng.expovariate(options.rate)
         return tuple(arrivals)
+    if options.mode == "kills":
+        ends_s = ramp_s + KILL_AFTER_S + kills_take_s(options.kills)
+        says: Callable[[], tuple[int, ...]] = lambda: _says(rng, items, MANY_TURNS)  # noqa: E731
+        return coming_and_going(calls, ends_s, says, rng)
     many = 3 * calls if options.mode == "overload" else calls
     gaps_s = ramp_s / max(1, many)
     return tuple(
@@ -230,6 +285,7 @@ class _Running:
         url: Where a place is asked for.
         roots: Processes whose trees do the work.
         taken: Returns the seats that are taken, where there are seats.
+        state: Its data, where it is ours.
     """
 
     name: str
@@ -237,6 +293,7 @@ class _Running:
     roots: Callable[[], Sequence[int]]
     livekit: int
     taken: Callable[[], int | None] = lambda: None
+    state: Path = Path()
 
     def trees(self) -> Trees:
         """Return the parts of the machine's work."""
@@ -244,8 +301,8 @@ class _Running:
 
     def left(self) -> dict[str, Any]:
         """Return what the processes hold, and how many seats are taken."""
-        seats = self.taken()
-        return left_over(self.roots()) | ({} if seats is None else {"seats": seats})
+        held, seats = left_over(self.roots()), self.taken()
+        return held if seats is None else held | {"tasks": _tasks(self.url), "seats": seats}
 
 
 @contextlib.asynccontextmanager
@@ -260,6 +317,8 @@ async def _ground(options: LoadOptions, folder: Path) -> AsyncIterator[_Stage]:
         style="short",
     )
     async with own_livekit(settings) as access, Simulator.start(config) as simulator:
+        if options.mode == "kills":
+            simulator.desk.replies = NotingReplies(None, "short")
         ground = Ground(access.url, access.key, access.secret, simulator.environment)
         yield _Stage(folder, ground, simulator, settings, access.pid)
 
@@ -281,8 +340,11 @@ async def _running(options: LoadOptions, name: str, stage: _Stage) -> AsyncItera
         return
     state = stage.folder / "repartee"
     file = state / "bench.yaml"
+    agent = BENCH_AGENT
+    if options.mode == "kills":
+        agent = BENCH_AGENT | {"tools": await asyncio.to_thread(copy_tools, state)}
     await prepare_agent(
-        file, BENCH_AGENT, simulated(stage.settings, stage.simulator).model_copy(update={"state_dir": state})
+        file, agent, simulated(stage.settings, stage.simulator).model_copy(update={"state_dir": state})
     )
     variables = {
         **stage.ground.variables,
@@ -299,7 +361,16 @@ async def _running(options: LoadOptions, name: str, stage: _Stage) -> AsyncItera
             finally:
                 store.close()
 
-        yield _Running(name, server.url, lambda: [server.process.pid], stage.livekit, taken)
+        yield _Running(name, server.url, lambda: [server.process.pid], stage.livekit, taken, server.state_dir)
+
+
+def _tasks(url: str) -> int:
+    """Return how many tasks a server's session processes have, by its metrics."""
+    for family in text_string_to_metric_families(httpx.get(f"{url}/metrics").text):
+        for sample in family.samples:
+            if sample.name == "repartee_session_tasks":
+                return int(sample.value)
+    raise MediaError(f"the server at {url} does not say in its metrics how many tasks it has")
 
 
 def _as_written(options: LoadOptions) -> dict[str, Any]:
@@ -339,3 +410,13 @@ def _print(step: dict[str, Any], out: Console) -> None:
         soft_wrap=True,
         highlight=False,
     )
+    if "fates" in step:
+        print_fates(step["fates"], step["effects"], out)
+    if step["mode"] == "churn":
+        _print_left(step["left"], out)
+
+
+def _print_left(left: Row, out: Console) -> None:
+    before, after = left["before"], left["after"]
+    told = ", ".join(f"{name} {before[name]} -> {after[name]}" for name in after)
+    out.print(f"held by its processes before and after: {told}", soft_wrap=True, highlight=False)

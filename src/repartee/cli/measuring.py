@@ -111,13 +111,16 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
 
 @bench_app.command()
 def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
-    mode: Annotated[str, typer.Option(help="steady, churn, overload or kill.")] = "steady",
+    mode: Annotated[str, typer.Option(help="steady, churn, overload, kill or kills.")] = "steady",
     calls: Annotated[str, typer.Option(help="Calls at once, a step for each: 1,8,16.")] = "1,8,16",
     system: Annotated[
         list[str] | None, typer.Option(help="Whom to call: repartee, or a peer; may be repeated.")
     ] = None,
     hold: Annotated[float, typer.Option(help="Seconds that a step is held.")] = 40.0,
     rate: Annotated[float, typer.Option(help="Arrivals in a second, for churn.")] = 2.0,
+    kills: Annotated[
+        int, typer.Option(help="Processes to kill, one every eight seconds, for kills.", min=1)
+    ] = 200,
     profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
     seed: Annotated[int, typer.Option(help="Of orders, latencies and arrivals.")] = 1,
     speech: Annotated[
@@ -132,20 +135,23 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
 ) -> None:
     """Load a server with many callers at once: response, gaps, cores and memory for each number of calls."""
-    from repartee.cli.load import LoadOptions, run_load  # noqa: PLC0415
+    from repartee.cli.load import MODES, LoadOptions, run_load  # noqa: PLC0415
 
     try:
         numbers = tuple(int(number) for number in calls.split(","))
     except ValueError as error:
         raise ConfigError(f"--calls takes numbers, as in 1,8,16; '{calls}' is none") from error
-    if mode not in ("steady", "churn", "overload", "kill") or min(numbers) < 1:
-        raise ConfigError("--mode is steady, churn, overload or kill, and --calls takes numbers from 1 on")
+    if mode not in MODES or min(numbers) < 1:
+        raise ConfigError(
+            f"--mode is one of {', '.join(MODES)}, not '{mode}', and --calls takes numbers from 1 on"
+        )
     options = LoadOptions(
         mode=cast("Any", mode),
         calls=numbers,
         systems=tuple(system or ("repartee",)),
         hold_s=hold,
         rate=rate,
+        kills=kills,
         profile=profile,
         seed=seed,
         speech=speech or Path("../shared/speech"),

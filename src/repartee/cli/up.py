@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from urllib.parse import urljoin
@@ -177,7 +178,19 @@ async def _speech(settings: Settings, ladder: Ladder) -> AsyncIterator[str | Non
 
 
 class _Http(uvicorn.Server):
-    """A server that leaves signals to `up`."""
+    """A server that leaves signals to `up`, and where it cannot listen the end of the process as well."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: The port was free when it was looked at, and is taken now.
+        """
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            check_port(self.config.host, self.config.port, "the page", "REPARTEE_PORT")
+            raise ConfigError("the page cannot be served; the log above says why") from None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:

@@ -14,6 +14,7 @@ from repartee.agent.definition import ON_DEVICE, nearest
 from repartee.agent.memory import EXTRACTIVE
 from repartee.agent.privacy import is_cloud_model
 from repartee.errors import ConfigError
+from repartee.providers.connections import tls
 from repartee.providers.limits import plan_limit
 from repartee.providers.ondevice.espeak import espeak_language, has_espeak
 from repartee.providers.ondevice.registry import OWN_VOICE, OWN_WHISPER, VOICES, WHISPERS, Model
@@ -445,7 +446,7 @@ async def _local_model(settings: Settings, wanted: str | None) -> str | None:
         {"Authorization": f"Bearer {settings.llm_api_key.get_secret_value()}"} if settings.llm_api_key else {}
     )
     try:
-        async with httpx.AsyncClient(timeout=PROBE_S) as client:
+        async with httpx.AsyncClient(timeout=PROBE_S, verify=tls()) as client:
             response = await client.get(f"{settings.llm_base_url.rstrip('/')}/models", headers=headers)
             response.raise_for_status()
             names = [str(item["id"]) for item in response.json()["data"]]

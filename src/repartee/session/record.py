@@ -76,6 +76,8 @@ GOALS_EVENT = "goals"
 PASSED_EVENT = "team.passed"
 """Another agent of the team has the call."""
 PICTURE_EVENT = "picture"
+TOOL_EVENT = "tool"
+"""A tool has run."""
 SOUNDING = "reply.sounding"
 """Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
 SOUNDING_MS = 1000.0
@@ -163,8 +165,10 @@ class CallRecord:
             "took_ms": round(run.took_ms, 1),
             "reply_id": run.reply_id,
         }
+        if run.key:
+            told["key"] = run.key
         turn_id = self._reply_turns.get(run.reply_id)
-        self._event(run.began_ms, "tool", told if turn_id is None else told | {"turn_id": turn_id})
+        self._event(run.began_ms, TOOL_EVENT, told if turn_id is None else told | {"turn_id": turn_id})
 
     def picture(self, at_ms: int, source: str, reply_id: int) -> None:
         """A picture is kept of what was looked at, beside the recording, named by its time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,9 @@ from repartee.errors import StoreError
 from repartee.events import Event, ReplyFinished, TextTyped
 from repartee.goals import Goal, Goals
 from repartee.session.lines import back_lines
-from repartee.session.record import GOALS_EVENT, PASSED_EVENT, SOUNDING
-from repartee.session.spec import Resume
-from repartee.store import Store
+from repartee.session.record import GOALS_EVENT, PASSED_EVENT, SOUNDING, TOOL_EVENT
+from repartee.session.spec import PastAct, Resume
+from repartee.store import Act, Acts, EventRow, Store
 
 log = structlog.get_logger()
 
@@ -29,6 +29,7 @@ def resume_of(store: Store, call_id: str) -> Resume:
     try:
         store.replay()
         call, turns, events = store.call(call_id), store.turns(call_id), store.events(call_id)
+        acts = Acts(store).of_call(call_id)
     except StoreError as error:
         log.warning("resume.past_unknown", call_id=call_id, error=str(error))
         return Resume()
@@ -48,6 +49,20 @@ def resume_of(store: Store, call_id: str) -> Resume:
         passed=len(passed),
         started_at=began,
         elapsed_ms=(datetime.now(UTC) - began).total_seconds() * 1000 if began is not None else 0.0,
+        acts=_past(acts, events),
+    )
+
+
+def _past(acts: Sequence[Act], events: Sequence[EventRow]) -> tuple[PastAct, ...]:
+    """Return what was done, with what came of it as far as the call's record has it."""
+    results = {
+        event.data["key"]: event.data.get("result")
+        for event in events
+        if event.kind == TOOL_EVENT and event.data.get("key") and event.data.get("outcome") == "done"
+    }
+    # What ran to its end and was not confirmed any more was done all the same.
+    return tuple(
+        PastAct(act.key, act.tool, act.done or act.key in results, results.get(act.key)) for act in acts
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from livekit import rtc
 from pipecat.transports.livekit.transport import LiveKitParams, LiveKitTransport, LiveKitTransportClient
+from pipecat.utils.asyncio.task_manager import BaseTaskManager
 
 from repartee.conversation.policies import SENSITIVITY, Sensitivity
 from repartee.errors import MediaError, ToolError
@@ -27,6 +28,7 @@ from repartee.session.inlet import MESSAGE_ID, OLDER_CHAT, Body, Inlet, Take
 from repartee.session.limits import MAX_EARLY_BYTES
 from repartee.session.line import LineMonitor
 from repartee.session.link import Cause, Codec, Link
+from repartee.session.media_events import FRAME_MS, CallerAudio, hear_own_events
 from repartee.session.shared_video import SharedVideo
 from repartee.session.voice_track import OUT_QUEUE_MS, OUT_SAMPLE_RATE_HZ, voice_options
 
@@ -106,6 +108,9 @@ class RoomHooks:
     """Takes a message of LiveKit's debug session."""
     mark: Callable[..., None] = lambda *_, **__: None
     """Marks the timeline."""
+    still_ours: Callable[[], Awaitable[bool]] | None = None
+    """Says whether the call is still this agent's, when its own connection stands again: it may have been taken for
+    dead. Until then nothing is said."""
     early: tuple[Hold, CatchUp] | None = None
     """Has the audio wait, and takes what was said before it; None takes nothing that was said before the call."""
     eyes: Eyes | None = None
@@ -137,6 +142,8 @@ class RoomClient(LiveKitTransportClient):
         self._announced = False
         self._listened_to = False
         self._rejoining: asyncio.TimerHandle | None = None
+        self._confirming: asyncio.Task[None] | None = None
+        """Asks whether the call is still ours."""
         self._mending: dict[Cause, asyncio.TimerHandle] = {}
         self.inlet = Inlet(self.is_caller, hooks.messages, mark=hooks.mark)
         self._video = SharedVideo(hooks.eyes, self.is_caller)
@@ -209,6 +216,7 @@ class RoomClient(LiveKitTransportClient):
                     await self.room.connect(
                         self._url, self._token, options=rtc.RoomOptions(auto_subscribe=True)
                     )
+                    hear_own_events(self.room)
                     self._participant_id = self.room.local_participant.identity
                     self._audio_source = rtc.AudioSource(OUT_SAMPLE_RATE_HZ, 1, queue_size_ms=OUT_QUEUE_MS)
                     self._audio_track = rtc.LocalAudioTrack.create_audio_track("voice", self._audio_source)
@@ -227,6 +235,9 @@ class RoomClient(LiveKitTransportClient):
         for timer in (self._rejoining, self._lobby, self._greet_anyway, *self._mending.values()):
             if timer is not None:
                 timer.cancel()
+        if self._confirming is not None:
+            self._confirming.cancel()
+            await asyncio.gather(self._confirming, return_exceptions=True)
         await self._stop_watching()
         if not self._summed_up:
             self._summed_up = True
@@ -385,6 +396,8 @@ class RoomClient(LiveKitTransportClient):
 
     def _on_reconnecting(self) -> None:
         self._hooks.network("reconnecting")
+        if self._confirming is not None:
+            self._confirming.cancel()
         self._cut("agent")
         if self._rejoining is None:
             # A moment before the core gives up the caller: this is the better reason.
@@ -400,7 +413,16 @@ class RoomClient(LiveKitTransportClient):
             self._rejoining = None
         if self._caller is not None and self._caller not in self.room.remote_participants:
             self._cut("left")  # they have to find the way back themselves
-        self._mend_soon("agent")
+        if self._hooks.still_ours is None:
+            self._mend_soon("agent")
+            return
+        if self._confirming is not None:
+            self._confirming.cancel()
+        self._confirming = asyncio.create_task(self._confirm(self._hooks.still_ours), name="still ours")
+
+    async def _confirm(self, still_ours: Callable[[], Awaitable[bool]]) -> None:
+        if await still_ours():
+            self._mend_soon("agent")
 
     def _on_room_closed(self, reason: object = None) -> None:
         # The SDK tries to come back by itself, and gives up with another reason than these.
@@ -451,26 +473,30 @@ class RoomClient(LiveKitTransportClient):
         # Pipecat reads 48 kHz in 10 ms frames and resamples in Python: 60 ms late and twice the frames.
         await self._close_audio_stream(participant.identity)
         self._audio_tracks[participant.identity] = track
-        stream = rtc.AudioStream.from_track(
-            track=track, sample_rate=IN_SAMPLE_RATE_HZ, num_channels=1, frame_size_ms=20
-        )
         early = self._early if self.is_caller(participant.identity) else None
         if early is not None and early.expect(publication.audio_features):
             self._task_manager.create_task(early.wait(), f"{self}::early")
-        hear = self._hooks.audio
-        work = (
-            self._process_audio_stream(stream, participant.identity)
-            if hear is None
-            else _pass_on(stream, participant.identity, hear)
+        self._audio_streams[participant.identity] = self._listen(
+            self._task_manager, track, participant.identity
         )
-        task = self._task_manager.create_task(work, f"{self}::audio {participant.identity}")
-        self._audio_streams[participant.identity] = (stream, task)
         if self.is_caller(participant.identity):
             await self._stop_watching()
             self._watching = self._task_manager.create_task(
                 self._monitor.run(track, publication), f"{self}::line"
             )
         await self._callbacks.on_audio_track_subscribed(participant.identity)
+
+    def _listen(
+        self, tasks: BaseTaskManager, track: rtc.Track, identity: str
+    ) -> tuple[rtc.AudioStream, asyncio.Task[None]]:
+        """Begin to hear a track; return the stream and the task that empties it."""
+        hear = self._hooks.audio
+        if hear is not None:
+            stream = CallerAudio(track, IN_SAMPLE_RATE_HZ, lambda pcm: hear(pcm, identity))
+            return stream, stream.task
+        frames = rtc.AudioStream(track, sample_rate=IN_SAMPLE_RATE_HZ, num_channels=1, frame_size_ms=FRAME_MS)
+        work = self._process_audio_stream(frames, identity)
+        return frames, tasks.create_task(work, f"{self}::audio {identity}")
 
     async def _stop_watching(self) -> None:
         if self._watching is not None:
@@ -528,13 +554,6 @@ def _bound_streams(room: rtc.Room) -> None:
         await connect(url, token, options)
 
     room.connect = bounded  # type: ignore[method-assign, assignment]
-
-
-async def _pass_on(
-    stream: rtc.AudioStream, identity: str, hear: Callable[[bytes, str], Awaitable[None]]
-) -> None:
-    async for event in stream:
-        await hear(bytes(event.frame.data), identity)
 
 
 class RoomTransport(LiveKitTransport):

@@ -41,6 +41,7 @@ from repartee.providers.seal import sealed
 from repartee.providers.services import SmallChunkTTS
 from repartee.providers.summariser import summariser
 from repartee.providers.voice_cache import VoiceCache
+from repartee.session.act_book import ActBook
 from repartee.session.agenda import Agenda
 from repartee.session.agents import agent_of
 from repartee.session.books import Books
@@ -85,6 +86,7 @@ from repartee.session.voice_choice import VOICE_METHOD
 from repartee.session.voice_track import OUT_SAMPLE_RATE_HZ, RoomSink
 from repartee.session.wire import Wire
 from repartee.settings import Settings
+from repartee.store import Acts
 from repartee.telemetry.timeline import Timeline
 
 log = structlog.get_logger()
@@ -133,6 +135,7 @@ class Session:
     ) -> None:
         self._spec = spec
         self._fence = fence or Fence()
+        self._acts = Acts(kept.store)
         self._resume = spec.resume
         self._settings = settings
         self._stop = stop
@@ -349,6 +352,9 @@ class Session:
         agenda.toolbox.on_running = wire.tool
         agenda.on_goals(lambda goals: self._books.record.goals(goals_to_json(goals), self._clock_ms()))
         agenda.toolbox.holds = agenda.team.holds = self._fence.holds
+        if self._spec.epoch:  # without one nobody takes the call over
+            past = self._resume.acts if self._resume is not None else ()
+            agenda.toolbox.book = ActBook(self._acts, self._spec.call_id, self._spec.epoch, past)
 
     def _assemble(
         self,
@@ -486,7 +492,7 @@ class Session:
 
     def _hearing(self, kit: ProviderKit, transport: Any) -> list[FrameProcessor]:
         """Return what hears the caller."""
-        recorder = self._recorder
+        recorder, by_sound = self._recorder, self._policies().speculation.by_sound
         self._microphone = self._network.microphone_of(lambda: transport.client.caller_muted)
         self._ears = Ears(
             submit=self._bridge.submit,
@@ -500,7 +506,7 @@ class Session:
                 *([lambda pcm, _: recorder.caller(pcm)] if recorder is not None else []),
                 *([self._tone.listen] if self._tone is not None else []),
             ],
-            score_at_ms=lambda: asked_at_ms(self._degrading.level),
+            score_at_ms=lambda: asked_at_ms(self._degrading.level, at_once=by_sound),
         )
         return [self._ears, kit.stt()]
 
@@ -547,6 +553,7 @@ class Session:
             messages=clients.messages,
             session=clients.session_message,
             network=line.connection,
+            still_ours=self._fence.confirmed,
             lost=line.lost,
             returned=line.returned,
             quality=line.quality,

@@ -5,8 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from repartee.goals import NO_GOALS, Goals
+
+
+@dataclass(frozen=True, slots=True)
+class PastAct:
+    """What a tool has changed in a call before its agent died.
+
+    Attributes:
+        key: The act's idempotency key.
+        tool: The tool's name.
+        done: False where the agent died before its end was known: it may be done or not.
+        result: What the tool returned, as far as it was kept; None where it was not.
+    """
+
+    key: str
+    tool: str
+    done: bool
+    result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +41,7 @@ class Resume:
         passed: How often it was passed on.
         started_at: When the call began.
         elapsed_ms: What the call's clock shows.
+        acts: What tools have changed.
     """
 
     turns: tuple[tuple[str, str], ...] = ()
@@ -34,6 +53,7 @@ class Resume:
     passed: int = 0
     started_at: datetime | None = None
     elapsed_ms: float = 0.0
+    acts: tuple[PastAct, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

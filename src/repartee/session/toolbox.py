@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from string import Formatter
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from pydantic import ValidationError
@@ -24,7 +24,9 @@ from repartee.conversation.speakable import speakable
 from repartee.errors import ToolError
 from repartee.events import AsideSaid, Event, ToolStarted
 from repartee.goals import Goals
+from repartee.session.act_book import ActBook
 from repartee.session.consents import Consents
+from repartee.session.spec import PastAct
 from repartee.session.tools import LiveReply, ToolPermits
 
 log = structlog.get_logger()
@@ -59,6 +61,7 @@ class ToolRun:
     Attributes:
         outcome: done, failed or cancelled.
         result: What it returned; the sentence of its error where it failed.
+        key: The idempotency key of what changed something; "" of a look-up.
     """
 
     tool: str
@@ -68,6 +71,7 @@ class ToolRun:
     outcome: str
     began_ms: float
     took_ms: float
+    key: str = ""
 
 
 @dataclass
@@ -77,6 +81,7 @@ class _Run:
     tool: Tool
     work: asyncio.Task[Any]
     arguments: str
+    key: str = ""
 
     @property
     def failed(self) -> bool:
@@ -132,6 +137,8 @@ class Toolbox:
         self.say: SayAside | None = None
         self.holds: Callable[[], Awaitable[bool]] | None = None
         """Says whether the call is still this agent's; asked before anything is changed."""
+        self.book: ActBook | None = None
+        """Where what is changed is written down, for an agent that takes the call over."""
         self.on_done: Callable[[str, Mapping[str, Any]], None] | None = None
         """Called with tool and arguments when one has succeeded."""
         self.on_ran: Callable[[ToolRun], None] | None = None
@@ -180,11 +187,33 @@ class Toolbox:
             if run is not None and not run.failed:
                 self._mark("tool.repeated", tool=tool.name)
                 return await self._wait(run, reply_id)
+            if self.book is not None and (past := self.book.past(key)) is not None:
+                await self._permits.acquire(reply_id)
+                return self._told(tool, values, past)
             await self._may_act(tool, values, canonical, reply_id)
             if self.holds is not None and not await self.holds():
                 self._mark("tool.refused", tool=tool.name, why="fenced")
                 raise ToolError("the call was taken over by another agent, so nothing was done")
+            if self.book is not None and not await self.book.begin(key, tool.name):
+                self._unknown(tool)
         return await self._start(tool, values, canonical, ctx, reply_id)
+
+    def _told(self, tool: Tool, values: Mapping[str, Any], past: PastAct) -> Any:
+        """Return what an agent that had the call before was told when it did the same."""
+        if not past.done:
+            self._unknown(tool)
+        self._mark("tool.repeated", tool=tool.name)
+        if self.on_done is not None:
+            self.on_done(tool.name, values)
+        return past.result if past.result is not None else "this was done already, a moment ago"
+
+    def _unknown(self, tool: Tool) -> NoReturn:
+        """Refuse what may be done already: its agent has died, or another one is at it."""
+        self._mark("tool.refused", tool=tool.name, why="unknown")
+        raise ToolError(
+            "this was begun a moment ago and it is not known whether it was done, so it was not begun again; "
+            "say so, and look it up if you can"
+        )
 
     def line(self, reply_id: int) -> str | None:
         """Return the own line of a tool that is waited for in a reply."""
@@ -268,15 +297,28 @@ class Toolbox:
         self, tool: Tool, values: Mapping[str, Any], canonical: str, ctx: ToolContext, reply_id: int
     ) -> Any:
         """Run a tool and wait for it; one that changes something is remembered by its key."""
-        work = asyncio.create_task(tool.execute(dict(values), ctx), name=f"tool {tool.name}")
-        run = _Run(tool, work, canonical)
-        if tool.side_effect:
-            self._runs[ctx.idempotency_key] = run
+        key = ctx.idempotency_key if tool.side_effect else ""
+        work = asyncio.create_task(self._do(tool, values, ctx, key), name=f"tool {tool.name}")
+        run = _Run(tool, work, canonical, key)
+        if key:
+            self._runs[key] = run
         began_ms = self._clock_ms()
         self._mark("tool.started", tool=tool.name, reply_id=reply_id)
         # Counted when it ends, not when it is waited for: a caller may be gone by then, or the limit be over.
         work.add_done_callback(lambda _: self._ended(run, values, began_ms, reply_id))
         return await self._wait(run, reply_id)
+
+    async def _do(self, tool: Tool, values: Mapping[str, Any], ctx: ToolContext, key: str) -> Any:
+        """Run a tool; what it has changed is written down before anybody is told of it."""
+        if not key or self.book is None:
+            return await tool.execute(dict(values), ctx)
+        try:
+            result = await tool.execute(dict(values), ctx)
+        except ToolError:
+            await self.book.failed(key)
+            raise
+        await self.book.done(key, tool.options.undoes)
+        return result
 
     async def _wait(self, run: _Run, reply_id: int) -> Any:
         """Wait for a run within its tool's limit, and say a word when it takes long."""
@@ -354,7 +396,7 @@ class Toolbox:
         self._mark("tool.finished", tool=run.tool.name, outcome=outcome, took_ms=round(took_ms, 1))
         if self.on_ran is not None:
             result = run.work.result() if outcome == "done" else "" if error is None else _sentence(error)
-            self.on_ran(ToolRun(run.tool.name, reply_id, values, result, outcome, began_ms, took_ms))
+            self.on_ran(ToolRun(run.tool.name, reply_id, values, result, outcome, began_ms, took_ms, run.key))
         if isinstance(error, ToolError):
             _log_failure(run.tool, error)
         if outcome == "done":

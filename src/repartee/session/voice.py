@@ -7,12 +7,14 @@ pauses when either of the two says so; it goes on again only when both do.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW = 512
@@ -72,6 +74,8 @@ class VoiceActivity:
         self._speaking = False
         self._voiced_ms = self._still_ms = self._quiet_ms = self._loud_ms = 0.0
         self._noise, self._peak = ABSOLUTE_FLOOR, 0.0
+        self._above_noise = 10 ** (self._params.above_noise_db / 20)
+        self._below_peak = 10 ** (-self._params.below_peak_db / 20)
 
     @property
     def speaking(self) -> bool:
@@ -84,6 +88,11 @@ class VoiceActivity:
         return self._quiet_ms
 
     @property
+    def rests(self) -> bool:
+        """Whether there has been no sound for so long that none can be a voice going on."""
+        return not self._speaking and self._quiet_ms >= IDLE_MS
+
+    @property
     def voiced_ms(self) -> float:
         """How long voice had sounded when it was told of."""
         return self._voiced_ms
@@ -91,14 +100,16 @@ class VoiceActivity:
     def hear(self, pcm: bytes) -> Change | None:
         """Take audio; say whether voice has begun or paused with it."""
         self._step += pcm
-        while len(self._step) >= STEP * 2:
-            block, self._step = bytes(self._step[: STEP * 2]), self._step[STEP * 2 :]
-            self._level(block)
+        if steps := len(self._step) // (STEP * 2):
+            block, self._step = bytes(self._step[: steps * STEP * 2]), self._step[steps * STEP * 2 :]
+            samples = np.frombuffer(block, dtype=np.int16).astype(np.float32)
+            for at in range(0, steps * STEP, STEP):
+                self._level(samples[at : at + STEP])
         self._window += pcm
         while len(self._window) >= WINDOW * 2:
             block, self._window = bytes(self._window[: WINDOW * 2]), self._window[WINDOW * 2 :]
             self._unasked.append(block)
-        if self._speaking or self._quiet_ms < IDLE_MS:
+        if not self.rests:
             while self._unasked:
                 self._voice(self._probability(self._unasked.popleft()))
         return self._change()
@@ -108,17 +119,16 @@ class VoiceActivity:
         self._speaking = False
         self._voiced_ms = self._loud_ms = 0.0
 
-    def _level(self, block: bytes) -> None:
-        samples = np.frombuffer(block, dtype=np.int16).astype(np.float32)
-        level = float(np.sqrt(np.mean(samples * samples)))
+    def _level(self, samples: npt.NDArray[np.float32]) -> None:
+        level = math.sqrt(float(samples.dot(samples)) / STEP)  # a third of what numpy's mean takes
         self._noise = max(1.0, min(level, self._noise * NOISE_RISE)) if not self._speaking else self._noise
         self._peak = (
             max(level, self._peak * PEAK_FALL) if self._speaking or level > self._peak else self._peak
         )
         floor = max(
             ABSOLUTE_FLOOR,
-            self._noise * 10 ** (self._params.above_noise_db / 20),
-            self._peak * 10 ** (-self._params.below_peak_db / 20) if self._speaking else 0.0,
+            self._noise * self._above_noise,
+            self._peak * self._below_peak if self._speaking else 0.0,
         )
         if level > floor:
             self._loud_ms += STEP_MS

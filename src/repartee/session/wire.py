@@ -96,6 +96,8 @@ class Wire(Watcher):
         """Others that changed since they were last shown."""
         self._known: dict[str, str] = {}
         """What is shown."""
+        self._told: tuple[int, str] | None = None
+        """How far which reply was heard when that was told last."""
 
     def state(self, state: AgentState) -> None:
         """Show what the agent is doing."""
@@ -145,7 +147,7 @@ class Wire(Watcher):
         """Show everything anew: a server that was started again has forgotten it, and who comes back does not have
         the beginning of the caption that is being written.
         """
-        self._agent_anew = True
+        self._agent_anew, self._told = True, None
         self._attributes = {**self._known, **self._attributes}
         self._state_changed.set()
 
@@ -170,17 +172,19 @@ class Wire(Watcher):
         self._cut = (reply_id, unheard[:UNHEARD_CHARACTERS])
 
     def agent_text(self, reply_id: int, text: str, *, final: bool) -> None:
-        """Show what was heard of a reply so far."""
-        if text or final:
+        """Show what was heard of a reply so far; told with every piece that is played, words change less often."""
+        if final or (text and self._told != (reply_id, text)):
             cut, unheard = self._cut
-            self._put(_AgentText(reply_id, text, final, unheard if final and cut == reply_id else ""))
+            said = _AgentText(reply_id, text, final, unheard if final and cut == reply_id else "")
+            self._told = (reply_id, text) if self._put(said) else None
             for watcher in self._watchers:
                 watcher.agent_text(reply_id, text, final=final)
 
-    def _put(self, caption: _Caption) -> None:
+    def _put(self, caption: _Caption) -> bool:
         # Captions are for showing: when a client cannot keep up, the newest is dropped, never audio delayed.
-        if not self._captions.full():
+        if room := not self._captions.full():
             self._captions.put_nowait(caption)
+        return room
 
     async def run(self) -> None:
         """Publish until cancelled."""

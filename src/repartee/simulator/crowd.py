@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 from livekit import rtc
 
+from repartee.session.media_events import hear_own_events
 from repartee.simulator import meter
 from repartee.simulator.audio import Pcm, noise_floor
 
@@ -26,6 +27,8 @@ RATE_HZ = meter.RATE_HZ
 PIECE = RATE_HZ // 10
 PIECE_S = PIECE / RATE_HZ
 QUEUE_MS = 400
+BPS = 96_000
+"""What browsers send music with: the encoder takes half as long as for less, and it is not what is measured."""
 NEIGHBOURS = 20
 """Pieces whose lateness is compared, to each side."""
 QUIET_S = 0.9
@@ -82,12 +85,15 @@ class Plan:
         arrivals: Who comes when.
         utterances: What there is to say.
         seed: Of the pauses between an answer and the next question.
+        one_by_one: Read the figures off each recording as soon as its call is over, and forget it: those of many
+            calls that follow each other would not fit into memory. Where calls end together it disturbs the last.
     """
 
     url: str
     arrivals: tuple[Arrival, ...]
     utterances: tuple[Utterance, ...] = field(repr=False)
     seed: int = 1
+    one_by_one: bool = False
 
 
 async def gather_crowd(plan: Plan) -> list[Row]:
@@ -133,6 +139,8 @@ class _Caller:
         self._leaving = False
         self._agents: list[tuple[float, str]] = []
         self._row: Row = {"number": number, "outcome": "failed", "refusals": 0}
+        self._read: Row | None = None
+        """The figures, where they were read already."""
 
     async def call(self) -> None:
         """Come, ask for a place, talk, leave."""
@@ -144,6 +152,9 @@ class _Caller:
                 await self._talk(answer)
         except (httpx.HTTPError, rtc.ConnectError, TimeoutError) as error:
             self._row["error"] = type(error).__name__
+        if self._plan.one_by_one:
+            self._read = await asyncio.to_thread(self.figures)
+            self._heard, self._said = [], []
 
     async def _place(self) -> Row | None:
         """Return the place in a room; None when there is none."""
@@ -173,9 +184,11 @@ class _Caller:
             joining_s = time.monotonic()
             async with asyncio.timeout(JOIN_S):
                 await self._room.connect(place["server_url"], place["participant_token"])
+                hear_own_events(self._room)
                 self._row["room"] = place["room_name"]
                 track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
                 options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+                options.audio_encoding.max_bitrate = BPS
                 await self._room.local_participant.publish_track(track, options)
             for participant in self._room.remote_participants.values():
                 self._came(participant)
@@ -196,6 +209,7 @@ class _Caller:
 
     async def _leave(self, sending: asyncio.Task[None] | None) -> None:
         self._leaving = True
+        self._row["left_s"] = round(time.monotonic(), 3)
         if sending is not None:
             await asyncio.wait({sending}, timeout=LEAVE_S)
         for task in self._listening:
@@ -282,12 +296,15 @@ class _Caller:
 
     def figures(self) -> Row:
         """Return what the recording says, once the call is over."""
+        if self._read is not None:
+            return self._read
         row = {**self._row, "turns": []}
         joining_s = row.pop("joining_s", None)
         tapes = {who: placed(heard, joining_s) for who, heard in self._heard if heard and joining_s}
         if joining_s is None or not tapes:
             return row
-        row["agents"] = [_agent(who, tape, joining_s) for who, tape in tapes.items()]
+        came = {who: round(at_s, 3) for at_s, who in self._agents}
+        row["agents"] = [_agent(who, tape, joining_s, came.get(who)) for who, tape in tapes.items()]
         tape = _mixed(list(tapes.values()))
         heard = meter.sounds(tape)
         if heard:
@@ -313,10 +330,11 @@ def _turn(utterance: Utterance, at_s: float, until_s: float, heard: list[meter.S
     return row
 
 
-def _agent(identity: str, tape: Pcm, joining_s: float) -> Row:
-    """Return when an agent was heard first, on the machine's monotonic clock."""
+def _agent(identity: str, tape: Pcm, joining_s: float, came_s: float | None) -> Row:
+    """Return when an agent came, and when it was heard first, on the machine's monotonic clock."""
     heard = meter.sounds(tape)
-    return {"identity": identity, "heard_s": round(joining_s + heard[0].start_s, 3) if heard else None}
+    heard_s = round(joining_s + heard[0].start_s, 3) if heard else None
+    return {"identity": identity, "came_s": came_s, "heard_s": heard_s}
 
 
 def _mixed(tapes: list[Pcm]) -> Pcm:

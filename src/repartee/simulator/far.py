@@ -121,6 +121,10 @@ class _Desk:
         """Hear the agent begin to speak."""
         return await self._caller.wait_for_sound(limit_s)
 
+    async def wait_for_quiet(self, quiet_s: float, limit_s: float) -> None:
+        """Hear nothing of the agent for so long."""
+        await self._caller.wait_for_quiet(quiet_s, limit_s)
+
     async def exchange(self, path: str) -> dict[str, Any]:
         """Say a recording and hear the answer."""
         return asdict(await self._caller.exchange(Path(path)))

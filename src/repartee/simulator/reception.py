@@ -32,7 +32,7 @@ class Reception:
         """Take callers while the context lasts; at its end all systems are ended."""
         app = web.Application()
         app.router.add_post("/api/token", self._token)
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
         try:
             site = web.TCPSite(runner, HOST, 0)
@@ -59,8 +59,13 @@ class Reception:
         return system
 
     async def _token(self, _: web.Request) -> web.Response:
+        system = self._of_call()
         try:
-            invitation = await self._of_call().invite()
+            invitation = await system.invite()
+        except asyncio.CancelledError:
+            # The caller has given up: an agent of their own would wait for them for ever.
+            await asyncio.shield(system.hang_up())
+            raise
         except MediaError as error:
             return web.json_response({"error": str(error)}, status=503, headers={"Retry-After": str(BUSY_S)})
         return web.json_response(

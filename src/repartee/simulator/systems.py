@@ -163,8 +163,9 @@ class PipecatPeer:
             await end(process, STOP_S)
 
     def pid(self) -> int | None:
-        """Return the bot's process."""
-        return self._process.pid if self._process is not None else None
+        """Return the bot's process, which ends when its caller has left."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
 
     async def stop(self) -> None:
         """End the bot."""

@@ -15,14 +15,15 @@ BUSY_MS = 5_000
 """How long one process waits for another that writes to the same SQLite file."""
 _EXAMPLES = "sqlite:////var/lib/repartee/repartee.db or postgresql://repartee:PASSWORD@db.example/repartee"
 _POSTGRESQL = {"postgres", "postgresql", "postgresql+psycopg"}
-# A database that hangs shall count as away before a call ends.
+# A database that hangs shall count as away before a call ends. A machine that is cut off in the middle of a
+# transaction shall not hold its rows: whoever takes its calls over writes the same ones.
 _DEADLINES = {
     "connect_timeout": "3",
     "tcp_user_timeout": "5000",
     "keepalives_idle": "5",
     "keepalives_interval": "2",
     "keepalives_count": "3",
-    "options": "-c statement_timeout=30000 -c lock_timeout=5000",
+    "options": "-c statement_timeout=30000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=10000",
     "application_name": "repartee",
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, select, text, update
 
-from repartee.store.schema import caller_facts, calls, events, turns
+from repartee.store.schema import acts, caller_facts, calls, events, turns
 
 
 def forget_caller(connection: Connection, caller_id: str) -> int:
@@ -23,6 +23,7 @@ def purge(connection: Connection, before: datetime) -> int:
 
 def delete_call(connection: Connection, call_id: str) -> bool:
     """Delete a call with its turns and events; what was paid for it stays in the bill."""
+    connection.execute(delete(acts).where(acts.c.call_id == call_id))
     found = connection.execute(delete(calls).where(calls.c.call_id == call_id)).rowcount > 0
     _wipe_words(connection)
     return found
@@ -30,6 +31,7 @@ def delete_call(connection: Connection, call_id: str) -> bool:
 
 def _erase(connection: Connection, which: ColumnElement[bool]) -> int:
     chosen = select(calls.c.call_id).where(which)
+    connection.execute(delete(acts).where(acts.c.call_id.in_(chosen)))
     gone = connection.execute(delete(events).where(events.c.call_id.in_(chosen))).rowcount
     nothing: dict[str, Any] = dict.fromkeys(("user_text", "heard_text", "unheard_text"), "")
     said = (turns.c.user_text + turns.c.heard_text + turns.c.unheard_text) != ""

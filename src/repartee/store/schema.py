@@ -224,6 +224,23 @@ seats = Table(
     Index("ux_seats_call_id", "call_id", unique=True),
 )
 
+# What tools have changed in calls that go on: told before it is done, so that whoever takes a call over does not do
+# it again. No words are in it, only a hash of them.
+acts = Table(
+    "acts",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    # The act's idempotency key.
+    Column("key", Text, primary_key=True),
+    Column("tool", Text, nullable=False),
+    # Of the agent that did it.
+    Column("epoch", Integer, nullable=False),
+    # False from the moment before until it is done.
+    Column("done", Boolean, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("ix_acts_at", "at"),
+)
+
 # One row: the oldest version of repartee that can work with these tables (migration 0005).
 tables_floor = Table("tables_floor", metadata, Column("version", Text, primary_key=True))
 

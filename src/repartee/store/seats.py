@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, tuple_, update
 
 from repartee.store import schema
 from repartee.store.store import Store
@@ -23,6 +23,12 @@ WORKER_GONE_S = 10.0
 FORGOTTEN_S = 24 * 3600.0
 CALL_GONE_S = 60.0
 """A call of which nothing was heard for so long has left its seat: nobody has taken it over."""
+_KEEP = (
+    update(schema.seats)
+    .where(tuple_(schema.seats.c.call_id, schema.seats.c.epoch).in_(bindparam("whose", expanding=True)))
+    .returning(schema.seats.c.call_id)
+)
+"""One statement for all calls of a process, put together once: each process says it every second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Held:
         identity: The agent's participant in the room.
         epoch: The newest agent's; an older one is fenced off.
         silent_s: Since when nothing was heard of it.
+        worker_silent_s: For how long nothing was heard of its worker, and something was of another one.
     """
 
     room: str
@@ -44,6 +51,7 @@ class Held:
     identity: str
     epoch: int
     silent_s: float = 0.0
+    worker_silent_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Seats:
     def announce(self, worker_id: str, seats: int, *, draining: bool = False) -> None:
         """Say that a worker is there and how many calls it takes in all."""
         with self._store.connection(writes=True) as connection:
-            now_s = _now_s(connection)
+            now_s = database_now_s(connection)
             long_gone = schema.workers.c.seen_at < now_s - FORGOTTEN_S
             connection.execute(delete(schema.workers).where(long_gone))
             values = {"worker_id": worker_id, "seats": seats, "draining": draining, "seen_at": now_s}
@@ -90,7 +98,7 @@ class Seats:
         """Return how many other workers take calls."""
         workers = schema.workers
         with self._store.connection() as connection:
-            alive = workers.c.seen_at > _now_s(connection) - WORKER_GONE_S
+            alive = workers.c.seen_at > database_now_s(connection) - WORKER_GONE_S
             counted = select(func.count()).where(alive, ~workers.c.draining, workers.c.worker_id != worker_id)
             return int(connection.execute(counted).scalar_one())
 
@@ -108,7 +116,7 @@ class Seats:
             of, workers have another database and seats are not counted.
         """
         with self._alone() as connection:
-            now_s = _now_s(connection)
+            now_s = database_now_s(connection)
             seating = _seating(connection, now_s)
             if not seating.free:
                 known = connection.execute(select(func.count()).select_from(schema.workers)).scalar_one()
@@ -121,13 +129,13 @@ class Seats:
     def seating(self) -> Seating:
         """Return how the seats are taken."""
         with self._alone() as connection:
-            return _seating(connection, _now_s(connection))
+            return _seating(connection, database_now_s(connection))
 
     def goes_on(self, room: str) -> bool | None:
         """Say whether a room's call goes on, begins, or is being taken over; None where seats are not counted."""
         seats, workers = schema.seats, schema.workers
         with self._store.connection() as connection:
-            now_s = _now_s(connection)
+            now_s = database_now_s(connection)
             kept = seats.c.seen_at >= now_s - CALL_GONE_S
             promised = seats.c.call_id.is_(None) & (seats.c.until >= now_s)
             mine = select(func.count()).where(
@@ -146,7 +154,7 @@ class Seats:
         """
         seats = schema.seats
         with self._alone() as connection:
-            now_s = _now_s(connection)
+            now_s = database_now_s(connection)
             found = connection.execute(select(seats.c.epoch).where(seats.c.room == held.room)).scalar()
             epoch = (found or 0) + 1
             values = {**_whose(held), "epoch": epoch, "seen_at": now_s, "until": now_s}
@@ -165,7 +173,7 @@ class Seats:
             changed = connection.execute(
                 update(seats)
                 .where(seats.c.room == held.room, seats.c.epoch == held.epoch)
-                .values(**_whose(new), epoch=held.epoch + 1, seen_at=_now_s(connection))
+                .values(**_whose(new), epoch=held.epoch + 1, seen_at=database_now_s(connection))
             ).rowcount
         return held.epoch + 1 if changed else None
 
@@ -178,10 +186,11 @@ class Seats:
         seats = schema.seats
         lost: set[str] = set()
         with self._store.connection(writes=True) as connection:
-            now_s = _now_s(connection)
+            now_s = database_now_s(connection)
+            whose = [(held.call_id, held.epoch) for held in calls]
+            kept = set(connection.execute(_KEEP, {"whose": whose, "seen_at": now_s}).scalars())
             for held in calls:
-                mine = (seats.c.call_id == held.call_id) & (seats.c.epoch == held.epoch)
-                if connection.execute(update(seats).where(mine).values(seen_at=now_s)).rowcount:
+                if held.call_id in kept:
                     continue
                 epoch = connection.execute(
                     select(seats.c.epoch).where(seats.c.call_id == held.call_id)
@@ -207,7 +216,7 @@ class Seats:
         seats = schema.seats
         mine = (seats.c.call_id == call_id) & (seats.c.epoch == epoch)
         with self._store.connection(writes=True) as connection:
-            long_ago = _now_s(connection) - CALL_GONE_S / 2
+            long_ago = database_now_s(connection) - CALL_GONE_S / 2
             connection.execute(update(seats).where(mine).values(seen_at=long_ago))
 
     def give_back(self, room: str, epoch: int | None = None) -> None:
@@ -221,16 +230,28 @@ class Seats:
 
     def orphans(self, silent_s: float) -> list[Held]:
         """Return the calls of which nothing was heard for so long, the longest first."""
-        seats = schema.seats
+        seats, workers = schema.seats, schema.workers
+        # Beside the others: where nobody can write, nobody is more silent than the rest.
+        newest = select(func.max(workers.c.seen_at)).scalar_subquery()
+        behind_s = func.coalesce(newest - workers.c.seen_at, 0.0).label("behind_s")
         with self._store.connection() as connection:
-            now_s = _now_s(connection)
+            now_s = database_now_s(connection)
             rows = connection.execute(
-                select(seats)
+                select(seats, behind_s)
+                .outerjoin(workers, workers.c.worker_id == seats.c.worker_id)
                 .where(seats.c.call_id.is_not(None), seats.c.seen_at < now_s - silent_s)
                 .order_by(seats.c.seen_at)
             ).all()
         return [
-            Held(row.room, row.call_id, row.worker_id, row.identity, row.epoch, now_s - row.seen_at)
+            Held(
+                row.room,
+                row.call_id,
+                row.worker_id,
+                row.identity,
+                row.epoch,
+                now_s - row.seen_at,
+                row.behind_s,
+            )
             for row in rows
         ]
 
@@ -271,7 +292,8 @@ def _whose(held: Held) -> dict[str, str]:
     return {"call_id": held.call_id, "worker_id": held.worker_id, "identity": held.identity}
 
 
-def _now_s(connection: Connection) -> float:
+def database_now_s(connection: Connection) -> float:
+    """Return the database's own clock, seconds: machines disagree about the time."""
     if connection.dialect.name == "postgresql":
         return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
     return time.time()

@@ -176,7 +176,8 @@ class _Sessions:
         while True:
             due_s = time.monotonic() + BEAT_S
             await asyncio.sleep(BEAT_S)
-            self._tell("beat", "", {"late_ms": round((time.monotonic() - due_s) * 1000, 1)})
+            late_ms = round((time.monotonic() - due_s) * 1000, 1)
+            self._tell("beat", "", {"late_ms": late_ms, "tasks": len(asyncio.all_tasks())})
 
     async def _keep(self) -> None:
         """Keep the seats of these calls; one that somebody else has by now is over here."""

@@ -126,6 +126,10 @@ class WorkerMetrics:
         for trouble in get_args(Trouble):
             self._store_troubles.labels(trouble.removeprefix("store."))
 
+    def watch_tasks(self, tasks: Callable[[], int]) -> None:
+        """Show how many tasks the session processes have: more after each call is a leak."""
+        self._gauge("repartee_session_tasks", "Tasks of the session processes' loops.", tasks)
+
     def watch_load(self, load: LoadWatch) -> None:
         """Show what the ladder of degradation measures, and where it stands."""
         shown: tuple[tuple[str, str, Callable[[], float]], ...] = (

@@ -110,6 +110,8 @@ class Child:
         self.retiring = False
         self.late_ms: list[float] = []
         """How late its loop was, at each beat since this was last asked."""
+        self.tasks = 0
+        """How many its loop had at the last beat."""
         self.last_beat_s = time.monotonic()
         loop = asyncio.get_running_loop()
         loop.add_reader(pipe.fileno(), self._read)
@@ -153,6 +155,7 @@ class Child:
             self._on_answered(float(data["took_ms"]))
         elif name == "beat":
             self.late_ms = [*self.late_ms[-20:], float(data["late_ms"])]
+            self.tasks = int(data.get("tasks", 0))
         elif call is None:
             self.failure = str(data.get("reason", ""))
         elif name in ("ended", "failed"):
@@ -228,6 +231,11 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self.live: dict[str, Call] = {}
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks the loops of its processes have."""
+        return sum(child.tasks for child in self._children)
 
     def late_ms(self) -> list[float]:
         """Return how late loops with calls were, since this was last asked."""

@@ -59,6 +59,10 @@ class Seating:
         """Leave a call to whoever takes it over."""
         await self._ask("let_go", lambda: self.seats.let_go(spec.call_id, spec.epoch))
 
+    async def holds(self, spec: SessionSpec) -> bool | None:
+        """Say whether nobody has taken a call over; None where nobody can be asked."""
+        return await self._ask("holds", lambda: self.seats.holds(spec.call_id, spec.epoch))
+
     async def others(self) -> int:
         """Return how many other workers take calls."""
         return await self._ask("others", lambda: self.seats.others(self.worker_id)) or 0

@@ -22,6 +22,8 @@ SILENT_S = 3.0
 GHOST_S = 8.0
 """One whose agent is in the room all the same: LiveKit shows the dead for 21 s. A store that was away looks the same,
 so it must have been there for that long."""
+MACHINE_S = 3.5
+"""Unless its worker says nothing for so long either: the machine is gone or cut off, and its agent is a ghost."""
 ALONE_S = 30.0
 """Nobody is in the room for this long: the seat is free."""
 
@@ -78,7 +80,8 @@ class Watchdog:
                 await self._worker.seating.give_back(orphan.room, orphan.epoch)
             return
         haunted = orphan.identity in present.agents
-        if haunted and min(orphan.silent_s, answering_s) < GHOST_S:
+        machine_gone = min(orphan.worker_silent_s, answering_s) >= MACHINE_S
+        if haunted and not machine_gone and min(orphan.silent_s, answering_s) < GHOST_S:
             return
         if present.agents - {orphan.identity}:
             return  # somebody else has it already

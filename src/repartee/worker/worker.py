@@ -40,6 +40,8 @@ from repartee.worker.watchdog import Watchdog
 log = structlog.get_logger()
 STATUS_S = 2.5
 JUDGE_S = 0.5
+HEARD_S = 1.0
+"""How often the others hear that this worker is there."""
 MAX_TAKEOVERS = 2
 """A call that has lost so many agents is what kills them."""
 BACKOFF_S = (0.2, 10.0)
@@ -101,6 +103,7 @@ class Worker:
             LoadBoard(config.data_dir), breakers=health.breakers.states, pinned=config.settings.level
         )
         self.metrics.watch_load(self.load)
+        self.metrics.watch_tasks(lambda: self._pool.tasks)
         settings = config.settings
         self.metrics.watch_store(
             settings.state_dir, settings.spool_dir, lambda: self.seating.database_answers
@@ -161,11 +164,11 @@ class Worker:
         finally:
             self.draining = True
             watching.cancel()
-            judging.cancel()
             await self._send_status()
             await self.seating.announce(self.max_calls, draining=True)
             await self._drain(stop)
             await self.close()
+            judging.cancel()
             await self.seating.withdraw()
             beside = (serving, stopping, judging, loading, watching)
             for task in beside:
@@ -345,23 +348,31 @@ class Worker:
         self.metrics.network(call.network)
         self.metrics.provider_failures(call.providers)
         if call.failure not in STAYS_OPEN:
-            self._own(rooms.close(self._access, call.spec.room))
+            self._own(self._close_room(call))
         log.info("call.ended", call_id=call_id, outcome=call.outcome or "crashed", detail=call.failure)
         if not self.calls:
             self._empty.set()
-        self._own(self._vacate(call))
+        self._own(self._leave_seat(call))
         if job_id is not None:
             del self._jobs[job_id]
             error = "" if good else call.failure or f"the session process ended with {call.exit_code}"
             self._own(self._job_status(job_id, proto.JS_SUCCESS if good else proto.JS_FAILED, error))
 
-    async def _vacate(self, call: Call) -> None:
-        """Give a call's seat back. LiveKit is told first: it would have nobody for whoever gets the seat."""
+    async def _leave_seat(self, call: Call) -> None:
+        # LiveKit first: who gets the seat has an agent sent for at once, and never to a worker thought to be full.
         await self._send_status()
         if call.failure == "handed_over":
             await self.seating.let_go(call.spec)
         else:
             await self.seating.give_back(call.spec.room, call.spec.epoch)
+
+    async def _close_room(self, call: Call) -> None:
+        """Close a call's room, unless the call goes on in it with an agent of another worker."""
+        spec = call.spec
+        ours = await self.seating.holds(spec) if spec.epoch else True
+        # Who has lost the room, and cannot ask either, was cut off, and has probably been taken for dead.
+        if ours or (ours is None and call.failure != "media_lost"):
+            await rooms.close(self._access, spec.room)
 
     # --- from one agent to another ----------------------------------------------------------------------------
 
@@ -425,15 +436,15 @@ class Worker:
         return True
 
     async def _judge(self) -> None:
-        """Reckon how many calls there may be, and say so."""
+        """Reckon how many calls there may be, and say so to the last: who is silent is taken for dead."""
         said, said_s = None, 0.0
         while True:
             for late_ms in self._pool.late_ms():
                 self.capacity.late(late_ms)
             seats, now_s = self.capacity.judge(self.calls, time.monotonic()), time.monotonic()
-            if seats != said or now_s - said_s >= STATUS_S:
+            if seats != said or now_s - said_s >= HEARD_S:
                 said, said_s = seats, now_s
-                await self.seating.announce(seats, draining=False)
+                await self.seating.announce(seats, draining=self.draining)
             await asyncio.sleep(JUDGE_S)
 
     async def _job_status(self, job_id: str, status: proto.JobStatus, error: str = "") -> None:
