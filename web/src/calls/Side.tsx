@@ -158,6 +158,11 @@ function pretty(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value, null, 2);
 }
 
+function codecName(mime: string): string {
+  const name = mime.replace('audio/', '');
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
 /** How the caller's connection was. */
 function TheLine({ data }: { data: CallPageData }) {
   const { codec, quality, away, lost, concealed } = data.line;
@@ -184,8 +189,8 @@ function TheLine({ data }: { data: CallPageData }) {
         </ol>
       )}
       <p className="soft small">
-        {codec !== null && `The caller’s sound came as ${codec.replace('audio/', '')}. `}
-        {lost !== null && `${percent(lost)} of its packets were lost; ${percent(concealed ?? 0)} of what was heard was made up for them.`}
+        {codec !== null && `The caller’s sound came as ${codecName(codec)}. `}
+        {lost !== null && `${percent(lost)} of its packets were lost, ${percent(concealed ?? 0)} of the sound had to be made up.`}
       </p>
     </section>
   );

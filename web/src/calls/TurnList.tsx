@@ -108,10 +108,12 @@ const TurnCard = memo(function TurnCard(props: CardProps) {
         <Line who="Agent" side="agent" at={turn.audible_at_ms} onSeek={onSeek}>
           <Words text={turn.heard_text} times={turn.heard_words_ms} atMs={atMs} onSeek={onSeek} />
           {turn.unheard_text !== '' && (
-            <del title="Made, and not heard" data-testid="unheard">
+            <>
               {' '}
-              {turn.unheard_text}
-            </del>
+              <del title="Made, and not heard" data-testid="unheard">
+                {turn.unheard_text}
+              </del>
+            </>
           )}
         </Line>
       )}

@@ -65,9 +65,13 @@ export function Captions({ captions, agentName, live }: Props) {
             <span className="caption-text">
               {caption.text}
               {caption.unheard && (
-                <s className="caption-unheard">
-                  <span className="visually-hidden"> Not heard: </span> {caption.unheard}
-                </s>
+                <>
+                  {' '}
+                  <s className="caption-unheard">
+                    <span className="visually-hidden">Not heard: </span>
+                    {caption.unheard}
+                  </s>
+                </>
               )}
             </span>
           </li>
