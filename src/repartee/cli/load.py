@@ -350,6 +350,8 @@ async def _running(options: LoadOptions, name: str, stage: _Stage) -> AsyncItera
         **stage.ground.variables,
         "REPARTEE_MAX_CALLS": str(max(options.calls)),
         "REPARTEE_TOKEN_RATE": "100000",
+        # What is given up before a machine is full is part of how many calls it holds: measured, not held at 0.
+        "REPARTEE_LEVEL": "",
         **dict(options.settings),
     }
     async with instance(file, state, variables) as server:
