@@ -75,7 +75,7 @@ async def runner(tmp_path: Path) -> AsyncIterator[Runner]:
         wish = load_agent(agent)
         typed = wish.model_copy(update={"models": wish.models.model_copy(update={"tts": None})})
         models = models_of(settings, await choose_ladder(settings, typed))
-        yield Runner(TypedWay(agent, settings, None), models, timeout_ms=2000)
+        yield Runner(TypedWay(agent, settings, None), models, timeout_ms=10_000)
 
 
 async def play(runner: Runner, tmp_path: Path, turns: str) -> Outcome:
