@@ -10,12 +10,13 @@ from typing import Any
 
 from repartee.cli.instance import Instance, instance
 from repartee.simulator.caller import Caller
-from repartee.simulator.invitation import Invitation
+from repartee.simulator.invitation import Invitation, RefusedError, ask_for_place
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.replies import Replies, Style
 
 GREETING_S = 20.0
 SETTLE_S = 20.0
+REFUSALS = 3
 AGENT = """\
 name: Test
 persona: You answer in one sentence.
@@ -65,12 +66,24 @@ async def server(agent: Path, folder: Path, simulator: Simulator | None = None) 
         yield running
 
 
+async def place(url: str) -> Invitation:
+    """A place in a room, asked for again when the server says so: who was late has fewer seats for a while."""
+    for _ in range(REFUSALS):
+        try:
+            return await ask_for_place(url)
+        except RefusedError as refused:
+            if refused.retry_after_s is None:
+                raise
+            await asyncio.sleep(refused.retry_after_s)
+    return await ask_for_place(url)
+
+
 @asynccontextmanager
 async def calling(url: str, invitation: Invitation | None = None) -> AsyncIterator[Caller]:
     """A caller who has heard the greeting."""
     caller = Caller(url)
     try:
-        await caller.join(invitation)
+        await caller.join(invitation or await place(url))
         assert await caller.wait_for_answer(GREETING_S), "the agent greets"
         yield caller
     finally:
