@@ -10,6 +10,19 @@ from repartee.simulator.report import svg
 def figures() -> str:
     """Return what many calls on one machine are like, and what becomes of them when there are more or a process dies."""
     run = load("load-steady")
+    return f"""
+![Calls at once against response](images/load.svg)
+
+{table(run)}
+Median / 95th percentile. {run["machine"]}, vendors `{run["options"]["profile"]}`, {run["options"]["hold_s"]:.0f} s each; `cores, all` has callers, vendors and LiveKit. A line
+that is there twice was held twice, in two runs within the hour: the machine was not equally quick.
+`{load_command(run["options"])}`
+{alone()}{killed()}{killed_many()}{overloaded()}{churned()}
+"""
+
+
+def table(run: Figures) -> str:
+    """Return a line for each number of calls."""
     lines = ""
     for step in run["steps"]:
         cores, latency, first = step["cpu_cores"], step["latency_ms"], step["first_audio_ms"]
@@ -18,16 +31,21 @@ def figures() -> str:
             f"| {step['missed']} | {first['p95']:.0f} | {step['gaps']} | {cores['agent']:.2f} | {sum(cores.values()):.2f} "
             f"| {step['memory_mb']['agent']:,} |\n"
         )
-    return f"""
-![Calls at once against response](images/load.svg)
-
+    return f"""\
 | | calls | held | sound after speech, ms | missed | first audio p95, ms | gaps > 60 ms | cores | cores, all | MB |
 |---|---|---|---|---|---|---|---|---|---|
-{lines}
-Median / 95th percentile. {run["machine"]}, vendors `{run["options"]["profile"]}`, {run["options"]["hold_s"]:.0f} s each; `cores, all` has callers, vendors and LiveKit. A line
-that is there twice was held twice, in two runs within the hour: the machine was not equally quick.
+{lines}"""
+
+
+@of("load-alone")
+def alone(run: Figures) -> str:
+    """Return how many calls the version of today holds, measured later than its peers."""
+    return f"""
+The same callers four hours later, after what [0007](decisions/0007-several-calls-to-a-process.md) says was looked at again, the
+[ladder](degradation.md) free to act (it was held at its lowest level above):
+
+{table(run)}
 `{load_command(run["options"])}`
-{killed()}{killed_many()}{overloaded()}{churned()}
 """
 
 
