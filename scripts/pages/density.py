@@ -41,7 +41,7 @@ def table(run: Figures) -> str:
 def alone(run: Figures) -> str:
     """Return how many calls the version of today holds, measured later than its peers."""
     return f"""
-The same callers four hours later, after what [0007](decisions/0007-several-calls-to-a-process.md) says was looked at again, the
+The same callers, later on the same machine, after what [0007](decisions/0007-several-calls-to-a-process.md) says was looked at again, the
 [ladder](degradation.md) free to act (it was held at its lowest level above):
 
 {table(run)}
