@@ -213,9 +213,9 @@ def _transcribe(
     from faster_whisper import WhisperModel  # noqa: PLC0415
     from measure import plain  # noqa: PLC0415
 
-    from repartee.providers.ondevice import registry  # noqa: PLC0415
+    from repartee.providers.ondevice.registry import WHISPER  # noqa: PLC0415
 
-    whisper = WhisperModel(str(registry.whisper_folder()), device="cpu", compute_type="int8", cpu_threads=2)
+    whisper = WhisperModel(str(WHISPER.locate()), device="cpu", compute_type="int8", cpu_threads=2)
     chunks = _chunks(said)
     truths = [plain(" ".join(text for text, *_ in chunk)) for chunk in chunks]
     for row in rows:

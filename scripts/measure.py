@@ -150,9 +150,9 @@ def pieces() -> dict[str, Any]:
     import jiwer  # noqa: PLC0415
     from faster_whisper import WhisperModel  # noqa: PLC0415
 
-    from repartee.providers.ondevice import registry  # noqa: PLC0415
+    from repartee.providers.ondevice.registry import WHISPER  # noqa: PLC0415
 
-    whisper = WhisperModel(str(registry.whisper_folder()), device="cpu", compute_type="int8", cpu_threads=2)
+    whisper = WhisperModel(str(WHISPER.locate()), device="cpu", compute_type="int8", cpu_threads=2)
 
     def hear(pcm: np.ndarray) -> str:
         sound = pcm.astype(np.float32) / 32768

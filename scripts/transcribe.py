@@ -17,7 +17,7 @@ from faster_whisper import WhisperModel
 
 from repartee.conversation.policies import BACKCHANNELS
 from repartee.conversation.policies import words as split
-from repartee.providers.ondevice import registry
+from repartee.providers.ondevice.registry import WHISPER
 from repartee.simulator.audio import read_audio
 
 SPEECH = Path(os.environ.get("REPARTEE_SPEECH", "../shared/speech"))
@@ -35,7 +35,7 @@ def main() -> None:
     """Transcribe what has no transcript."""
     index = json.loads((SPEECH / "index.json").read_text(encoding="utf-8"))
     spans = {e["file"]: [tuple(s) for c in e.get("speech") or [] for s in c["segments"]] for e in index}
-    whisper = WhisperModel(str(registry.whisper_folder()), device="cpu", compute_type="int8", cpu_threads=2)
+    whisper = WhisperModel(str(WHISPER.locate()), device="cpu", compute_type="int8", cpu_threads=2)
     result: dict[str, list[list[object]]] = {}
     backchannels: list[list[object]] = []
     for entry in index:
