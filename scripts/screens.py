@@ -164,11 +164,7 @@ async def during(browser: Browser, url: str, album: Album, media: int) -> None:
         await expect(agent.first).to_be_visible(timeout=WAIT_MS)
         await expect(state).to_have_attribute("data-state", "listening", timeout=WAIT_MS)
         await album.looks(page, "call-begins")
-        await page.evaluate("wav => window.speak(wav)", spoken(ASKED))
-        await expect(agent.nth(1)).to_be_visible(timeout=WAIT_MS)
-        await asyncio.sleep(INTO_ANSWER_S)
-        await page.evaluate("wav => window.speak(wav)", spoken(INTERRUPTING))
-        await expect(agent.nth(2)).to_be_visible(timeout=WAIT_MS)
+        await ask_and_interrupt(page)
         await album.looks(page, "call")
         await expect(state).to_have_attribute("data-state", "listening", timeout=WAIT_MS)
         await page.get_by_test_id("chat-input").fill("Is there food at the conference?")
@@ -185,6 +181,16 @@ async def during(browser: Browser, url: str, album: Album, media: int) -> None:
         await page.get_by_test_id("end").click()
         await page.get_by_test_id("duration").wait_for(timeout=WAIT_MS)
         await album.looks(page, "ended")
+
+
+async def ask_and_interrupt(page: Page) -> None:
+    """Ask something, speak into the answer, and wait for the next."""
+    agent = page.get_by_test_id("caption-agent")
+    await page.evaluate("wav => window.speak(wav)", spoken(ASKED))
+    await expect(agent.nth(1)).to_be_visible(timeout=WAIT_MS)
+    await asyncio.sleep(INTO_ANSWER_S)
+    await page.evaluate("wav => window.speak(wav)", spoken(INTERRUPTING))
+    await expect(agent.nth(2)).to_be_visible(timeout=WAIT_MS)
 
 
 async def broken(page: Page, album: Album, media: int) -> None:
@@ -213,11 +219,7 @@ async def dark_and_phone(browser: Browser, url: str, album: Album) -> None:
         await expect(page.get_by_test_id("agent-state")).to_have_attribute(
             "data-state", "listening", timeout=WAIT_MS
         )
-        await page.evaluate("wav => window.speak(wav)", spoken(ASKED))
-        await expect(agent.nth(1)).to_be_visible(timeout=WAIT_MS)
-        await asyncio.sleep(INTO_ANSWER_S)
-        await page.evaluate("wav => window.speak(wav)", spoken(INTERRUPTING))
-        await expect(agent.nth(2)).to_be_visible(timeout=WAIT_MS)
+        await ask_and_interrupt(page)
         await album.take(page, "call-phone")
         await page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
         await page.emulate_media(color_scheme="dark")

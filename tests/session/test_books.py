@@ -15,10 +15,10 @@ from repartee.session.books import Books
 from repartee.session.keeping import Keeping
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
-from repartee.simulator import postgres
 from repartee.store import Store
 from repartee.store import writer as writer_module
 from repartee.telemetry.timeline import Timeline
+from tests import postgres
 from tests.conftest import FRONT_DESK
 
 WAIT_S = 30.0
@@ -81,10 +81,7 @@ async def test_a_database_that_is_away_is_told_and_what_was_said_is_not_lost(
     tmp_path: Path, plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer_module, "RETRY_S", (0.05,))
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip(postgres.MISSING)
-    with postgres.server(programs) as server:
+    with postgres.one_for_a_test() as server:
         store = Store.open(server.new_database(), spool=tmp_path / "spool")
         call = Call(store, tmp_path, plain_settings)
         call.say(1, "words 1")

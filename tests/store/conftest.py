@@ -13,10 +13,7 @@ from tests import postgres
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.Server]:
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip(postgres.MISSING)
-    with postgres.server(programs) as running:
+    with postgres.one_for_a_test() as running:
         yield running
 
 

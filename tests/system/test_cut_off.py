@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 from repartee.cli.instance import answers, free_ports, own_environment, spawn
 from repartee.simulator.audio import read_audio
 from repartee.simulator.caller import Caller
-from repartee.simulator.netns import CallerNetwork, caller_network, why_not
+from repartee.simulator.netns import CallerNetwork
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.server import vendors_at
 from repartee.store import Held, Seats, Store
@@ -32,23 +32,6 @@ MUST_S = 8.0
 """So long an agent is waited for of whom only the database has not heard: that a machine is gone is known sooner."""
 BACK_S = 8.0
 """The cut-off agent is watched so long once the cable is back."""
-
-
-@pytest.fixture
-def cable() -> Iterator[CallerNetwork]:
-    if reason := why_not():
-        pytest.skip(f"no networks of our own: {reason}")
-    with caller_network() as made:
-        yield made
-
-
-@pytest.fixture
-def database() -> Iterator[postgres.Server]:
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip(postgres.MISSING)
-    with postgres.server(programs) as running:
-        yield running
 
 
 @contextlib.asynccontextmanager

@@ -27,7 +27,7 @@ from repartee.cli.livekit import VERSION
 from repartee.errors import MediaError
 from repartee.settings import Settings
 from repartee.simulator.far import FarCaller, far_caller
-from repartee.simulator.netns import CallerNetwork, caller_network, why_not
+from repartee.simulator.netns import CallerNetwork
 from tests.system import test_browser
 from tests.system.helpers import eventually, simulate, write_agent
 
@@ -39,14 +39,6 @@ LONG = (
     "The fourth workshop is on Thursday. That is all there is."
 )
 GEMINI, MCP = "aiewf/turn_001.flac", "aiewf/turn_003.flac"
-
-
-@pytest.fixture(scope="module")
-def cable() -> Iterator[CallerNetwork]:
-    if reason := why_not():
-        pytest.skip(f"no networks of our own: {reason}")
-    with caller_network() as made:
-        yield made
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from repartee.cli.instance import answers, free_ports, own_environment, spawn
 from repartee.cli.livekit import own_livekit
 from repartee.settings import Settings
+from repartee.simulator.kills import open_timelines
 from repartee.store import Store
 from tests import postgres
 from tests.billing import compare
@@ -22,21 +21,11 @@ from tests.system.helpers import GEMINI, MCP, answer_to, calling, processes_with
 MODELS = "models: {stt: 'openai:gpt-4o-mini-transcribe', llm: 'openai:gpt-4.1-mini', tts: 'openai:gpt-4o-mini-tts'}"
 
 
-@pytest.fixture
-def database() -> Iterator[postgres.Server]:
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip(postgres.MISSING)
-    with postgres.server(programs) as running:
-        yield running
-
-
 def in_call(state_dir: Path) -> int:
-    """Return the process that has a call: it writes the call's timeline."""
+    """Return the process that has a call."""
     for pid in processes_with(str(state_dir)):
-        for handle in Path(f"/proc/{pid}/fd").iterdir():
-            if str(state_dir / "calls") in str(handle.readlink()):
-                return pid
+        if open_timelines(pid, state_dir / "calls"):
+            return pid
     raise AssertionError("no process of this worker has a call")
 
 

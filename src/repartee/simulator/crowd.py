@@ -7,10 +7,10 @@ media engine in pieces of 100 ms, and figures are read off the recordings when t
 from __future__ import annotations
 
 import asyncio
+import math
 import multiprocessing
 import random
 import time
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from livekit import rtc
 from repartee.session.media_events import hear_own_events
 from repartee.simulator import meter
 from repartee.simulator.audio import Pcm, noise_floor
+from repartee.simulator.tape import Frames, places
 
 RATE_HZ = meter.RATE_HZ
 PIECE = RATE_HZ // 10
@@ -131,7 +132,7 @@ class _Caller:
         self._source: rtc.AudioSource | None = None
         self._to_say: asyncio.Queue[tuple[Utterance, asyncio.Future[float]]] = asyncio.Queue()
         self._said: list[tuple[Utterance, float]] = []
-        self._heard: list[tuple[str, list[tuple[float, Pcm]]]] = []
+        self._heard: list[tuple[str, Frames]] = []
         """Pieces of each track, with whose it is: an agent that takes over has its own."""
         self._loud_s = 0.0
         self._sound = asyncio.Event()
@@ -262,7 +263,7 @@ class _Caller:
 
     async def _listen(self, track: rtc.Track, identity: str) -> None:
         stream = rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=100)
-        heard: list[tuple[float, Pcm]] = []
+        heard: Frames = []
         self._heard.append((identity, heard))
         try:
             async for event in stream:
@@ -345,15 +346,10 @@ def _mixed(tapes: list[Pcm]) -> Pcm:
     return out
 
 
-def placed(heard: Sequence[tuple[float, Pcm]], zero_s: float) -> Pcm:
+def placed(heard: Frames, zero_s: float) -> Pcm:
     """Return one recording of pieces that arrived at times; the earliest of its neighbours tells a piece's place."""
-    arrived = np.array([at for at, _ in heard]) - zero_s
-    lengths = np.array([len(pcm) for _, pcm in heard]) / RATE_HZ
-    sounded = np.cumsum(lengths) - lengths
-    late = arrived - lengths - sounded
-    early = np.array([late[max(0, i - NEIGHBOURS) : i + NEIGHBOURS].min() for i in range(len(late))])
-    out = np.zeros(int((arrived.max() + 1.0) * RATE_HZ), np.int16)
-    for place_s, (_, pcm) in zip(sounded + early, heard, strict=True):
+    out = np.zeros(int((max(at_s for at_s, _ in heard) - zero_s + 1.0) * RATE_HZ), np.int16)
+    for place_s, pcm in places(heard, zero_s, RATE_HZ, NEIGHBOURS, math.inf):
         at = max(0, int(place_s * RATE_HZ))
         out[at : at + len(pcm)] = pcm[: max(0, len(out) - at)]
     return out

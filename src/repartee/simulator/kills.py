@@ -107,12 +107,13 @@ def calls_of_processes(server: int, timelines: Path) -> dict[int, set[str]]:
     found: dict[int, set[str]] = {}
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process(server).children(recursive=True):
-            if calls := _open_timelines(process.pid, timelines):
+            if calls := open_timelines(process.pid, timelines):
                 found[process.pid] = calls
     return found
 
 
-def _open_timelines(pid: int, timelines: Path) -> set[str]:
+def open_timelines(pid: int, timelines: Path) -> set[str]:
+    """Return the calls a process has: it writes their timelines in this folder."""
     calls: set[str] = set()
     with contextlib.suppress(OSError):  # the process has ended
         for handle in Path(f"/proc/{pid}/fd").iterdir():

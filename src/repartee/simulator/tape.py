@@ -47,7 +47,7 @@ class Tape:
         """
         out = np.zeros(int((self._ended_s() - self.began_s + 1.0) * self._rate_hz), np.int32)
         for frames in filter(None, self.heard_on):
-            for place_s, pcm in _placed(frames, self.began_s, self._rate_hz):
+            for place_s, pcm in places(frames, self.began_s, self._rate_hz):
                 at = max(0, int(place_s * self._rate_hz))
                 out[at : at + len(pcm)] += pcm[: max(0, len(out) - at)]
         return out.clip(-32768, 32767).astype(np.int16)
@@ -71,14 +71,24 @@ class Tape:
         return max([self.began_s, *said, *(frames[-1][0] for frames in self.heard_on if frames)])
 
 
-def _placed(frames: Frames, began_s: float, rate_hz: int) -> Iterator[tuple[float, Pcm]]:
-    """Yield a track's frames with their places in seconds; where none came for long, the place begins anew."""
-    times = np.array([at for at, _ in frames]) - began_s
-    breaks = [0, *(np.flatnonzero(np.diff(times) > BREAK_S) + 1).tolist(), len(frames)]
+def places(
+    frames: Frames, zero_s: float, rate_hz: int, neighbours: int = NEIGHBOURS, break_s: float = BREAK_S
+) -> Iterator[tuple[float, Pcm]]:
+    """Yield a track's frames with their places in seconds; where none came for long, the place begins anew.
+
+    Args:
+        frames: In their order.
+        zero_s: Where places are counted from, on the monotonic clock.
+        rate_hz: Of their sound.
+        neighbours: Frames whose lateness is compared, to each side.
+        break_s: So long is long.
+    """
+    times = np.array([at for at, _ in frames]) - zero_s
+    breaks = [0, *(np.flatnonzero(np.diff(times) > break_s) + 1).tolist(), len(frames)]
     for start, end in pairwise(breaks):
         part = frames[start:end]
         lengths = np.array([len(pcm) for _, pcm in part]) / rate_hz
         sounded = np.cumsum(lengths) - lengths
         late = times[start:end] - lengths - sounded
-        early = np.array([late[max(0, i - NEIGHBOURS) : i + NEIGHBOURS].min() for i in range(len(late))])
+        early = np.array([late[max(0, i - neighbours) : i + neighbours].min() for i in range(len(late))])
         yield from zip((sounded + early).tolist(), (pcm for _, pcm in part), strict=True)

@@ -10,8 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from repartee.store import schema
 from repartee.store.store import Store
@@ -23,12 +35,10 @@ WORKER_GONE_S = 10.0
 FORGOTTEN_S = 24 * 3600.0
 CALL_GONE_S = 60.0
 """A call of which nothing was heard for so long has left its seat: nobody has taken it over."""
-_KEEP = (
-    update(schema.seats)
-    .where(tuple_(schema.seats.c.call_id, schema.seats.c.epoch).in_(bindparam("whose", expanding=True)))
-    .returning(schema.seats.c.call_id)
-)
-"""One statement for all calls of a process, put together once: each process says it every second."""
+_WHOSE: BindParameter[Any] = bindparam("whose", expanding=True)
+# Put together once: each process says it of all its calls every second. Older SQLite knows no RETURNING.
+_KEEP = update(schema.seats).where(tuple_(schema.seats.c.call_id, schema.seats.c.epoch).in_(_WHOSE))
+_EPOCHS = select(schema.seats.c.call_id, schema.seats.c.epoch).where(schema.seats.c.call_id.in_(_WHOSE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +198,11 @@ class Seats:
         with self._store.connection(writes=True) as connection:
             now_s = database_now_s(connection)
             whose = [(held.call_id, held.epoch) for held in calls]
-            kept = set(connection.execute(_KEEP, {"whose": whose, "seen_at": now_s}).scalars())
+            connection.execute(_KEEP, {"whose": whose, "seen_at": now_s})
+            rows = connection.execute(_EPOCHS, {"whose": [held.call_id for held in calls]})
+            epochs = {row.call_id: row.epoch for row in rows}
             for held in calls:
-                if held.call_id in kept:
-                    continue
-                epoch = connection.execute(
-                    select(seats.c.epoch).where(seats.c.call_id == held.call_id)
-                ).scalar()
+                epoch = epochs.get(held.call_id)
                 if epoch is not None and epoch > held.epoch:
                     lost.add(held.call_id)
                 elif epoch is None:  # given up for lost, and found again
