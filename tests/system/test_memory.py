@@ -1,0 +1,80 @@
+"""What calls leave in native memory: LiveKit's engine keeps a room, with all of its connections, for small mistakes."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+from livekit import api
+from pipecat.utils.asyncio.task_manager import TaskManager
+
+from repartee.cli.instance import livekit_settings
+from repartee.cli.livekit import own_livekit
+from repartee.session.room import RoomTransport
+from repartee.worker import LiveKitAccess
+from tests.session.test_traps import hooks
+
+pytestmark = pytest.mark.livekit
+FIRST, MORE = 4, 8
+A_ROOM = 490_000
+"""Bytes that a room takes which the engine keeps."""
+
+
+class _Malloc(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    )
+
+
+def in_use() -> int:
+    """Return how many bytes of native memory are taken."""
+    gc.collect()
+    try:
+        mallinfo = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        pytest.skip("this machine's C library does not say how much memory is taken")
+    mallinfo.restype = _Malloc
+    counted = mallinfo()
+    return int(counted.uordblks + counted.hblkhd)
+
+
+@pytest_asyncio.fixture
+async def livekit(tmp_path: Path) -> AsyncIterator[LiveKitAccess]:
+    async with own_livekit(await livekit_settings(tmp_path)) as access:
+        yield access
+
+
+async def call(livekit: LiveKitAccess, room: str) -> None:
+    """Be in a room as the agent of a call is, and leave it."""
+
+    async def answer(payload: str) -> str:
+        return payload
+
+    token = api.AccessToken(livekit.key, livekit.secret).with_identity("agent")
+    token = token.with_grants(api.VideoGrants(room_join=True, room=room))
+    wanted = replace(hooks(), rpc={"repartee.voice": answer})
+    client = RoomTransport(livekit.url, token.to_jwt(), room, hooks=wanted, caller_identity=None).client
+    await client.setup(cast("Any", SimpleNamespace(task_manager=TaskManager(), audio_out_sample_rate=24_000)))
+    await client.connect()
+    await client.disconnect()
+
+
+async def test_a_room_that_is_left_is_not_kept(livekit: LiveKitAccess) -> None:
+    async def calls(count: int) -> int:
+        await asyncio.gather(*(call(livekit, f"room-{number}") for number in range(count)))
+        return in_use()
+
+    before = await calls(FIRST)  # what the first ones load for all is no growth
+    grown = await calls(MORE) - before
+    assert grown < MORE * A_ROOM / 4, f"{grown // MORE} bytes stay of each call"
