@@ -1,4 +1,4 @@
-"""What calls leave in native memory: LiveKit's engine keeps a room, with all of its connections, for small mistakes."""
+"""What calls leave in native memory: LiveKit's engine keeps a whole room for a small mistake."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ A_ROOM = 490_000
 """Bytes that a room takes which the engine keeps."""
 
 
+_COUNTS = (
+    *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+    *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+)
+
+
 class _Malloc(ctypes.Structure):
     """glibc's `struct mallinfo2`."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    )
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _COUNTS)
 
 
 def in_use() -> int:
