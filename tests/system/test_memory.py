@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 import pytest_asyncio
-from livekit import api
+from livekit import api, rtc
 from pipecat.utils.asyncio.task_manager import TaskManager
 
 from repartee.cli.instance import livekit_settings
@@ -24,6 +24,7 @@ from tests.session.test_traps import hooks
 
 pytestmark = pytest.mark.livekit
 FIRST, MORE = 4, 8
+ROOM_S = 20.0
 A_ROOM = 490_000
 """Bytes that a room takes which the engine keeps."""
 
@@ -58,19 +59,32 @@ async def livekit(tmp_path: Path) -> AsyncIterator[LiveKitAccess]:
         yield access
 
 
+def token(livekit: LiveKitAccess, room: str, identity: str) -> str:
+    made = api.AccessToken(livekit.key, livekit.secret).with_identity(identity)
+    return made.with_grants(api.VideoGrants(room_join=True, room=room)).to_jwt()
+
+
 async def call(livekit: LiveKitAccess, room: str) -> None:
-    """Be in a room as the agent of a call is, and leave it."""
+    """Be in a room as the agent of a call is until somebody hears it, and leave it."""
+    heard = asyncio.Event()
 
     async def answer(payload: str) -> str:
         return payload
 
-    token = api.AccessToken(livekit.key, livekit.secret).with_identity("agent")
-    token = token.with_grants(api.VideoGrants(room_join=True, room=room))
-    wanted = replace(hooks(), rpc={"repartee.voice": answer})
-    client = RoomTransport(livekit.url, token.to_jwt(), room, hooks=wanted, caller_identity=None).client
+    wanted = replace(hooks(), rpc={"repartee.voice": answer}, caller_ready=lambda _: heard.set())
+    agent_token = token(livekit, room, "agent")
+    client = RoomTransport(livekit.url, agent_token, room, hooks=wanted, caller_identity=None).client
     await client.setup(cast("Any", SimpleNamespace(task_manager=TaskManager(), audio_out_sample_rate=24_000)))
-    await client.connect()
-    await client.disconnect()
+    caller = rtc.Room()
+    await caller.connect(livekit.url, token(livekit, room, "caller"))
+    left = asyncio.Event()
+    caller.on("participant_disconnected", lambda _: left.set())
+    async with asyncio.timeout(ROOM_S):
+        await client.connect()
+        await heard.wait()
+        await client.disconnect()
+        await left.wait()
+        await caller.disconnect()
 
 
 async def test_a_room_that_is_left_is_not_kept(livekit: LiveKitAccess) -> None:

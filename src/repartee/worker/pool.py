@@ -34,6 +34,8 @@ RESTART_S = 1.0
 """Between the starts of processes that die before they are ready."""
 MAX_SERVED = 1000
 """Calls after which a process is replaced when it is empty: what a library leaks, it leaks so long."""
+MAX_GROWN_MB = 250.0
+"""And so much: without calls a process then holds this much more than before its first."""
 
 
 class Call:
@@ -112,6 +114,9 @@ class Child:
         """How late its loop was, at each beat since this was last asked."""
         self.tasks = 0
         """How many its loop had at the last beat."""
+        self.grown_mb = 0.0
+        """How much more memory it holds without calls than it did before its first."""
+        self._began_mb: float | None = None
         self.last_beat_s = time.monotonic()
         loop = asyncio.get_running_loop()
         loop.add_reader(pipe.fileno(), self._read)
@@ -156,12 +161,20 @@ class Child:
         elif name == "beat":
             self.late_ms = [*self.late_ms[-20:], float(data["late_ms"])]
             self.tasks = int(data.get("tasks", 0))
+            self._rests(data.get("rests_mb"))
         elif call is None:
             self.failure = str(data.get("reason", ""))
         elif name in ("ended", "failed"):
             self._heard_end(call, name, data)
         else:
             call.told[name] = data
+
+    def _rests(self, memory_mb: float | None) -> None:
+        if memory_mb is None:
+            return
+        if self._began_mb is None:
+            self._began_mb = memory_mb
+        self.grown_mb = memory_mb - self._began_mb
 
     def _heard_end(self, call: Call, name: str, data: dict[str, Any]) -> None:
         call.outcome = name
@@ -309,7 +322,7 @@ class Pool:
             await child.ready
         call = child.take(spec)
         self.live[spec.call_id] = call
-        if self.alone or child.served >= MAX_SERVED:
+        if self.alone or child.served >= MAX_SERVED or child.grown_mb >= MAX_GROWN_MB:
             child.retire()
             self._refill()
         return call
