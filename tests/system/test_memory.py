@@ -21,9 +21,10 @@ from repartee.cli.livekit import own_livekit
 from repartee.session.room import RoomTransport
 from repartee.worker import LiveKitAccess
 from tests.session.test_traps import hooks
+from tests.system.helpers import eventually
 
 pytestmark = pytest.mark.livekit
-FIRST, MORE = 4, 8
+ROUNDS, AT_ONCE = 4, 3
 ROOM_S = 20.0
 A_ROOM = 490_000
 """Bytes that a room takes which the engine keeps."""
@@ -88,10 +89,12 @@ async def call(livekit: LiveKitAccess, room: str) -> None:
 
 
 async def test_a_room_that_is_left_is_not_kept(livekit: LiveKitAccess) -> None:
-    async def calls(count: int) -> int:
-        await asyncio.gather(*(call(livekit, f"room-{number}") for number in range(count)))
-        return in_use()
+    async def calls(rounds: int) -> None:
+        for _ in range(rounds):
+            await asyncio.gather(*(call(livekit, f"room-{number}") for number in range(AT_ONCE)))
 
-    before = await calls(FIRST)  # what the first ones load for all is no growth
-    grown = await calls(MORE) - before
-    assert grown < MORE * A_ROOM / 4, f"{grown // MORE} bytes stay of each call"
+    await calls(1)  # what the first ones load for all is no growth
+    before = in_use()
+    await calls(ROUNDS)
+    # The engine's threads take connections down after it has said that the room is left, and announce nothing.
+    await eventually(lambda: in_use() - before < ROUNDS * AT_ONCE * A_ROOM / 3)
