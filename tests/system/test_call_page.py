@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.async_api import ConsoleMessage, Page, expect
 
 from repartee.cli.instance import free_ports, instance
-from repartee.server import Site, create_app
+from repartee.server.app import Site, create_app
 from repartee.session.recording import PEAKS
 from repartee.settings import Settings
 from repartee.simulator.audio import read_audio
