@@ -40,7 +40,8 @@ audit: ## Look up every locked package in the databases of known vulnerabilities
 
 ci: test audit ## What is checked before a change is taken: all tests, and the packages
 
-fuzz: setup ## Run 100,000 made up cases of everything that reads what others write (nightly); writes benchmarks/results
+fuzz: ## Run 100,000 made up cases of everything that reads what others write (nightly); writes benchmarks/results
+	@$(PYTHON) scripts/setup.py --dev
 	@.venv/bin/python scripts/fuzz.py --write benchmarks/results/fuzz.json
 
 clean: ## Remove what setup made in this folder

@@ -25,7 +25,10 @@ BIN = CACHE / "bin"
 
 
 def main() -> int:
-    """Run the steps; return the exit code."""
+    """Run the steps; return the exit code.
+
+    `--dev`: with the packages of development; `--tests`: with those and everything else that tests need.
+    """
     if sys.version_info < (3, 11):  # noqa: UP036 - this file runs on whatever Python is there
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     steps = [python_packages, livekit_server, web_page, models]
@@ -55,7 +58,11 @@ class SetupError(Exception):
 def python_packages() -> None:
     """Python packages, as locked."""
     uv = find_uv()
-    run([uv, "sync", "--locked", "--extra", "piper", "--extra", "bench", "--compile-bytecode", "--quiet"])
+    # Who wants to talk does not wait for what only our own tests need; what is there of it stays.
+    developing = {"--tests", "--dev"} & set(sys.argv[1:])
+    groups = () if developing else ("--no-default-groups", "--group", "agent-tests", "--inexact")
+    extras = ("--extra", "piper", "--extra", "bench")
+    run([uv, "sync", "--locked", *extras, *groups, "--compile-bytecode", "--quiet"])
 
 
 def livekit_server() -> None:
