@@ -20,7 +20,7 @@ test: ## Set up everything, then run all checks and tests
 	@.venv/bin/pytest tests/system
 
 test-long: ## The calls of a minute and more that `make test` leaves out: chaos, networks, floods, handovers (half an hour)
-	@$(PYTHON) scripts/setup.py --tests
+	@$(PYTHON) scripts/setup.py --tests --long
 	@.venv/bin/pytest -m long tests/system tests/session
 
 lint: ## Format, lint, types and layers, of Python and of the page
