@@ -75,7 +75,7 @@ class Firefox:
         element = await self._evaluate(f"document.querySelector('[data-testid=\"{name}\"]')")
         assert "sharedId" in element, f"there is no {name}"
         place = {"type": "element", "element": {"sharedId": element["sharedId"]}}
-        pressed = [{"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp")]
+        pressed: list[dict[str, Any]] = [{"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp")]
         moves = [{"type": "pointerMove", "x": 0, "y": 0, "origin": place}, *pressed]
         await self._act("pointer", moves)
 

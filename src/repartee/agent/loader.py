@@ -244,12 +244,20 @@ def _read(path: Path) -> str:
             or "; name one (--agent, REPARTEE_AGENT), or `repartee init FOLDER` makes one"
         )
         raise ConfigError(f"{path}: there is no such agent file{other}")
+    if path.is_dir():
+        inside = sorted(file for file in path.glob("*.y*ml") if file.is_file())
+        which = (
+            f", as {inside[0]}" if inside else "; `repartee init FOLDER` makes one in a folder that is empty"
+        )
+        raise ConfigError(f"{path} is a folder; name the agent file in it{which}")
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES // 1000} kB; an agent file is text")
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot be read: it is no text in UTF-8") from error
 
 
 def _compose(path: Path, text: str) -> yaml.Node:
