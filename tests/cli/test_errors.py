@@ -133,6 +133,8 @@ def test_serve_needs_a_livekit_server(tmp_path: Path) -> None:
         (["models", "pull", "whisper-smal"], "did you mean 'whisper-small'?"),
         (["client", "flutr"], "did you mean 'flutter'?"),
         (["clal"], "Did you mean 'call', 'calls'?"),
+        (["up", "--port", "99999"], "less than or equal to 65535"),
+        (["simulate", "--profile", "fsat"], "there is no profile 'fsat'; did you mean 'fast'?"),
     ],
 )
 def test_what_is_not_there_is_said(tmp_path: Path, words: list[str], said: str) -> None:

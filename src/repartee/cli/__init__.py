@@ -34,7 +34,7 @@ out = Console(highlight=False)
 TALK, AGENT, SERVE = "Talk", "An agent of your own", "Serve"
 CALLS, MEASURE = "Calls and costs", "Measure, and break"
 AgentOption = Annotated[Path | None, typer.Option(help="The agent file.")]
-PortOption = Annotated[int | None, typer.Option(help="Port of the page.")]
+PortOption = Annotated[int | None, typer.Option(help="Port of the page.", min=1, max=65535)]
 
 
 def _show_version(wanted: bool) -> None:
