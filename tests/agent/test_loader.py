@@ -115,6 +115,13 @@ def test_a_missing_file_names_its_neighbour(tmp_path: Path) -> None:
         load_agent(tmp_path / "aa.yaml")
 
 
+def test_a_missing_folder_names_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, GOOD)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"there is no such agent file; .*'?a\.yaml"):
+        load_agent(Path("agents/front-desk.yaml"))
+
+
 def test_a_folder_names_the_file_in_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is a folder; .* `repartee init FOLDER` makes one"):
         load_agent(tmp_path)

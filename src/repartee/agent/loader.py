@@ -238,7 +238,9 @@ def agent_json_schema() -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     if not path.exists():
-        beside = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        # Where the folder is missing too, one stands elsewhere than one thinks: what is here may be what is meant.
+        folder = path.parent if path.parent.is_dir() else Path()
+        beside = sorted(other.name for other in folder.glob("*.y*ml"))
         other = (
             nearest(path.name, beside)
             or "; name one (--agent, REPARTEE_AGENT), or `repartee init FOLDER` makes one"
