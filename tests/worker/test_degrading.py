@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,19 @@ def test_processors_alone_are_enough_to_close(tmp_path: Path) -> None:
     machine.cpu = 0.99
     assert machine.seconds(12) is Level.CLOSED
     assert machine.watch.closed
+
+
+def test_a_machine_without_a_call_is_never_closed_to_the_first(tmp_path: Path) -> None:
+    """What else runs on it may take its processors; nobody is spared anything by a refusal."""
+    calls, seconds = 0, count(1000)
+    board = LoadBoard(tmp_path, lambda: 1000.0)
+    watch = LoadWatch(board, calls=lambda: calls, cpu=lambda: 0.99, clock_s=lambda: next(seconds))
+    for _ in range(20):
+        watch.judge(0.99, 0.0)
+    assert (watch.level, watch.closed, board.level().level) == (Level.PLAIN, False, Level.PLAIN)
+    calls = 1
+    assert watch.judge(0.99, 0.0) is Level.CLOSED, "the second would spoil the first"
+    assert LoadWatch(board, calls=lambda: 0, pinned=4).judge(0.1, 0.0) is Level.CLOSED
 
 
 def test_slow_first_tokens_are_counted_once_each_from_all_processes(tmp_path: Path) -> None:

@@ -115,6 +115,9 @@ calls = Table(
     Index("ix_calls_agent_started_at", "agent", "started_at"),
 )
 
+GREETING = 0
+"""The `turn_id` of what the agent says first; those of turns begin at 1."""
+
 turns = Table(
     "turns",
     metadata,

@@ -33,6 +33,7 @@ class LoadWatch:
         board: Where processes tell their load, and hear the level.
         breakers: Returns how the providers' breakers stand; None knows of none.
         pinned: A level that holds whatever is measured; None measures.
+        calls: Returns how many calls there are here; None knows of none, and is as if there were some.
         cpu: Returns the share of the processors used since it was last asked.
         clock_s: Monotonic.
     """
@@ -43,12 +44,14 @@ class LoadWatch:
         *,
         breakers: BreakerStates | None = None,
         pinned: int | None = None,
+        calls: Callable[[], int] | None = None,
         cpu: Callable[[], float] = lambda: psutil.cpu_percent(interval=None) / 100,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._board = board
         self._breakers = breakers
         self._pinned = pinned
+        self._calls = calls
         self._cpu = cpu
         self._clock_s = clock_s
         self._lag = LoopLag()
@@ -89,7 +92,7 @@ class LoadWatch:
         now_s = self._clock_s()
         self.load = self._measure(cpu, lag_ms, now_s)
         self._degradation = self._degradation.judge(self.load, now_s)
-        level = self._degradation.level if self._pinned is None else Level(self._pinned)
+        level = self._measured() if self._pinned is None else Level(self._pinned)
         if level is not self.level:
             self.changes += 1
             log.warning(
@@ -103,6 +106,11 @@ class LoadWatch:
             self.level = level
         self._board.tell_level(int(level), self._degradation.why)
         return level
+
+    def _measured(self) -> Level:
+        """Return the level. Closing spares the calls there are: with none of them, somebody is let in."""
+        level = self._degradation.level
+        return Level.PLAIN if level is Level.CLOSED and self._calls and not self._calls() else level
 
     def _measure(self, cpu: float, own_lag_ms: float, now_s: float) -> Load:
         loads = self._board.loads()

@@ -100,7 +100,10 @@ class Worker:
         self._access = LiveKitAccess("", "", "")
         self._speech_url: str | None = None
         self.load = LoadWatch(
-            LoadBoard(config.data_dir), breakers=health.breakers.states, pinned=config.settings.level
+            LoadBoard(config.data_dir),
+            breakers=health.breakers.states,
+            pinned=config.settings.level,
+            calls=lambda: self.calls,
         )
         self.metrics.watch_load(self.load)
         self.metrics.watch_tasks(lambda: self._pool.tasks)
