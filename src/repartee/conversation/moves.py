@@ -430,6 +430,8 @@ class Moves:
     # --- small parts ----------------------------------------------------------------------------------------
 
     def wait_ms(self, turn: Turn) -> float:
+        if self.opening == "again":
+            return self.policies.endpointing.min_silence_ms  # the rest would have to be said again too
         return self.policies.endpointing.wait_ms(turn.probability, turn.best_text, self.asked, turn.pauses)
 
     def new_turn(self, event: SpeechStarted) -> Turn:
