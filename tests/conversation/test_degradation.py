@@ -31,9 +31,9 @@ def after(
 
 ENTERS: tuple[tuple[Load, Level, tuple[str, ...]], ...] = (
     (CALM, Level.NORMAL, ()),
-    (Load(lag_ms=20.0, cpu=0.70, first_token=1.5), Level.NORMAL, ()),
-    (Load(lag_ms=20.1), Level.LEAN, ("lag",)),
-    (Load(cpu=0.71), Level.LEAN, ("cpu",)),
+    (Load(lag_ms=30.0, cpu=0.85, first_token=1.5), Level.NORMAL, ()),
+    (Load(lag_ms=30.1), Level.LEAN, ("lag",)),
+    (Load(cpu=0.86), Level.LEAN, ("cpu",)),
     (Load(lag_ms=41.0), Level.SMALL, ("lag",)),
     (Load(first_token=1.51), Level.SMALL, ("first_token",)),
     (Load(lag_ms=81.0), Level.PLAIN, ("lag",)),
@@ -52,18 +52,18 @@ def test_which_load_enters_which_level_and_why(load: Load, level: Level, why: tu
 
 
 def test_a_level_is_entered_after_ten_seconds_over_and_one_second_below_begins_anew() -> None:
-    degradation, at_s = after(Degradation(), Load(lag_ms=25.0), 10)
+    degradation, at_s = after(Degradation(), Load(lag_ms=35.0), 10)
     assert degradation.level is Level.NORMAL
     degradation, at_s = after(degradation, CALM, 1, at_s)
-    degradation, at_s = after(degradation, Load(lag_ms=25.0), 10, at_s)
+    degradation, at_s = after(degradation, Load(lag_ms=35.0), 10, at_s)
     assert degradation.level is Level.NORMAL
-    degradation, at_s = after(degradation, Load(lag_ms=25.0), 1, at_s)
+    degradation, at_s = after(degradation, Load(lag_ms=35.0), 1, at_s)
     assert degradation.level is Level.LEAN
 
 
 def test_a_level_is_left_after_a_minute_with_room_to_spare() -> None:
-    degradation, at_s = after(Degradation(), Load(lag_ms=25.0), 11)
-    just_below = Load(lag_ms=0.9 * 20.0)
+    degradation, at_s = after(Degradation(), Load(lag_ms=35.0), 11)
+    just_below = Load(lag_ms=0.9 * 30.0)
     degradation, at_s = after(degradation, just_below, 600, at_s)
     assert degradation.level is Level.LEAN, "below the limit, but not by 15 %"
     degradation, at_s = after(degradation, CALM, 60, at_s)
@@ -79,7 +79,7 @@ def test_a_load_at_the_limit_does_not_go_to_and_fro() -> None:
     for second in range(3600):
         before = degradation.level
         at_s += 1.0
-        degradation = degradation.judge(Load(lag_ms=19.0 if second // 15 % 2 else 21.0), at_s)
+        degradation = degradation.judge(Load(lag_ms=29.0 if second // 15 % 2 else 31.0), at_s)
         changes += degradation.level is not before
     assert changes == 1, "entered once, and never left: no minute was calm"
 
@@ -87,7 +87,7 @@ def test_a_load_at_the_limit_does_not_go_to_and_fro() -> None:
 def test_levels_are_left_one_after_another() -> None:
     degradation, at_s = after(Degradation(), Load(lag_ms=200.0, cpu=0.97), 11)
     seen = [degradation.level]
-    for load in (Load(lag_ms=70.0), Load(lag_ms=35.0), Load(lag_ms=18.0), CALM):
+    for load in (Load(lag_ms=70.0), Load(lag_ms=35.0), Load(lag_ms=27.0), CALM):
         degradation, at_s = after(degradation, load, 61, at_s)
         seen.append(degradation.level)
     assert seen == [Level.CLOSED, Level.PLAIN, Level.SMALL, Level.LEAN, Level.NORMAL]

@@ -316,7 +316,7 @@ async def test_how_the_line_was_is_told(settings: Settings, store: Store) -> Non
         (6000.0, "caller.returned", {}),
         (6100.0, "network.quality", {"quality": "good"}),
         (8000.0, "caller.lost", {}),
-        (9000.0, "network.sound", {"lost": 0.02, "concealed": 0.011}),
+        (9000.0, "network.sound", {"lost": 0.02, "concealed": 0.011, "buffered_ms": 45}),
     ]
     store.write([EventRow(CALL, at_ms, kind, data) for at_ms, kind, data in told])
     view = await get(settings, store, f"/api/calls/{CALL}")
@@ -326,6 +326,7 @@ async def test_how_the_line_was_is_told(settings: Settings, store: Store) -> Non
         "away": [[4000.0, 6000.0], [8000.0, None]],
         "lost": 0.02,
         "concealed": 0.011,
+        "buffered_ms": 45,
     }
     assert not [error for error in view["errors"] if error["kind"] == "network.sound"]
 

@@ -132,6 +132,7 @@ class Loudspeaker:
     """A sink that plays only when told."""
 
     sample_rate_hz = RATE
+    lead_ms = 100.0
 
     def __init__(self) -> None:
         self.queue = 0

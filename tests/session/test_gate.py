@@ -25,10 +25,13 @@ class Sink:
     """Takes 100 ms at once; plays only when the test says so."""
 
     sample_rate_hz = RATE
+    lead_ms = 100.0
 
     def __init__(self) -> None:
         self.played = bytearray()
         self.queue = bytearray()
+        self.writes: list[int] = []
+        """Milliseconds that were queued at a time."""
         self.room = asyncio.Event()
         self.room.set()
         self.written = asyncio.Event()
@@ -38,6 +41,7 @@ class Sink:
             self.room.clear()
             await self.room.wait()
         self.queue += pcm
+        self.writes.append(len(pcm) // 2 * 1000 // RATE)
         self.written.set()
 
     def play(self, duration_ms: float) -> None:
@@ -133,6 +137,39 @@ async def test_a_held_reply_is_silent_until_released() -> None:
         assert len(rig.sink.played) == RATE * 2 // 5
         assert rig.captions[-1] == (1, TEXT, True)
         assert rig.gate.close(1) == TEXT
+
+
+async def test_a_queue_that_ran_empty_is_filled_at_once() -> None:
+    async with Rig() as rig:
+        rig.gate.open(1, held=True)
+        await rig.feed(1, audio_ms=600)
+        rig.gate.release(1)
+        await rig.until(ReplyAudible)
+        await rig.play(0)
+        waiting = len(rig.sink.writes)
+        rig.sink.play(1000)  # the loop was late by more than was ahead
+        await rig.play(20)
+        assert sum(rig.sink.writes[waiting : waiting + 2]) == rig.sink.lead_ms
+
+
+async def test_a_voice_that_stopped_for_want_of_audio_fades_in_within_a_chunk() -> None:
+    async with Rig() as rig:
+        rig.gate.open(1, held=False)
+        await rig.feed(1, audio_ms=200, end=False)
+        await rig.until(ReplyAudible)
+        await rig.play(400)
+        played = len(rig.sink.played)
+        assert not rig.sink.queue
+        await rig.worker.queue_frame(
+            TTSAudioRawFrame((np.ones(RATE // 5) * 8000).astype(np.int16).tobytes(), RATE, 1)
+        )
+        await rig.worker.flush_pipeline(timeout=5)
+        await rig.play(200)
+        again = np.frombuffer(bytes(rig.sink.played[played:]), np.int16)
+        assert again[0] == 0
+        assert (again[RATE // 25 : RATE // 10] == 8000).all(), (
+            "loud again after 40 ms, however much was queued at once"
+        )
 
 
 async def test_audio_of_a_cancelled_reply_is_never_heard() -> None:

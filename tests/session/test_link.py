@@ -72,12 +72,14 @@ def statistics(packets: int, mime: str = "audio/opus", channels: int = 2) -> lis
     inbound.inbound_rtp.received.packets_lost = 5
     inbound.inbound_rtp.inbound.total_samples_received = 1000
     inbound.inbound_rtp.inbound.concealed_samples = 20
+    inbound.inbound_rtp.inbound.jitter_buffer_delay = 48.0
+    inbound.inbound_rtp.inbound.jitter_buffer_emitted_count = 960
     return [codec, inbound]
 
 
 def test_the_media_engine_s_report_is_read() -> None:
     report = LineReport.read(statistics(96))
-    assert report == LineReport(96, 5, 0.02, Codec("audio/opus", 48_000, 2))
+    assert report == LineReport(96, 5, 0.02, 50.0, Codec("audio/opus", 48_000, 2))
     assert report.codec is not None
     assert report.codec.usual
     strange = LineReport.read(statistics(96, "audio/ac3")).codec

@@ -1,8 +1,10 @@
-"""How many calls a worker takes: fewer when its loops are late, more again one by one."""
+"""How many calls a worker takes: fewer when its loops are late, more again when they are not."""
 
 from __future__ import annotations
 
-from repartee.worker.capacity import CUT_EVERY_S, FEW, GROW_EVERY_S, Capacity
+from itertools import pairwise
+
+from repartee.worker.capacity import CUT_EVERY_S, FEW, FORGET_S, GROW_EVERY_S, REGAIN_EVERY_S, Capacity
 
 
 def late(capacity: Capacity, late_ms: float, count: int = FEW) -> None:
@@ -16,16 +18,35 @@ def test_what_is_allowed_is_never_exceeded() -> None:
     assert [capacity.judge(0, at) for at in (0.0, GROW_EVERY_S, 2 * GROW_EVERY_S)] == [4, 4, 4]
 
 
-def test_loops_that_are_late_cost_seats_at_once_and_calm_ones_bring_them_back_slowly() -> None:
+def test_loops_that_are_late_cost_seats_at_once() -> None:
     capacity = Capacity(20)
     late(capacity, 50.0)
     assert capacity.judge(20, 0.0) == 16
     late(capacity, 50.0)
     assert capacity.judge(16, CUT_EVERY_S / 2) == 16, "the first cut must show first"
     assert capacity.judge(15, CUT_EVERY_S) == 12
+
+
+def test_seats_come_back_soon_up_to_where_it_was_late_and_one_by_one_from_there() -> None:
+    capacity = Capacity(20)
+    late(capacity, 50.0)
+    assert capacity.judge(14, 0.0) == 11
     late(capacity, 2.0, 200)
-    assert capacity.judge(12, CUT_EVERY_S + 1) == 12
-    assert capacity.judge(12, CUT_EVERY_S + GROW_EVERY_S) == 13
+    assert capacity.judge(11, REGAIN_EVERY_S - 1) == 11
+    assert capacity.judge(11, REGAIN_EVERY_S) == 13, "13 were no trouble"
+    assert capacity.judge(13, 2 * REGAIN_EVERY_S) == 13, "14 were"
+    assert capacity.judge(13, REGAIN_EVERY_S + GROW_EVERY_S) == 14
+
+
+def test_what_else_the_machine_did_once_is_forgotten() -> None:
+    capacity = Capacity(16)
+    late(capacity, 50.0)
+    assert capacity.judge(3, 0.0) == 2, "three calls were late: something else was on the machine"
+    late(capacity, 2.0, 200)
+    seats = [capacity.judge(2, at_s) for at_s in range(int(FORGET_S) + 60)]
+    assert seats[int(FORGET_S) - 1] <= 4
+    assert seats[-1] == 16
+    assert max(later - before for before, later in pairwise(seats)) <= 4, "never all at once"
 
 
 def test_calls_that_go_on_are_waited_for_before_the_next_cut() -> None:

@@ -110,13 +110,13 @@ def test_the_level_and_what_it_comes_from_are_in_the_metrics(tmp_path: Path) -> 
     machine = Machine(tmp_path)
     metrics = WorkerMetrics(lambda: 0, lambda: True)
     metrics.watch_load(machine.watch)
-    machine.cpu = 0.75
+    machine.cpu = 0.88
     machine.seconds(12, one=7.5)
     lines = metrics.text().decode().splitlines()
     assert "repartee_level 1.0" in lines
     assert "repartee_level_changes 1.0" in lines
     assert "repartee_loop_lag_ms 7.5" in lines
-    assert "repartee_cpu_share 0.75" in lines
+    assert "repartee_cpu_share 0.88" in lines
 
 
 async def test_who_lets_people_in_again_tells_livekit_before_the_door(

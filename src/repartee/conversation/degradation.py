@@ -79,7 +79,7 @@ class Step:
 
 
 STEPS = (
-    Step(Level.LEAN, lag_ms=20.0, cpu=0.70),
+    Step(Level.LEAN, lag_ms=30.0, cpu=0.85),
     Step(Level.SMALL, lag_ms=40.0, first_token=1.5),
     Step(Level.PLAIN, lag_ms=80.0, cpu=0.92),
     Step(Level.CLOSED, lag_ms=160.0, cpu=0.95),

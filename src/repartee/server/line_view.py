@@ -14,9 +14,11 @@ def line_view(events: Iterable[EventRow]) -> dict[str, Any]:
     Returns:
         `codec`, how the caller's sound came; `quality`, LiveKit's judgement since when, in ms; `away`, from when to
         when the caller was cut off, without an end where they did not come back; `lost`, the share of packets that
-        did not come, and `concealed`, of the sound that was made up for them, both known when the call is over.
+        did not come, `concealed`, of the sound that was made up for them, and `buffered_ms`, how long sound waited
+        for packets that were late, all known when the call is over.
     """
-    view: dict[str, Any] = {"codec": None, "quality": [], "away": [], "lost": None, "concealed": None}
+    sound = ("lost", "concealed", "buffered_ms")
+    view: dict[str, Any] = {"codec": None, "quality": [], "away": [], **dict.fromkeys(sound)}
     for event in events:
         match event.kind:
             case "network.codec":
@@ -24,7 +26,7 @@ def line_view(events: Iterable[EventRow]) -> dict[str, Any]:
             case "network.quality":
                 view["quality"].append([event.at_ms, event.data.get("quality")])
             case "network.sound":
-                view |= {name: event.data.get(name) for name in ("lost", "concealed")}
+                view |= {name: event.data.get(name) for name in sound}
             case "caller.lost":
                 view["away"].append([event.at_ms, None])
             case "caller.returned" if view["away"]:

@@ -51,9 +51,14 @@ RESTORE_REWIND_MS = 60
 
 
 class AudioSink(Protocol):
-    """Where the gate plays to: the room's audio track."""
+    """Where the gate plays to: the room's audio track.
+
+    Attributes:
+        lead_ms: So much is queued before `write` waits.
+    """
 
     sample_rate_hz: int
+    lead_ms: float
 
     async def write(self, pcm: bytes) -> None:
         """Queue audio, waiting while the queue is full."""
@@ -359,9 +364,11 @@ class ReplyGate(FrameProcessor):
         return None
 
     async def _play_chunk(self, reply: SpokenReply) -> None:
-        fade_in = reply.audible and self._sink.queued_ms() <= 0 and reply.position > 0
-        chunk = reply.take(self._samples(CHUNK_MS))
-        await self._sink.write(_ramp(chunk, rising=True) if fade_in else chunk)
+        queued_ms = self._sink.queued_ms()
+        fade_in = reply.audible and queued_ms <= 0 and reply.position > 0
+        # All there is room for: on a busy machine the loop is back here later than a chunk lasts.
+        chunk = reply.take(self._samples(max(CHUNK_MS, self._sink.lead_ms - queued_ms)))
+        await self._sink.write(_faded_in(chunk, self._samples(CHUNK_MS)) if fade_in else chunk)
         if reply.reply_id not in self._replies or reply.lowered:
             # Stopped while this chunk waited for room in the queue.
             self._sink.clear()
@@ -429,6 +436,10 @@ class ReplyGate(FrameProcessor):
         """Stop playing."""
         await self._stop_player()
         await super().cleanup()
+
+
+def _faded_in(pcm: bytes, samples: int) -> bytes:
+    return _ramp(pcm[: samples * 2], rising=True) + pcm[samples * 2 :]
 
 
 def _ramp(pcm: bytes, *, rising: bool) -> bytes:

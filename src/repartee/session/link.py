@@ -9,7 +9,7 @@ left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Cause = Literal["left", "no_packets", "quality", "agent", "standstill"]
@@ -85,11 +85,13 @@ class LineReport:
         packets: That came.
         lost: That did not.
         concealed: Share of what was played that was made up for what was lost.
+        buffered_ms: How long sound waited, on average, in the buffer that evens out when packets come.
     """
 
     packets: int = 0
     lost: int = 0
     concealed: float = 0.0
+    buffered_ms: float = 0.0
     codec: Codec | None = None
 
     @classmethod
@@ -108,11 +110,19 @@ class LineReport:
                     total = max(1, inbound.total_samples_received)
                     codec_id = entry.inbound_rtp.stream.codec_id
                     report = cls(
-                        received.packets_received, received.packets_lost, inbound.concealed_samples / total
+                        received.packets_received,
+                        received.packets_lost,
+                        inbound.concealed_samples / total,
+                        buffered_ms(inbound),
                     )
                 case _:
                     pass
-        return cls(report.packets, report.lost, report.concealed, codecs.get(codec_id))
+        return replace(report, codec=codecs.get(codec_id))
+
+
+def buffered_ms(inbound: Any) -> float:
+    """Return the mean wait in the jitter buffer, of WebRTC's `RTCInboundRtpStreamStats`."""
+    return float(inbound.jitter_buffer_delay * 1000 / max(1, inbound.jitter_buffer_emitted_count))
 
 
 class PacketWatch:

@@ -5,6 +5,7 @@ Importing this imports what a call needs, the pipeline too, which takes seconds.
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import repartee.session.session  # noqa: F401 - what a call would wait for
@@ -36,3 +37,4 @@ def prewarm(settings: Settings, agent_path: Path) -> None:
     voice_model()
     tls()
     plain_tls()
+    gc.freeze()  # as in worker/preloaded.py, where the most was done

@@ -216,6 +216,7 @@ class RecordedSink:
         self._sink = sink
         self._recorder = recorder
         self.sample_rate_hz = sink.sample_rate_hz
+        self.lead_ms = sink.lead_ms
 
     async def write(self, pcm: bytes) -> None:
         """Queue audio, waiting while the queue is full."""

@@ -247,7 +247,12 @@ class RoomClient(LiveKitTransportClient):
                 self._hooks.mark("messages.refused", **refused)
             if (report := self._monitor.report).packets:
                 lost = report.lost / (report.packets + report.lost)
-                self._hooks.mark("network.sound", lost=round(lost, 4), concealed=round(report.concealed, 4))
+                self._hooks.mark(
+                    "network.sound",
+                    lost=round(lost, 4),
+                    concealed=round(report.concealed, 4),
+                    buffered_ms=round(report.buffered_ms),
+                )
         await super().disconnect()
 
     # --- the caller -------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ class SilentSink:
     """
 
     sample_rate_hz = OUT_SAMPLE_RATE_HZ
+    lead_ms = 0.0
 
     def __init__(self, *, paced: bool = False) -> None:
         self._paced = paced

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from livekit import rtc
 
 OUT_SAMPLE_RATE_HZ = 24_000
-OUT_QUEUE_MS = 100
-"""Audio ahead of the network; everything in it is lost time on a stop."""
+OUT_QUEUE_MS = 200
+"""Audio ahead of the network: a loop that is late by less is not heard. A stop drops it."""
 VOICE_RED, VOICE_DTX, VOICE_BPS = True, True, 32_000
 """Each packet carries the one before again; silence is not sent; bits per second of the voice itself."""
 
@@ -37,6 +37,7 @@ class RoomSink:
     """The gate's audio sink: the agent's track in the room."""
 
     sample_rate_hz = OUT_SAMPLE_RATE_HZ
+    lead_ms = OUT_QUEUE_MS
 
     def __init__(self, client: Publisher, may_speak: Callable[[], bool] = lambda: True) -> None:
         self._client = client

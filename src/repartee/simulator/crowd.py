@@ -7,6 +7,7 @@ media engine in pieces of 100 ms, and figures are read off the recordings when t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import multiprocessing
 import random
@@ -19,6 +20,7 @@ import httpx
 import numpy as np
 from livekit import rtc
 
+from repartee.session.link import LineReport
 from repartee.session.media_events import hear_own_events
 from repartee.simulator import meter
 from repartee.simulator.audio import Pcm, noise_floor
@@ -40,6 +42,7 @@ EARLY_S = 0.05
 TOKEN_S = 20.0
 JOIN_S = 15.0
 LEAVE_S = 10.0
+STATS_S = 1.0
 Row = dict[str, Any]
 
 
@@ -130,6 +133,7 @@ class _Caller:
         self._rng = random.Random(f"{plan.seed}/{number}")  # noqa: S311 - not for secrets
         self._room = rtc.Room()
         self._source: rtc.AudioSource | None = None
+        self._track: rtc.Track | None = None
         self._to_say: asyncio.Queue[tuple[Utterance, asyncio.Future[float]]] = asyncio.Queue()
         self._said: list[tuple[Utterance, float]] = []
         self._heard: list[tuple[str, Frames]] = []
@@ -211,6 +215,11 @@ class _Caller:
     async def _leave(self, sending: asyncio.Task[None] | None) -> None:
         self._leaving = True
         self._row["left_s"] = round(time.monotonic(), 3)
+        if self._track is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATS_S):
+                    report = LineReport.read(await self._track.get_stats())
+                    self._row["buffered_ms"] = round(report.buffered_ms)
         if sending is not None:
             await asyncio.wait({sending}, timeout=LEAVE_S)
         for task in self._listening:
@@ -259,6 +268,7 @@ class _Caller:
 
     def _subscribed(self, track: rtc.Track, _: Any, participant: rtc.RemoteParticipant) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
+            self._track = track
             self._listening.append(asyncio.create_task(self._listen(track, participant.identity)))
 
     async def _listen(self, track: rtc.Track, identity: str) -> None:
@@ -312,7 +322,9 @@ class _Caller:
             row["first_audio_ms"] = round(heard[0].start_s * 1000, 1)
             row["last_heard_s"] = round(joining_s + heard[-1].end_s, 3)
         row["voice_s"] = round(sum(span.end_s - span.start_s for span in heard), 2)
-        row["gaps_ms"] = [round((g.end_s - g.start_s) * 1000) for g in meter.gaps(tape)]
+        gaps = meter.gaps(tape)
+        row["gaps_ms"] = [round((gap.end_s - gap.start_s) * 1000) for gap in gaps]
+        row["gaps_at_s"] = [round(gap.start_s, 2) for gap in gaps]
         until_s = joining_s + len(tape) / RATE_HZ
         for utterance, began_s in reversed(self._said):
             row["turns"].insert(0, _turn(utterance, began_s - joining_s, until_s - joining_s, heard))

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ Trees = Mapping[str, Sequence[int]]
 """Root processes by the name of the part they are."""
 AGENT = "agent"
 SAMPLE_S = 1.0
+WEIGH_EVERY = 10
+"""Samples between two that ask for memory: the kernel walks all pages of a process for it, and the process waits."""
 
 
 class Sampler:
@@ -43,7 +46,7 @@ class Sampler:
 
     async def __aenter__(self) -> Sampler:
         self._began_s = time.monotonic()
-        await self._sample()
+        await self._sample(weigh=True)
         self._sampling = asyncio.create_task(self._run(), name="sampler")
         if self._spy is not None:
             await self._start_spying(self._spy)
@@ -75,23 +78,24 @@ class Sampler:
             with contextlib.suppress(ProcessLookupError):
                 spy.send_signal(signal.SIGINT)
             await spy.wait()
-        await self._sample()
+        await self._sample(weigh=True)
 
     async def _run(self) -> None:
-        while True:
+        for number in count(1):
             await asyncio.sleep(SAMPLE_S)
-            await self._sample()
+            await self._sample(weigh=number % WEIGH_EVERY == 0)
 
-    async def _sample(self) -> None:
+    async def _sample(self, *, weigh: bool) -> None:
         trees = self._trees()
-        found = await asyncio.to_thread(_used, trees)
+        found = await asyncio.to_thread(_used, trees, weigh=weigh)
         self._seen |= {pid: (name, seconds) for pid, (name, seconds, _) in found.items()}
         used = dict.fromkeys([*trees, "callers"], 0.0)
-        resident = dict.fromkeys(used, 0.0)
+        resident = dict.fromkeys(used, 0.0) if weigh else self.samples[-1][2]
         for name, seconds in self._seen.values():  # one that has ended has taken what it took
             used[name] += seconds
         for name, _, megabytes in found.values():
-            resident[name] += megabytes
+            if weigh:
+                resident[name] += megabytes
         for key, name, seconds in await asyncio.to_thread(_threads, trees[AGENT]):
             _, first_s, _ = self._threads.get(key, (name, seconds, seconds))
             self._threads[key] = (name, first_s, seconds)
@@ -116,7 +120,7 @@ class Sampler:
         return {name: max(sample[2][name] for sample in self.samples) for name in self.samples[0][2]}
 
 
-def _used(trees: Trees) -> dict[int, tuple[str, float, float]]:
+def _used(trees: Trees, *, weigh: bool) -> dict[int, tuple[str, float, float]]:
     """Return name, processor seconds and megabytes by process; what else this process has started are callers."""
     owner: dict[int, str] = {}
     for name, roots in sorted(trees.items(), key=lambda tree: tree[0] != "simulator"):
@@ -128,7 +132,7 @@ def _used(trees: Trees) -> dict[int, tuple[str, float, float]]:
         try:
             process = psutil.Process(pid)
             times = process.cpu_times()
-            found[pid] = (name, times.user + times.system, _memory_mb(process))
+            found[pid] = (name, times.user + times.system, _memory_mb(process) if weigh else 0.0)
         except psutil.Error:
             continue
     return found

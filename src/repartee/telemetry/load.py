@@ -22,7 +22,8 @@ FOLDER = "load"
 LEVEL_FILE = "level.json"
 STALE_S = 5.0
 TICK_S = 0.05
-WINDOW_S = 10.0
+WINDOW_S = 3.0
+"""Shorter than a level takes to be entered: a loop that stood still once is late once, not for all that time."""
 MAX_FIRST_TOKENS = 256
 
 
@@ -51,7 +52,7 @@ class LoopLag:
             self._timer = None
 
     def p95_ms(self) -> float:
-        """Return the 95th percentile of the last ten seconds, 0 before anything is known."""
+        """Return the 95th percentile of the last seconds, 0 before anything is known."""
         ordered = sorted(self._late_ms)
         return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))] if ordered else 0.0
 
@@ -74,7 +75,7 @@ class ProcessLoad:
     Attributes:
         pid: The process.
         at_s: When, on the machine's monotonic clock.
-        lag_ms: Its loop's lag, 95th percentile of the last ten seconds.
+        lag_ms: Its loop's lag, 95th percentile of the last seconds.
         first_tokens: The large model's newest times to the first token: (when in s, how long in ms).
     """
 

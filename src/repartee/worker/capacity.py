@@ -1,7 +1,8 @@
 """How many calls a worker takes: as many as it is allowed, fewer while its processes are late.
 
 A process whose event loop is late plays its audio late; that is heard before the processor is full. So the seats go
-down at once when a loop is late, and come back one by one.
+down at once when a loop is late. They come back one by one where it was late before, and soon where it was not, or is
+not any more: what else ran on the machine may be over.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ CUT = 0.8
 CUT_EVERY_S = 5.0
 """What a cut has brought must show first."""
 GROW_EVERY_S = 30.0
+"""A seat more, where there were too many calls before."""
+REGAIN_EVERY_S = 5.0
+REGAIN_SHARE = 0.25
+"""So many more at a time, where there were not."""
+FORGET_S = 60.0
+"""How many calls were too many is taken for true for so long."""
 SAMPLES = 80
 FEW = 40
 
@@ -30,6 +37,9 @@ class Capacity:
         self._most = most
         self._late: deque[float] = deque(maxlen=SAMPLES)
         self._changed_s = float("-inf")
+        self._cut_s = float("-inf")
+        self._too_many = most + 1
+        """Calls that were there at the last cut."""
         self.seats = most
 
     def late(self, late_ms: float) -> None:
@@ -48,10 +58,17 @@ class Capacity:
         # Calls that go on are not cut: before they have become as few as there are seats, fewer seats help nobody.
         settled = calls <= self.seats and since_s >= CUT_EVERY_S
         if len(self._late) >= FEW and self.late_ms > LATE_MS and settled:
-            self.seats = max(1, int(min(self.seats, max(calls, 1)) * CUT))
-            self._changed_s = now_s
+            self._too_many = min(self.seats, max(calls, 1))
+            self.seats = max(1, int(self._too_many * CUT))
+            self._changed_s = self._cut_s = now_s
             self._late.clear()
-        elif self.seats < self._most and self.late_ms < CALM_MS and since_s >= GROW_EVERY_S:
-            self.seats += 1
-            self._changed_s = now_s
+        elif self.seats < self._most and self.late_ms < CALM_MS:
+            forgotten = now_s - self._cut_s >= FORGET_S
+            bearable = self._most if forgotten else self._too_many - 1
+            if self.seats < bearable and since_s >= REGAIN_EVERY_S:
+                self.seats = min(self.seats + max(1, int(self.seats * REGAIN_SHARE)), bearable)
+                self._changed_s = now_s
+            elif self.seats >= bearable and since_s >= GROW_EVERY_S:
+                self.seats += 1
+                self._changed_s = now_s
         return self.seats

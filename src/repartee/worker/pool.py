@@ -232,7 +232,7 @@ class Pool:
         self._agent_path = agent_path
         self._on_over = on_over
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["repartee.worker.child", "repartee.session.session"])
+        self._context.set_forkserver_preload(["repartee.worker.preloaded"])
         self.alone = settings.calls_per_process == 1
         self.processes = settings.session_processes or cores()
         self.per_process = settings.calls_per_process or -(-settings.max_calls // self.processes)

@@ -165,7 +165,7 @@ function codecName(mime: string): string {
 
 /** How the caller's connection was. */
 function TheLine({ data }: { data: CallPageData }) {
-  const { codec, quality, away, lost, concealed } = data.line;
+  const { codec, quality, away, lost, concealed, buffered_ms: buffered } = data.line;
   if (codec === null && quality.length === 0 && away.length === 0 && lost === null) return null;
   return (
     <section className="panel" data-testid="the-line">
@@ -191,6 +191,7 @@ function TheLine({ data }: { data: CallPageData }) {
       <p className="soft small">
         {codec !== null && `The caller’s sound came as ${codecName(codec)}. `}
         {lost !== null && `${percent(lost)} of its packets were lost, ${percent(concealed ?? 0)} of the sound had to be made up.`}
+        {buffered !== null && ` Sound waited ${Math.round(buffered)} ms on average for packets that were late.`}
       </p>
     </section>
   );

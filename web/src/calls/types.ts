@@ -145,6 +145,8 @@ export interface Line {
   /** Shares of packets that did not come, and of the sound that was made up for them; null before the end. */
   lost: number | null;
   concealed: number | null;
+  /** How long sound waited for packets that were late, on average; null before the end. */
+  buffered_ms: number | null;
 }
 
 export interface Trouble {
