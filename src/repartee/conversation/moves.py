@@ -48,7 +48,7 @@ from repartee.events import (
     VoiceReply,
 )
 
-HEARS_MS = 1000.0
+HEARS_MS = 500.0
 """An agent that takes a call over notices by then that the caller was speaking as it came."""
 PAUSES_KEPT = 16
 WASTE_MEMORY = 0.15
