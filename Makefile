@@ -20,7 +20,7 @@ test: ## Set up everything, then run all checks and tests
 	@.venv/bin/pytest tests/system
 
 test-long: ## The calls of a minute and more that `make test` leaves out: chaos, networks, floods, handovers (half an hour)
-	@$(PYTHON) scripts/setup.py --tests
+	@$(PYTHON) scripts/setup.py --tests --long
 	@.venv/bin/pytest -m long tests/system tests/session
 
 lint: ## Format, lint, types and layers, of Python and of the page
@@ -40,7 +40,8 @@ audit: ## Look up every locked package in the databases of known vulnerabilities
 
 ci: test audit ## What is checked before a change is taken: all tests, and the packages
 
-fuzz: setup ## Run 100,000 made up cases of everything that reads what others write (nightly); writes benchmarks/results
+fuzz: ## Run 100,000 made up cases of everything that reads what others write (nightly); writes benchmarks/results
+	@$(PYTHON) scripts/setup.py --dev
 	@.venv/bin/python scripts/fuzz.py --write benchmarks/results/fuzz.json
 
 clean: ## Remove what setup made in this folder

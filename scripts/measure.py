@@ -452,7 +452,7 @@ def _ask_calls(url: str, folder: Path, number: int, asked: dict[str, str]) -> di
     import httpx  # noqa: PLC0415
     from tests.store.many import fill  # noqa: PLC0415
 
-    from repartee.server import Site, create_app  # noqa: PLC0415
+    from repartee.server.app import Site, create_app  # noqa: PLC0415
     from repartee.settings import Settings  # noqa: PLC0415
     from repartee.store import CallQuery, Store  # noqa: PLC0415
 

@@ -25,13 +25,19 @@ BIN = CACHE / "bin"
 
 
 def main() -> int:
-    """Run the steps; return the exit code."""
+    """Run the steps; return the exit code.
+
+    `--dev`: with the packages of development; `--tests`: with those and everything else that tests need; with
+    `--long` what only those tests need that `make test` leaves out.
+    """
     if sys.version_info < (3, 11):  # noqa: UP036 - this file runs on whatever Python is there
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     steps = [python_packages, livekit_server, web_page, models]
     if "--tests" in sys.argv[1:]:
         steps += [browser, interop_pages, postgresql, redis, firewall, sound_server, helm, promtool]
         steps += [other_voices]
+        if "--long" in sys.argv[1:]:
+            steps += [firefox]
     if "--check-web" in sys.argv[1:]:
         steps = [web_checks]
     for number, step in enumerate(steps, 1):
@@ -55,7 +61,11 @@ class SetupError(Exception):
 def python_packages() -> None:
     """Python packages, as locked."""
     uv = find_uv()
-    run([uv, "sync", "--locked", "--extra", "piper", "--extra", "bench", "--compile-bytecode", "--quiet"])
+    # Who wants to talk does not wait for what only our own tests need; what is there of it stays.
+    developing = {"--tests", "--dev"} & set(sys.argv[1:])
+    groups = () if developing else ("--no-default-groups", "--group", "agent-tests", "--inexact")
+    extras = ("--extra", "piper", "--extra", "bench")
+    run([uv, "sync", "--locked", *extras, *groups, "--compile-bytecode", "--quiet"])
 
 
 def livekit_server() -> None:
@@ -130,6 +140,19 @@ def browser() -> None:
     """Chromium, for the browser tests."""
     if not (shutil.which("chromium") or shutil.which("google-chrome")):
         apt("chromium", "the browser tests need Chromium")
+
+
+def firefox() -> None:
+    """Firefox, for the page's test in it."""
+    if shutil.which("firefox-esr") or shutil.which("firefox"):
+        return
+    needs_apt("the page's test in Firefox needs Firefox")
+    apt_lists()
+    # Debian's; Ubuntu has it as a snap only, in which a profile of the test's own cannot be.
+    if subprocess.run(["apt-cache", "show", "firefox-esr"], capture_output=True, check=False).returncode:
+        say("      there is no package of it here: its test is left out")
+    else:
+        apt("firefox-esr", "the page's test in Firefox needs Firefox")
 
 
 def postgresql() -> None:

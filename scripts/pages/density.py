@@ -94,7 +94,7 @@ def killed_many(run: Figures) -> str:
     unknown = f", {tool['not_known']} were said not to be known" if tool["not_known"] else ""
     return f"""
 **Process after process dies.** {fates["kills"]} times the busiest process was killed, one every eight seconds or so, while callers came and went on {step["calls"]} lines
-(a call lasts about half a minute, and none is hit a third time: a call that has lost three agents is ended by design).
+(a call lasts about half a minute, and none is hit a third time: a call that loses three agents, each within a minute of getting it, is ended by design).
 
 | | |
 |---|---|

@@ -115,6 +115,27 @@ def test_a_missing_file_names_its_neighbour(tmp_path: Path) -> None:
         load_agent(tmp_path / "aa.yaml")
 
 
+def test_a_missing_folder_names_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, GOOD)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"there is no such agent file; .*'?a\.yaml"):
+        load_agent(Path("agents/front-desk.yaml"))
+
+
+def test_a_folder_names_the_file_in_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder; .* `repartee init FOLDER` makes one"):
+        load_agent(tmp_path)
+    file = write(tmp_path, GOOD)
+    with pytest.raises(ConfigError, match=f"is a folder; name the agent file in it, as {file}"):
+        load_agent(tmp_path)
+
+
+def test_what_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ConfigError, match="it is no text in UTF-8"):
+        load_agent(tmp_path / "a.yaml")
+
+
 def test_the_version_changes_with_file_and_tools(tmp_path: Path) -> None:
     versions = {load_agent(write(tmp_path, GOOD)).version}
     versions.add(load_agent(write(tmp_path, GOOD + "tools: tools.py\n", TOOLS)).version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from repartee.cli import app
 from repartee.cli.client import guide, page_url, platforms
 from repartee.errors import ConfigError
-from repartee.server.devices import DeviceKeys
+from repartee.server.devices import DeviceKeys, add_key
 from repartee.settings import Settings
 
 LAN = "https://192.168.1.20:8080"
@@ -32,6 +33,31 @@ def test_a_guide_has_this_server_s_address_and_nothing_left_to_fill_in(
     assert not re.search(r"@\w+@", text)
     assert "10.0.2.2:" not in text
     assert max(map(len, text.splitlines())) < 170
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("client fl", ["flutter"]),
+        ("models pull whisper-s", ["whisper-small"]),
+        ("models remove whisper-t", []),  # it comes with the program
+        ("device-token k", ["kitchen"]),
+        ("dev", ["device-token"]),
+    ],
+)
+def test_a_shell_is_told_how_what_was_typed_may_go_on(
+    typed: str, offered: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPARTEE_STATE_DIR", str(tmp_path))
+    add_key(Settings().devices_file, "kitchen", 1, datetime.now(UTC).date())
+    words = f"repartee {typed}"
+    completing = {
+        "_REPARTEE_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    said = CliRunner().invoke(app, env=completing, prog_name="repartee")
+    assert said.output.split() == offered
 
 
 def test_an_emulator_is_told_how_it_reaches_this_machine(plain_settings: Settings) -> None:

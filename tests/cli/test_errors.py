@@ -123,6 +123,26 @@ def test_serve_needs_a_livekit_server(tmp_path: Path) -> None:
     assert "set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["call", "a.wav"], "there is no file a.wav"),
+        (["call"], "nothing to say: give at least one recording"),
+        (["say", " "], "nothing to say: give a text"),
+        (["calls", "show", "no-such-call"], "there is no call 'no-such-call'"),
+        (["models", "pull", "whisper-smal"], "did you mean 'whisper-small'?"),
+        (["client", "flutr"], "did you mean 'flutter'?"),
+        (["clal"], "Did you mean 'call', 'calls'?"),
+        (["up", "--port", "99999"], "less than or equal to 65535"),
+        (["simulate", "--profile", "fsat"], "there is no profile 'fsat'; did you mean 'fast'?"),
+    ],
+)
+def test_what_is_not_there_is_said(tmp_path: Path, words: list[str], said: str) -> None:
+    code, text = repartee(*words, folder=tmp_path)
+    assert code == 2
+    assert said in text
+
+
 def test_check_tells_every_mistake(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("name: A\npersna: x\n")
     code, said = repartee("check", "a.yaml", folder=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import ssl
 import stat
 import threading
@@ -151,3 +152,26 @@ def test_the_address_fits_a_terminal() -> None:
     lines = qr_code(f"https://{LAN}:8080/?key={'x' * 22}").splitlines()
     assert 15 <= len(lines) <= 22
     assert max(map(len, lines)) <= 60
+
+
+def test_the_address_that_stands_for_no_stun_is_one_that_browsers_take(plain_settings: Settings) -> None:
+    """Firefox blocks the ports of old services for STUN as well, and then makes no connection at all."""
+    config = json.loads(_write_config(plain_settings, "k", "s").read_text())
+    (stun,) = config["rtc"]["stun_servers"]
+    host, _, port = stun.partition(":")
+    assert host == "127.0.0.1", "nobody else is asked"
+    assert int(port) > 1024
+    assert int(port) not in {
+        2049,
+        3659,
+        4045,
+        4190,
+        5060,
+        5061,
+        6000,
+        6566,
+        6679,
+        6697,
+        10080,
+        *range(6665, 6670),
+    }

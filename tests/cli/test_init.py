@@ -19,14 +19,16 @@ def test_its_own_tests_pass(tmp_path: Path) -> None:
     init(folder, None)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],
-        cwd=folder,
-        capture_output=True,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
+    assert "arning" not in done.stdout, "the first thing one sees of one's agent"
 
 
 @pytest.mark.models

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from repartee.errors import ConfigError
-from repartee.server import Site, create_app
 from repartee.server.addresses import Proxies, household
+from repartee.server.app import Site, create_app
 from repartee.server.devices import PREFIX, DeviceKeys, add_key, revoke_key
 from repartee.server.door import ClosedError, Door
 from repartee.server.issuer import Issuer, UntrustedError, _public_keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -125,13 +126,27 @@ def test_a_connection_that_breaks_is_gone_on_with(hub: Hub, tmp_path: Path) -> N
 
 def test_a_fetch_that_was_given_up_goes_on_the_next_time(hub: Hub, tmp_path: Path) -> None:
     hub.cut_after = [700_000, *[0] * 10]
-    with pytest.raises(ProviderError, match=r"127\.0\.0\.1 does not give model\.bin .* goes on where it is"):
+    with pytest.raises(
+        ProviderError, match=r"127\.0\.0\.1 breaks off .* for model\.bin; .* goes on where it is"
+    ):
         pull(MODEL, tmp_path, hub.url, sleep=lambda _: None)
     assert fetched(MODEL, tmp_path) == 700_000
     assert not (tmp_path / "tiny").exists()
     hub.cut_after, hub.asked = [], []
     assert whole(pull(MODEL, tmp_path, hub.url))
     assert hub.asked[0] == ("model.bin", "bytes=700000-")
+
+
+def test_a_hub_that_cannot_be_reached_is_told_with_what_to_do(hub: Hub, tmp_path: Path) -> None:
+    with socket.socket() as nobody:  # bound, and nobody listens
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(ProviderError, match=r"cannot be reached \(ConnectError\).* HF_ENDPOINT") as told:
+            pull(MODEL, tmp_path, address, sleep=lambda _: None)
+    assert "goes on where it is" not in str(told.value), "nothing was begun"
+    hub.status = [503] * 9
+    with pytest.raises(ProviderError, match=r"answers 503 for model\.bin; run this again"):
+        pull(MODEL, tmp_path, hub.url, sleep=lambda _: None)
 
 
 def test_a_hub_without_ranges_begins_anew(hub: Hub, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from repartee.agent import load_agent
 from repartee.providers.a2a import RemoteAgent
-from repartee.server import Site, create_app
+from repartee.server.app import Site, create_app
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.store import Store

@@ -10,7 +10,7 @@ import pytest
 import soundfile as sf
 
 from repartee.conversation.degradation import Level
-from repartee.server import Site, create_app
+from repartee.server.app import Site, create_app
 from repartee.server.busy import RETRY_S, Busy
 from repartee.session.clips import clips_for
 from repartee.settings import Settings

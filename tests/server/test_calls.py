@@ -17,8 +17,8 @@ from fastapi import Request
 from pipecat.evals.scenario import EvalScenarioFile
 from pydantic import SecretStr
 
-from repartee.server import Site, create_app
 from repartee.server import calls as calls_module
+from repartee.server.app import Site, create_app
 from repartee.settings import Settings
 from repartee.store import CallEnd, CallRow, EventRow, Row, Store, TurnRow
 from tests.store.filling import ledger

@@ -19,8 +19,8 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from repartee.errors import ConfigError
-from repartee.server import Site, create_app
 from repartee.server.addresses import Proxies, RateLimit, household
+from repartee.server.app import Site, create_app
 from repartee.server.door import FAILURES_PER_MINUTE, Door
 from repartee.server.issuer import Issuer, JwksError, UntrustedError, read_jwks
 from repartee.server.keys import Keys, digest_of, new_key

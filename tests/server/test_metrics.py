@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from repartee.server import create_app
 from repartee.server.admission import DayLimits
+from repartee.server.app import create_app
 from repartee.server.busy import Busy
 from repartee.server.door import FAILURES_PER_MINUTE
 from repartee.server.keys import digest_of, new_key

@@ -14,7 +14,8 @@ from aiohttp import web
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from repartee.server import create_app, signalling
+from repartee.server import signalling
+from repartee.server.app import create_app
 from repartee.server.signalling import SignalProxy
 from repartee.server.visits import COOKIE
 from repartee.settings import Settings

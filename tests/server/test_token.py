@@ -13,9 +13,8 @@ import pytest
 from pydantic import SecretStr
 from starlette.responses import PlainTextResponse
 
-from repartee.server import Site, create_app
 from repartee.server.admission import Admission, DayLimits
-from repartee.server.app import PATHS
+from repartee.server.app import PATHS, Site, create_app
 from repartee.server.headers import SecurityHeaders
 from repartee.server.places import Place, place_of
 from repartee.session.budget import Today

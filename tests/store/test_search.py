@@ -21,7 +21,7 @@ def test_a_call_in_a_list_has_its_waits_and_its_cost(store: Store) -> None:
     found = {one.call.call_id: one for one in store.find(CallQuery())}
     assert list(found) == ["cc33", "bb22", "aa11"]
     first = found["aa11"]
-    assert (first.state, first.turns, first.latency_ms, first.slowest_ms) == ("ended", 2, 480.0, 480.0)
+    assert (first.state, first.turns, first.latency_ms, first.slowest_ms) == ("ended", 1, 480.0, 480.0)
     assert (str(first.cost), str(first.wasted)) == ("0.001700000", "0.000200000")
     assert found["bb22"].unpriced == 1
     assert found["cc33"].state == "lost"

@@ -123,7 +123,7 @@ def test_a_call_is_read_as_it_was_written(store: Store) -> None:
     assert summary.call == call(
         "aa11", ended_at=START + timedelta(minutes=1), reason="caller left", call_s=60.0, speech_s=12.5
     )
-    assert (summary.turns, summary.cost, summary.unpriced) == (2, Decimal("0.0017"), 0)
+    assert (summary.turns, summary.cost, summary.unpriced) == (1, Decimal("0.0017"), 0)
     greeting, turn = store.turns("aa11")
     assert greeting.heard_text == "Front desk, good morning."
     assert turn == TurnRow(

@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.async_api import ConsoleMessage, Page, expect
 
 from repartee.cli.instance import free_ports, instance
-from repartee.server import Site, create_app
+from repartee.server.app import Site, create_app
 from repartee.session.recording import PEAKS
 from repartee.settings import Settings
 from repartee.simulator.audio import read_audio
@@ -121,6 +121,11 @@ async def test_a_kept_call_is_explained_turn_by_turn(serving: Serving) -> None:
         lengths = [float(await part.get_attribute("data-ms") or 0) for part in await parts.all()]
         assert sum(lengths) == pytest.approx(1105.0)
         await expect(turn.get_by_test_id("waterfall")).to_contain_text("Answered after 1.10 s")
+        await expect(turn.get_by_test_id("parts-together")).to_contain_text("1.10 s")
+        await expect(parts.first).to_contain_text("until the voice detector told the pause")
+        legend = page.get_by_test_id("legend")
+        await expect(legend).to_contain_text("interrupted")
+        await expect(legend).to_contain_text("thrown away")
         await expect(page.locator("#turn-2")).to_contain_text("1 answer thrown away")
         await expect(page.get_by_test_id("owners")).to_contain_text("Model")
         await expect(page.get_by_test_id("bill")).to_contain_text("$0.0050 + ?")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repartee.telemetry.waterfall import ADVICE, OWNERS, TITLES, Span, Waited, by_owner, parts
+from repartee.telemetry.waterfall import ADVICE, MEANS, OWNERS, TITLES, Span, Waited, by_owner, parts
 
 MARKS = {
     "speech.paused": 1060.0,
@@ -151,6 +151,11 @@ def test_the_parts_add_up_without_a_gap_whatever_the_marks_say(
     for before, after in pairwise(found):
         assert after.began_ms == pytest.approx(before.began_ms + before.ms, abs=0.2)
     assert all(
-        part.ms >= 0 and part.key in TITLES and part.key in ADVICE and part.owner in OWNERS for part in found
+        part.ms >= 0
+        and part.key in TITLES
+        and part.key in ADVICE
+        and part.key in MEANS
+        and part.owner in OWNERS
+        for part in found
     )
     assert sum(by_owner(found).values()) == pytest.approx(wait, abs=0.1 * (len(found) + 1) + 1)

@@ -238,18 +238,28 @@ def agent_json_schema() -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     if not path.exists():
-        beside = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        # Where the folder is missing too, one stands elsewhere than one thinks: what is here may be what is meant.
+        folder = path.parent if path.parent.is_dir() else Path()
+        beside = sorted(other.name for other in folder.glob("*.y*ml"))
         other = (
             nearest(path.name, beside)
             or "; name one (--agent, REPARTEE_AGENT), or `repartee init FOLDER` makes one"
         )
         raise ConfigError(f"{path}: there is no such agent file{other}")
+    if path.is_dir():
+        inside = sorted(file for file in path.glob("*.y*ml") if file.is_file())
+        which = (
+            f", as {inside[0]}" if inside else "; `repartee init FOLDER` makes one in a folder that is empty"
+        )
+        raise ConfigError(f"{path} is a folder; name the agent file in it{which}")
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES // 1000} kB; an agent file is text")
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot be read: it is no text in UTF-8") from error
 
 
 def _compose(path: Path, text: str) -> yaml.Node:

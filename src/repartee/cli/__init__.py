@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +28,28 @@ from repartee.settings import Settings
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # it prints local variables, and with them keys
-    help="Self-hosted real-time voice agents.",
 )
 out = Console(highlight=False)
+# Twenty-odd commands in one list help nobody: the help shows them by what one is about to do.
+TALK, AGENT, SERVE = "Talk", "An agent of your own", "Serve"
+CALLS, MEASURE = "Calls and costs", "Measure, and break"
 AgentOption = Annotated[Path | None, typer.Option(help="The agent file.")]
-PortOption = Annotated[int | None, typer.Option(help="Port of the page.")]
+PortOption = Annotated[int | None, typer.Option(help="Port of the page.", min=1, max=65535)]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"repartee {version('repartee-voice')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _repartee(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Self-hosted real-time voice agents."""
 
 
 def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
@@ -45,7 +63,7 @@ def _serve(settings: Settings, *, http: bool, worker: bool) -> None:
     _run(lambda stop: run_up(settings, stop, http=http, worker=worker))
 
 
-@app.command()
+@app.command(rich_help_panel=TALK)
 def up(
     agent: AgentOption = None,
     port: PortOption = None,
@@ -57,21 +75,9 @@ def up(
     _serve(_settings(agent=agent, port=port, https=https), http=True, worker=True)
 
 
-@app.command()
-def serve(agent: AgentOption = None, port: PortOption = None) -> None:
-    """Serve the token endpoint and the page only, against LIVEKIT_URL."""
-    _serve(_settings(agent=agent, port=port), http=True, worker=False)
-
-
-@app.command()
-def worker(agent: AgentOption = None) -> None:
-    """Run the worker only, against LIVEKIT_URL."""
-    _serve(_settings(agent=agent), http=False, worker=True)
-
-
-@app.command()
+@app.command(rich_help_panel=TALK)
 def call(
-    more: Annotated[list[Path] | None, typer.Argument(metavar="[AUDIO]...", help="Recordings.")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="AUDIO", help="Recordings.")] = None,
     audio: Annotated[list[Path] | None, typer.Option(help="Recordings, said in this order.")] = None,
     url: Annotated[str, typer.Option(help="The server's address.")] = "http://127.0.0.1:8080",
     record: Annotated[Path | None, typer.Option(help="Write both sides to this stereo file.")] = None,
@@ -88,7 +94,7 @@ def call(
         sys.stdout.write(report_json(report) + "\n")
 
 
-@app.command()
+@app.command(rich_help_panel=TALK)
 def say(
     text: Annotated[str, typer.Argument(help="What to say.")],
     out_file: Annotated[Path, typer.Option("--out", help="The sound file to write.")] = Path("said.wav"),
@@ -101,18 +107,63 @@ def say(
     out.print(f"wrote {out_file}", soft_wrap=True)
 
 
-app.command()(_measuring.simulate)
-app.command(name="faults")(_measuring.fault_proxy)
-app.add_typer(_measuring.bench_app, name="bench")
-app.command()(_measuring.chaos)
+@app.command(rich_help_panel=TALK)
+def doctor(
+    agent: AgentOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look for what would keep a call from working; each finding comes with its fix."""
+    from repartee.cli.doctor import doctor as run_doctor  # noqa: PLC0415
+
+    if not asyncio.run(run_doctor(_settings(agent=agent), out, as_json=as_json)):
+        sys.exit(1)
 
 
-@app.command(name="eval")
+@app.command(rich_help_panel=AGENT)
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet, or is empty.")],
+    name: Annotated[
+        str | None, typer.Option(help="What callers see; the folder's name when left out.")
+    ] = None,
+) -> None:
+    """Begin an agent of your own: its file, a tool, tests for both."""
+    from repartee.cli.init import init as run_init  # noqa: PLC0415
+
+    for line in run_init(folder, name):
+        out.print(line, soft_wrap=True)
+
+
+@app.command(rich_help_panel=AGENT)
+def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
+    """Check an agent file."""
+    from repartee.agent import load_agent, team_of  # noqa: PLC0415
+    from repartee.session.prompt_budget import check_budget  # noqa: PLC0415
+
+    loaded = load_agent(agent)
+    team = team_of(loaded, load_agent)
+    for one in team:
+        check_budget(one)
+    answers, tools = len(loaded.answers), len(loaded.tools)
+    counts = f"{answers} answer{'s' * (answers != 1)}, {tools} tool{'s' * (tools != 1)}"
+    if len(team) > 1:
+        counts += f", a team of {len(team)} ({', '.join(one.name for one in team[1:])})"
+    out.print(f"{agent}: {loaded.name}, {counts}, version {loaded.version}", soft_wrap=True)
+
+
+@app.command(rich_help_panel=AGENT)
+def schema() -> None:
+    """Print the JSON Schema of agent files, for editors."""
+    from repartee.agent import agent_json_schema  # noqa: PLC0415
+
+    sys.stdout.write(json.dumps(agent_json_schema(), indent=2) + "\n")
+
+
+@app.command(name="eval", rich_help_panel=AGENT)
 def evaluate(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chosen
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FILE]...",
+            metavar="FILE",
             help="Scenario files and folders; `tests` beside the agent file when left out.",
         ),
     ] = None,
@@ -163,58 +214,22 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one option for each thing that may be 
         raise typer.Exit(1)
 
 
-@app.command()
-def check(agent: Annotated[Path, typer.Argument(help="The agent file.")]) -> None:
-    """Check an agent file."""
-    from repartee.agent import load_agent, team_of  # noqa: PLC0415
-    from repartee.session.prompt_budget import check_budget  # noqa: PLC0415
-
-    loaded = load_agent(agent)
-    team = team_of(loaded, load_agent)
-    for one in team:
-        check_budget(one)
-    answers, tools = len(loaded.answers), len(loaded.tools)
-    counts = f"{answers} answer{'s' * (answers != 1)}, {tools} tool{'s' * (tools != 1)}"
-    if len(team) > 1:
-        counts += f", a team of {len(team)} ({', '.join(one.name for one in team[1:])})"
-    out.print(f"{agent}: {loaded.name}, {counts}, version {loaded.version}", soft_wrap=True)
+app.command(rich_help_panel=AGENT)(_meet.meet)
 
 
-@app.command()
-def schema() -> None:
-    """Print the JSON Schema of agent files, for editors."""
-    from repartee.agent import agent_json_schema  # noqa: PLC0415
-
-    sys.stdout.write(json.dumps(agent_json_schema(), indent=2) + "\n")
+@app.command(rich_help_panel=SERVE)
+def serve(agent: AgentOption = None, port: PortOption = None) -> None:
+    """Serve the token endpoint and the page only, against LIVEKIT_URL."""
+    _serve(_settings(agent=agent, port=port), http=True, worker=False)
 
 
-@app.command()
-def doctor(
-    agent: AgentOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
-    """Look for what would keep a call from working; each finding comes with its fix."""
-    from repartee.cli.doctor import doctor as run_doctor  # noqa: PLC0415
-
-    if not asyncio.run(run_doctor(_settings(agent=agent), out, as_json=as_json)):
-        sys.exit(1)
+@app.command(rich_help_panel=SERVE)
+def worker(agent: AgentOption = None) -> None:
+    """Run the worker only, against LIVEKIT_URL."""
+    _serve(_settings(agent=agent), http=False, worker=True)
 
 
-@app.command()
-def init(
-    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet, or is empty.")],
-    name: Annotated[
-        str | None, typer.Option(help="What callers see; the folder's name when left out.")
-    ] = None,
-) -> None:
-    """Begin an agent of your own: its file, a tool, tests for both."""
-    from repartee.cli.init import init as run_init  # noqa: PLC0415
-
-    for line in run_init(folder, name):
-        out.print(line, soft_wrap=True)
-
-
-@app.command()
+@app.command(rich_help_panel=SERVE)
 def key(name: Annotated[str, typer.Argument(help="Whose it will be, e.g. shop.")]) -> None:
     """Make an API key: shown once, and what of it goes into REPARTEE_API_KEYS or REPARTEE_OPERATOR_KEYS."""
     from repartee.server.keys import entry_of, new_key  # noqa: PLC0415
@@ -223,9 +238,20 @@ def key(name: Annotated[str, typer.Argument(help="Whose it will be, e.g. shop.")
     out.print(f"key    {made}\nentry  {entry_of(name, made)}", markup=False, soft_wrap=True)
 
 
-@app.command()
+def _platforms(incomplete: str) -> list[str]:
+    from repartee.cli.client import platforms  # noqa: PLC0415
+
+    return [name for name in platforms() if name.startswith(incomplete)]
+
+
+@app.command(rich_help_panel=SERVE)
 def client(
-    platform: Annotated[str, typer.Argument(help="swift, android, flutter, react-native, esp32 or web.")],
+    platform: Annotated[
+        str,
+        typer.Argument(
+            help="swift, android, flutter, react-native, esp32 or web.", autocompletion=_platforms
+        ),
+    ],
     url: Annotated[str | None, typer.Option(help="The server's address, as clients reach it.")] = None,
 ) -> None:
     """Print what to change in LiveKit's starter app for a platform, so that it calls this server."""
@@ -234,13 +260,16 @@ def client(
     sys.stdout.write(guide(platform, _settings(), url))
 
 
-app.add_typer(_models.app, name="models")
-app.add_typer(_calls.app, name="calls")
-app.command("device-token")(_devices.device_token)
-app.command()(_meet.meet)
-app.command()(_calls.forget)
-app.command()(_calls.export)
-app.command()(_costs.costs)
+app.command("device-token", rich_help_panel=SERVE)(_devices.device_token)
+app.add_typer(_models.app, name="models", rich_help_panel=SERVE)
+app.add_typer(_calls.app, name="calls", rich_help_panel=CALLS)
+app.command(rich_help_panel=CALLS)(_costs.costs)
+app.command(rich_help_panel=CALLS)(_calls.export)
+app.command(rich_help_panel=CALLS)(_calls.forget)
+app.add_typer(_measuring.bench_app, name="bench", rich_help_panel=MEASURE)
+app.command(rich_help_panel=MEASURE)(_measuring.simulate)
+app.command(name="faults", rich_help_panel=MEASURE)(_measuring.fault_proxy)
+app.command(rich_help_panel=MEASURE)(_measuring.chaos)
 
 
 def main() -> None:

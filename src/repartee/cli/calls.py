@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 CALLBACK = "callback.wanted"
 """The event of a call that was ended because no answer could be made."""
-app = typer.Typer(help="List calls, show one, erase old ones.")
+app = typer.Typer(help="List calls, show one, make a test of one, erase old ones.")
 SPANS = frozenset(("reply", "speech"))
 """Events that say from when to when somebody spoke: for drawing, not for reading."""
 AgentOption = Annotated[str | None, typer.Option(help="Only calls of this agent.")]

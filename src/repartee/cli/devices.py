@@ -14,8 +14,16 @@ from repartee.errors import ConfigError
 out = Console(highlight=False)
 
 
+def _known(incomplete: str) -> list[str]:
+    from repartee.server.devices import read_keys  # noqa: PLC0415
+
+    return [key.name for key in read_keys(read_settings().devices_file) if key.name.startswith(incomplete)]
+
+
 def device_token(
-    name: Annotated[str | None, typer.Argument(help="The device, e.g. kitchen.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The device, e.g. kitchen.", autocompletion=_known)
+    ] = None,
     days: Annotated[int | None, typer.Option(help="How long its key is good; a year unless given.")] = None,
     revoke: Annotated[bool, typer.Option("--revoke", help="Take its key from it, at once.")] = False,
 ) -> None:

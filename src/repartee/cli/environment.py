@@ -23,5 +23,5 @@ def read_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(
-            f"the environment variable for '{first['loc'][0]}' is wrong: {first['msg']}"
+            f"the environment variable {str(first['loc'][0]).upper()} is wrong: {first['msg']}"
         ) from error

@@ -6,6 +6,8 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+from rich.markup import escape
+
 from repartee.agent import agent_json_schema, load_agent
 from repartee.errors import ConfigError
 
@@ -13,6 +15,7 @@ STARTER = {
     "agent.yaml": "agent.yaml",
     "tools.py": "tools.py",
     "test_agent.py": "test_agent.py",
+    "pytest.ini": "pytest.ini",
     "conversations.yaml": "tests/conversations.yaml",
     "env.example": ".env.example",
     "gitignore": ".gitignore",
@@ -51,11 +54,14 @@ def init(folder: Path, name: str | None) -> list[str]:
             f"{folder} cannot be written to ({error.strerror}); choose another folder"
         ) from error
     agent = load_agent(folder / "agent.yaml")
-    return [
-        f"{agent.name} is in [bold]{folder}[/bold]: agent.yaml, tools.py and their tests",
-        "",
-        f"  repartee up --agent {folder / 'agent.yaml'}   [dim]talk to it[/dim]",
-        f"  repartee eval --agent {folder / 'agent.yaml'}   [dim]hold the conversations in {folder / 'tests'}[/dim]",
-        f"  pytest {folder}   [dim]test its tools[/dim]",
-        f"  repartee check {folder / 'agent.yaml'}   [dim]after each change[/dim]",
-    ]
+    file = folder / "agent.yaml"
+    steps = {
+        f"repartee up --agent {file}": "talk to it",
+        f"repartee eval --agent {file}": f"hold the conversations in {folder / 'tests'}",
+        f"pytest {folder}": "test its tool",
+        f"repartee check {file}": "after each change",
+    }
+    width = max(map(len, steps))
+    shown_steps = [f"  {escape(step):{width}}   [dim]{escape(why)}[/dim]" for step, why in steps.items()]
+    there = "agent.yaml, tools.py and tests for both"
+    return [f"{escape(agent.name)} is in [bold]{escape(str(folder))}[/bold]: {there}", "", *shown_steps]

@@ -27,7 +27,8 @@ from repartee.worker import LiveKitAccess
 
 log = structlog.get_logger()
 VERSION = "1.13.5"
-NO_STUN = "127.0.0.1:9"
+NO_STUN = "127.0.0.1:3478"
+"""STUN's own port: with one that Firefox blocks (9, for instance) it refuses to connect at all."""
 READY_S = 15.0
 STOP_S = 5.0
 

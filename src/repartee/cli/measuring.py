@@ -26,7 +26,7 @@ def _measure(work: Coroutine[Any, Any, Any]) -> None:
 
 
 def simulate(
-    port: Annotated[int, typer.Option(help="Port on loopback.")] = 9100,
+    port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65535)] = 9100,
     profile: Annotated[
         str,
         typer.Option(help="Latency: a profile's name, `instant`, or `fixed:STT/FIRST TOKEN/FIRST AUDIO`."),
@@ -50,7 +50,7 @@ def simulate(
 def fault_proxy(
     plan: Annotated[Path, typer.Argument(help="What goes wrong, as YAML; see docs/faults.md.")],
     vendor: Annotated[str, typer.Option(help="Where requests are passed on to.")] = "https://api.openai.com",
-    port: Annotated[int, typer.Option(help="Port on loopback.")] = 9200,
+    port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65535)] = 9200,
 ) -> None:
     """Stand before a vendor and break what is passed on, as a plan says, the same in every run."""
     from repartee.cli.faults import run_proxy  # noqa: PLC0415
@@ -74,13 +74,15 @@ def bench(  # noqa: PLR0913, PLR0917 - one option for each thing that may be cho
         list[str] | None, typer.Option(help="Call only these; NAME@SECONDS sets an endpointing delay.")
     ] = None,
     profile: Annotated[str, typer.Option(help="The vendors' latency.")] = "fixed:300/350/250",
-    items: Annotated[int | None, typer.Option(help="So many of each suite; all when left out.")] = None,
+    items: Annotated[
+        int | None, typer.Option(help="So many of each suite; all when left out.", min=1)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of orders, latencies and moments.")] = 1,
     stt: Annotated[str, typer.Option(help="Our speech-to-text.")] = "openai:gpt-4o-mini-transcribe",
     speech: Annotated[
         Path | None, typer.Option(help="The recordings to say.", envvar="REPARTEE_SPEECH")
     ] = None,
-    warm_up: Annotated[int, typer.Option(help="Turns of a first call that is not counted.")] = 12,
+    warm_up: Annotated[int, typer.Option(help="Turns of a first call that is not counted.", min=0)] = 12,
     write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
     keep: Annotated[
@@ -116,8 +118,8 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
     system: Annotated[
         list[str] | None, typer.Option(help="Whom to call: repartee, or a peer; may be repeated.")
     ] = None,
-    hold: Annotated[float, typer.Option(help="Seconds that a step is held.")] = 40.0,
-    rate: Annotated[float, typer.Option(help="Arrivals in a second, for churn.")] = 2.0,
+    hold: Annotated[float, typer.Option(help="Seconds that a step is held.", min=1)] = 40.0,
+    rate: Annotated[float, typer.Option(help="Arrivals in a second, for churn.", min=0.01)] = 2.0,
     kills: Annotated[
         int, typer.Option(help="Processes to kill, one every eight seconds, for kills.", min=1)
     ] = 200,

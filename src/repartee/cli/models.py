@@ -21,7 +21,19 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, verify, fetch and remove the models that run on this machine.")
 out = Console(highlight=False)
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `repartee models` lists it.")]
+
+
+def _fetchable(incomplete: str) -> list[str]:
+    """Return how a name may go on, of those that can be fetched and removed: for the shell's completion."""
+    from repartee.providers.ondevice.registry import MODELS  # noqa: PLC0415
+
+    return [m.name for m in MODELS if not m.package and m.name.startswith(incomplete)]
+
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="As `repartee models` lists it.", autocompletion=_fetchable),
+]
 
 
 @app.callback(invoke_without_command=True)

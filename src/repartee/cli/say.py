@@ -26,9 +26,11 @@ async def say(texts: list[tuple[str, Path]], voice: str = OWN_VOICE, models: Pat
         models: Where fetched models are.
 
     Raises:
-        ConfigError: A file cannot be written.
+        ConfigError: There is nothing to say, or a file cannot be written.
         ProviderError: The voice failed.
     """
+    if not all(text.strip() for text, _ in texts):
+        raise ConfigError('nothing to say: give a text, as in `repartee say "Good morning."`')
     async with SpeechHost.start(models=models) as host, httpx.AsyncClient(timeout=SAY_S) as client:
         for text, path in texts:
             response = await client.post(f"{host.url}/v1/audio/speech", json={"input": text, "voice": voice})

@@ -25,8 +25,8 @@ from repartee.providers.ondevice import SpeechHost, measured_speed
 from repartee.providers.prepared_voice import preparing_voice
 from repartee.providers.privacy import allowed_hosts, check_private, check_sealed
 from repartee.providers.seal import seal
-from repartee.server import Site, create_app
 from repartee.server.admission import Admission, day_limits
+from repartee.server.app import Site, create_app
 from repartee.server.busy import Busy
 from repartee.server.door import Door
 from repartee.server.signalling import MAX_BYTES

@@ -1,5 +1,1 @@
-"""HTTP: token endpoint and web page."""
-
-from repartee.server.app import Site, create_app
-
-__all__ = ["Site", "create_app"]
+"""HTTP: token endpoint and web page. Nothing is imported here: commands that want one part do not wait for all."""

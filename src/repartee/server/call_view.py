@@ -12,7 +12,7 @@ from repartee.agent.realtime import REALTIME_MODELS
 from repartee.server.line_view import line_view
 from repartee.store import EventRow, FoundCall, LedgerRow, Store, TurnRow
 from repartee.store.search import share_of
-from repartee.telemetry.waterfall import ADVICE, TITLES, Part, Span, Waited, by_owner, parts
+from repartee.telemetry.waterfall import ADVICE, MEANS, TITLES, Part, Span, Waited, by_owner, parts
 
 TROUBLE = ("provider.", "stt.failed", "network.", "budget", "mcp.", "price.unknown", "reply.failed")
 """How events begin that are shown as trouble, unless they tell that there is none."""
@@ -198,6 +198,7 @@ def _part(part: Part) -> dict[str, Any]:
         "by": part.by,
         "at_ms": part.began_ms,
         "ms": part.ms,
+        "means": MEANS[part.key],
         "advice": ADVICE[part.key],
     }
 

@@ -41,6 +41,8 @@ HEARS_S = 0.5
 """Whoever comes back needs so long until the agent's voice reaches them."""
 LISTENS_S = 10.0
 """A caller who has not subscribed to the agent's voice by then is greeted all the same: their client may never."""
+LISTENED_S = 3.0
+"""One who has heard an agent before us, by then: their client does, and they sit in silence."""
 UNHEARD_MARK = "caller.not_listening"
 
 SENSITIVITY_METHOD = "repartee.sensitivity"
@@ -368,7 +370,8 @@ class RoomClient(LiveKitTransportClient):
 
     def _listens_soon(self) -> None:
         if self._greet_anyway is None and not self._announced:
-            self._greet_anyway = asyncio.get_running_loop().call_later(LISTENS_S, self._announce_anyway)
+            wait_s = LISTENS_S if self._caller_identity is None else LISTENED_S
+            self._greet_anyway = asyncio.get_running_loop().call_later(wait_s, self._announce_anyway)
 
     def _announce_anyway(self) -> None:
         """Greet a caller of whom nobody has said that they hear us; written down, as they were kept waiting."""

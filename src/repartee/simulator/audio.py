@@ -24,10 +24,12 @@ def read_audio(path: Path, rate_hz: int) -> Pcm:
     Raises:
         ConfigError: It is missing or no audio.
     """
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path}")
     try:
         audio, rate = sf.read(path, dtype="float32", always_2d=True)
     except (sf.LibsndfileError, OSError) as error:
-        raise ConfigError(f"{path} is no sound file that can be read") from error
+        raise ConfigError(f"{path} is no sound file that can be read; WAV, FLAC, OGG and MP3 are") from error
     mono = soxr.resample(audio.mean(axis=1), rate, rate_hz)
     return np.asarray(mono * 32767).clip(-32768, 32767).astype(np.int16)
 

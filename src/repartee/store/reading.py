@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 from sqlalchemy.sql.selectable import Subquery
 
 from repartee.store.rows import CallerFact, CallRow, EventRow, LedgerRow, TurnRow
-from repartee.store.schema import UNITS, caller_facts, calls, events, turns, usage
+from repartee.store.schema import GREETING, UNITS, caller_facts, calls, events, turns, usage
 from repartee.telemetry.usage import Usage
 
 GroupBy: TypeAlias = Literal["day", "agent", "stage", "provider", "call"]
@@ -26,7 +26,7 @@ class CallSummary:
 
     Attributes:
         call: The call.
-        turns: How many turns are kept of it.
+        turns: How many turns are kept of it; the greeting is none.
         cost: USD, of the requests whose price is known.
         unpriced: Requests whose price is not.
     """
@@ -113,7 +113,12 @@ def read_calls(
     limit: int | None = None,
 ) -> list[CallSummary]:
     """Return calls, the newest first."""
-    spoken = select(turns.c.call_id, func.count().label("turns")).group_by(turns.c.call_id).subquery()
+    spoken = (
+        select(turns.c.call_id, func.count().label("turns"))
+        .where(turns.c.turn_id != GREETING)
+        .group_by(turns.c.call_id)
+        .subquery()
+    )
     paid = (
         select(
             usage.c.call_id,

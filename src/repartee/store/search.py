@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Date,
+    Row,
     Text,
     and_,
     case,
@@ -29,7 +30,7 @@ from sqlalchemy.sql.selectable import Select
 
 from repartee.store.reading import call_of
 from repartee.store.rows import CallRow
-from repartee.store.schema import calls, turns, usage
+from repartee.store.schema import GREETING, calls, turns, usage
 
 State: TypeAlias = Literal["live", "ended", "lost"]
 SILENT_FOR = timedelta(minutes=10)
@@ -77,7 +78,7 @@ class FoundCall:
     Attributes:
         call: The call.
         state: Whether it goes on.
-        turns: How many turns are kept of it.
+        turns: How many turns are kept of it; the greeting is none.
         latency_ms: The median wait for an answer; None without one.
         slowest_ms: The longest.
         cost: USD, of the requests whose price is known.
@@ -137,15 +138,15 @@ def find(connection: Connection, query: CallQuery, now: datetime) -> list[FoundC
     found = []
     for row in rows:
         theirs = spoken.get(row.call_id, [])
-        waits = sorted(wait for wait, _ in theirs if wait is not None)
+        waits = sorted(turn.latency_ms for turn in theirs if turn.latency_ms is not None)
         cost, wasted, unpriced = paid.get(row.call_id, (_NOTHING, _NOTHING, 0))
         turn_id, snippet = said.get(row.call_id, (None, ""))
-        active_ns = max((revision for _, revision in theirs), default=0)
+        active_ns = max((turn.revision for turn in theirs), default=0)
         found.append(
             FoundCall(
                 call_of(row),
                 state_of(row.started_at, row.ended_at, active_ns, now),
-                len(theirs),
+                sum(turn.turn_id != GREETING for turn in theirs),
                 share_of(waits, 50),
                 waits[-1] if waits else None,
                 cost,
@@ -324,12 +325,12 @@ def _around(said: str, at: int) -> str:
 # --- what belongs to a page of calls --------------------------------------------------------------------------
 
 
-def _turns(connection: Connection, ids: Sequence[str]) -> dict[str, list[tuple[float | None, int]]]:
-    found: dict[str, list[tuple[float | None, int]]] = defaultdict(list)
+def _turns(connection: Connection, ids: Sequence[str]) -> dict[str, list[Row[Any, Any, Any, Any]]]:
+    found: dict[str, list[Row[Any, Any, Any, Any]]] = defaultdict(list)
     if ids:
-        columns = select(turns.c.call_id, turns.c.latency_ms, turns.c.revision)
-        for call_id, wait, revision in connection.execute(columns.where(turns.c.call_id.in_(ids))):
-            found[call_id].append((wait, revision))
+        columns = select(turns.c.call_id, turns.c.turn_id, turns.c.latency_ms, turns.c.revision)
+        for row in connection.execute(columns.where(turns.c.call_id.in_(ids))):
+            found[row.call_id].append(row)
     return found
 
 

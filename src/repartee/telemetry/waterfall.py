@@ -88,6 +88,23 @@ TITLES = {
     "away": "Waiting for the connection",
 }
 
+MEANS = {
+    "noticed": "From the caller's last sound until the voice detector told the pause.",
+    "decided": "Nothing else was missing: the agent was making sure that the caller had finished.",
+    "trusted": "The text was there; its voice waits until it is likely enough to be heard.",
+    "transcribed": "Until the recogniser had the words of the last piece.",
+    "asked": "Until the request to the model was on its way.",
+    "called": "Until the model asked for a tool.",
+    "thought": "Until the model's first text.",
+    "clause": "From the first text until there was enough of it for the voice.",
+    "answered": "Until the first sound of the model that speaks itself.",
+    "tool": "From the model's call until the tool's result.",
+    "spoken": "From the request to the voice until its first sound.",
+    "played": "Until that sound was on its way to the caller.",
+    "away": "The server had no connection to the media server.",
+}
+"""What each part is, in words for who reads the page."""
+
 _MODEL = (
     "A faster model in models.llm begins sooner; routing.small gives simple turns to a small one; a shorter persona "
     "and known answers help as well."

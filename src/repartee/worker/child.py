@@ -74,7 +74,7 @@ class _Call:
         self.spec = spec
         self.stop = asyncio.Event()
         self.held = Held(spec.room, spec.call_id, spec.worker_id, spec.identity, spec.epoch)
-        self.fence = Fence(lambda: seats.holds(spec.call_id, spec.epoch) if spec.epoch else True)
+        self.fence = Fence(lambda: seats.holds(self.held) if spec.epoch else True)
 
     def end(self, *, handing_over: bool = False) -> None:
         """End it, or only this agent's part in it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import psutil
 import structlog
@@ -33,6 +33,7 @@ class LoadWatch:
         board: Where processes tell their load, and hear the level.
         breakers: Returns how the providers' breakers stand; None knows of none.
         pinned: A level that holds whatever is measured; None measures.
+        calls: Returns how many calls there are here; None knows of none, and is as if there were some.
         cpu: Returns the share of the processors used since it was last asked.
         clock_s: Monotonic.
     """
@@ -43,12 +44,14 @@ class LoadWatch:
         *,
         breakers: BreakerStates | None = None,
         pinned: int | None = None,
+        calls: Callable[[], int] | None = None,
         cpu: Callable[[], float] = lambda: psutil.cpu_percent(interval=None) / 100,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._board = board
         self._breakers = breakers
         self._pinned = pinned
+        self._calls = calls
         self._cpu = cpu
         self._clock_s = clock_s
         self._lag = LoopLag()
@@ -60,6 +63,8 @@ class LoadWatch:
         self.load = Load()
         """What was measured last."""
         self.changes = 0
+        self.before_opening: Callable[[], Awaitable[None]] | None = None
+        """Awaited when people are let in again, before anybody hears of it."""
         self._cpu()  # the first answer is about no time at all
 
     @property
@@ -73,14 +78,18 @@ class LoadWatch:
         try:
             while True:
                 # Asked here: what psutil compares with is kept for each thread.
+                closed = self.closed
                 await asyncio.to_thread(self.judge, self._cpu(), self._lag.p95_ms())
+                if closed and not self.closed and self.before_opening is not None:
+                    await self.before_opening()
+                await asyncio.to_thread(self.tell)
                 await asyncio.sleep(JUDGE_S)
         finally:
             self._lag.stop()
             self._board.leave(os.getpid())
 
     def judge(self, cpu: float, lag_ms: float) -> Level:
-        """Take what was measured here, read what the others tell, judge and tell; blocks for the files.
+        """Take what was measured here, read what the others tell, and judge; blocks for the files.
 
         Args:
             cpu: Share of the machine's processors that is used.
@@ -89,7 +98,7 @@ class LoadWatch:
         now_s = self._clock_s()
         self.load = self._measure(cpu, lag_ms, now_s)
         self._degradation = self._degradation.judge(self.load, now_s)
-        level = self._degradation.level if self._pinned is None else Level(self._pinned)
+        level = self._measured() if self._pinned is None else Level(self._pinned)
         if level is not self.level:
             self.changes += 1
             log.warning(
@@ -101,8 +110,16 @@ class LoadWatch:
                 cpu=round(self.load.cpu, 2),
             )
             self.level = level
-        self._board.tell_level(int(level), self._degradation.why)
         return level
+
+    def _measured(self) -> Level:
+        """Return the level. Closing spares the calls there are: with none of them, somebody is let in."""
+        level = self._degradation.level
+        return Level.PLAIN if level is Level.CLOSED and self._calls and not self._calls() else level
+
+    def tell(self) -> None:
+        """Tell the others what was judged; blocks for the file."""
+        self._board.tell_level(int(self.level), self._degradation.why)
 
     def _measure(self, cpu: float, own_lag_ms: float, now_s: float) -> Load:
         loads = self._board.loads()

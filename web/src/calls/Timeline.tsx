@@ -1,6 +1,7 @@
 import { useState } from 'react';
 import { Lanes } from './Lanes';
 import { moment } from './format';
+import { Legend } from './Legend';
 import type { CallPageData } from './types';
 import { Wave } from './Wave';
 
@@ -87,6 +88,7 @@ export function Timeline({ data, atMs, onPlayer, onToggle, onTime, onSeek }: Pro
           </div>
         </div>
       </div>
+      <Legend data={data} />
       {!data.recorded && data.call.state !== 'live' && (
         <p className="timeline-note soft" data-testid="not-recorded">
           This call was not recorded. With <code>record: true</code> in the agent file, the sound of both sides is here.

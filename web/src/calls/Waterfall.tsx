@@ -41,7 +41,7 @@ export function Waterfall({ turn, slowestMs, open }: Props) {
             <th scope="col">Part</th>
             <th scope="col">Whose</th>
             <th scope="col">How long</th>
-            <th scope="col">What to change</th>
+            <th scope="col">What it is, and what to change</th>
           </tr>
         </thead>
         <tbody>
@@ -54,10 +54,21 @@ export function Waterfall({ turn, slowestMs, open }: Props) {
               </th>
               <td>{OWNER_NAMES[part.owner]}</td>
               <td className="number">{wait(part.ms)}</td>
-              <td className="part-advice">{matters(part, total) && part.advice}</td>
+              <td className="part-advice">
+                {part.means}
+                {matters(part, total) && <> {part.advice}</>}
+              </td>
             </tr>
           ))}
         </tbody>
+        <tfoot>
+          <tr data-testid="parts-together">
+            <th scope="row">Together</th>
+            <td />
+            <td className="number">{wait(parts.reduce((sum, part) => sum + part.ms, 0))}</td>
+            <td className="part-advice">From the caller’s last sound heard here to the first sound sent.</td>
+          </tr>
+        </tfoot>
       </table>
     </details>
   );

@@ -58,6 +58,8 @@ export interface Part {
   by: string;
   at_ms: number;
   ms: number;
+  /** What it is, in a sentence. */
+  means: string;
   advice: string;
 }
 

@@ -133,10 +133,7 @@ class _Fetch:
             except httpx.HTTPError as error:
                 in_vain = 0 if _size(path) > there else in_vain + 1
                 if in_vain > len(WAITS_S):
-                    why = type(error).__name__
-                    raise _away(
-                        f"{self._host} does not give {file.path} ({why}); run this again, it goes on where it is"
-                    ) from error
+                    raise _away(self._why(file, error)) from error
                 self._sleep(WAITS_S[max(0, in_vain - 1)])
         on_progress(file.size_bytes)
         if there > file.size_bytes or digest_of(path) != file.sha256:
@@ -148,6 +145,17 @@ class _Fetch:
                 provider="hub",
             )
 
+    def _why(self, file: ModelFile, error: httpx.HTTPError) -> str:
+        """Say what keeps a file from coming, and what to do."""
+        if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
+            return (
+                f"{self._host} cannot be reached ({type(error).__name__}): is this machine online, and is a proxy "
+                "needed (HTTPS_PROXY)? A mirror of the hub is named by HF_ENDPOINT; then run this again"
+            )
+        what = f"answers {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else None
+        why = what or f"breaks off ({type(error).__name__})"
+        return f"{self._host} {why} for {file.path}; run this again, it goes on where it is"
+
     def _go_on(self, file: ModelFile, path: Path, there: int, on_progress: Callable[[int], None]) -> None:
         """Ask for what is missing of a file, and add what comes of it."""
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
@@ -155,7 +163,10 @@ class _Fetch:
             if response.status_code >= 500 or response.status_code == 429:
                 response.raise_for_status()
             if response.status_code not in {200, 206}:
-                raise _away(f"{self._host} answers {response.status_code} for {file.path}")
+                raise _away(
+                    f"{self._host} answers {response.status_code} for {file.path}; a mirror (HF_ENDPOINT) must have "
+                    "the hub's own paths"
+                )
             begins = _from(response)
             if begins not in {0, there}:
                 raise _away(f"{self._host} sends another part of {file.path} than it was asked for")

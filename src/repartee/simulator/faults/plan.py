@@ -153,7 +153,8 @@ def read_plan(path: Path) -> Plan:
             raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES // 1000} kB; a plan of faults is text")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the plan of faults {path} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise ConfigError(f"the plan of faults {path} cannot be read: {why}") from error
     return parse_plan(text, str(path))
 
 

@@ -87,8 +87,10 @@ def profile(name: str) -> Profile:
             ) from error
         return Profile(Spread(stt, stt), Spread(llm, llm), Spread(tts, tts), 0, 200, 0.1)
     near = difflib.get_close_matches(name, PROFILES, 1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise ConfigError(f"there is no profile '{name}'{hint} Choose one of: {', '.join(PROFILES)}, fixed:A/B/C")
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise ConfigError(
+        f"there is no profile '{name}'; {hint}there are: {', '.join(PROFILES)}, and fixed:300/350/250"
+    )
 
 
 class Draws:
