@@ -174,7 +174,12 @@ async def test_a_process_without_calls_tells_how_much_memory_it_holds(
     plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
-    monkeypatch.setattr(Child, "_rests", lambda _, mb: told.done() or told.set_result(mb))
+
+    def rests(_: Child, mb: float | None) -> None:
+        if not told.done():
+            told.set_result(mb)
+
+    monkeypatch.setattr(Child, "_rests", rests)
     pool = Pool(plain_settings.model_copy(update={"session_processes": 1}), FRONT_DESK, lambda _: None)
     try:
         await pool.start()
