@@ -71,6 +71,7 @@ def test_a_machine_without_a_call_is_never_closed_to_the_first(tmp_path: Path) -
     watch = LoadWatch(board, calls=lambda: calls, cpu=lambda: 0.99, clock_s=lambda: next(seconds))
     for _ in range(20):
         watch.judge(0.99, 0.0)
+    watch.tell()
     assert (watch.level, watch.closed, board.level().level) == (Level.PLAIN, False, Level.PLAIN)
     calls = 1
     assert watch.judge(0.99, 0.0) is Level.CLOSED, "the second would spoil the first"

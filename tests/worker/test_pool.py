@@ -175,9 +175,9 @@ async def test_a_process_without_calls_tells_how_much_memory_it_holds(
 ) -> None:
     told: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
 
-    def rests(_: Child, memory_mb: float | None) -> None:
+    def rests(_: Child, mb: float | None) -> None:
         if not told.done():
-            told.set_result(memory_mb)
+            told.set_result(mb)
 
     monkeypatch.setattr(Child, "_rests", rests)
     pool = Pool(plain_settings.model_copy(update={"session_processes": 1}), FRONT_DESK, lambda _: None)
