@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from repartee.cli.https import lan_address
-from repartee.cli.instance import instance
 from repartee.cli.say import say
 from tests.conftest import FRONT_DESK
 from tests.system import pulse
 from tests.system.firefox import MISSING, PROGRAM, Firefox, firefox
+from tests.system.helpers import server
 
 pytestmark = [
     pytest.mark.long,
@@ -34,7 +33,7 @@ async def test_a_conversation_in_firefox(tmp_path: Path) -> None:
     asked = tmp_path / "asked.wav"
     await say([("Are you open on Saturday?", asked)])
     async with (
-        instance(FRONT_DESK, tmp_path / "state", {"REPARTEE_MEDIA_ADDRESS": lan_address()}) as running,
+        server(FRONT_DESK, tmp_path) as running,
         pulse.room(tmp_path / "pulse") as room,
         firefox(tmp_path / "profile", room.environment) as page,
     ):
