@@ -43,6 +43,13 @@ def test_steady_callers_come_in_the_ramp_and_all_say_the_same_in_another_order()
     assert arrivals == _arrivals(LoadOptions(), 8, ITEMS, 0), "the same seed is the same crowd"
 
 
+def test_few_callers_stay_longer_so_that_their_percentiles_are_of_as_many_turns() -> None:
+    options = LoadOptions(hold_s=30.0)
+    stays_s = {calls: _arrivals(options, calls, ITEMS, 0)[0].until_s - RAMP_S for calls in (1, 2, 4)}
+    assert stays_s == {1: 120.0, 2: 60.0, 4: 30.0}
+    assert _arrivals(LoadOptions(mode="overload", hold_s=30.0), 1, ITEMS, 0)[0].until_s == RAMP_S + 30.0
+
+
 def test_overload_is_three_times_as_many() -> None:
     assert len(_arrivals(LoadOptions(mode="overload"), 5, ITEMS, 0)) == 15
 

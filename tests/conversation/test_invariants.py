@@ -136,20 +136,26 @@ EVENTS: tuple[Event, ...] = (
 def test_every_state_takes_every_event(
     state: object, event: Event, farewell: Farewell, leaving: Leaving
 ) -> None:
-    before = Conversation(
-        state,  # type: ignore[arg-type]
-        last_turn_id=1,
-        last_reply_id=5,
-        joined=True,
-        farewell=farewell,
-        leaving=leaving,
-        troubles=2 if leaving == "trouble" else 0,
-    )
-    after, commands = advance(before, event, POLICIES)
-    again = advance(before, event, POLICIES)
-    assert again == (after, commands), "advance must be a function"
-    if isinstance(state, Ended):
-        assert (after, commands) == (before, ())
+    for opening, takes_over in (("none", False), ("greeting", False), ("none", True), ("again", True)):
+        before = Conversation(
+            state,  # type: ignore[arg-type]
+            last_turn_id=1,
+            last_reply_id=5,
+            joined=True,
+            farewell=farewell,
+            leaving=leaving,
+            troubles=2 if leaving == "trouble" else 0,
+            takes_over=takes_over,
+            opening=opening,  # type: ignore[arg-type]
+            came_at_ms=500.0 if takes_over else float("-inf"),
+        )
+        after, commands = advance(before, event, POLICIES)
+        again = advance(before, event, POLICIES)
+        assert again == (after, commands), "advance must be a function"
+        if isinstance(state, Ended):
+            assert (after, commands) == (before, ())
+        if isinstance(after.state, Idle) and farewell == after.farewell == "none":
+            assert after.opening == "none", "nobody speaks: what is to be said first is said"
 
 
 TEXTS = ("", "yes", "mm-hm okay", "please book me in", "no and", "five five")
@@ -233,7 +239,7 @@ def test_random_walks_keep_every_invariant(seed: int) -> None:
     policies = (POLICIES, NEVER_GIVES_UP, HEARS_ITSELF)[seed % 3]
     steps = 0
     while steps < 25_000:
-        conversation, checker, now = Conversation(), Invariants(), 0.0
+        conversation, checker, now = Conversation(takes_over=seed % 2 == 1), Invariants(), 0.0
         length = rng.randint(50, 3000)
         for index in range(length):
             now += rng.random() * 400
@@ -258,7 +264,7 @@ def test_random_walks_keep_every_invariant(seed: int) -> None:
 def test_no_call_is_ever_wedged(seed: int) -> None:
     """From anywhere, if the user falls silent and providers answer nothing, deadlines alone lead back to idle."""
     rng = random.Random(1000 + seed)
-    conversation, checker, now = Conversation(), Invariants(), 0.0
+    conversation, checker, now = Conversation(takes_over=seed % 2 == 1), Invariants(), 0.0
     for _ in range(500):
         now += rng.random() * 400
         event = _random_event(rng, now, conversation, checker.armed)

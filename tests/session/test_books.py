@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
 from repartee.store import Store
 from repartee.store import writer as writer_module
+from repartee.store.rows import Record
 from repartee.telemetry.timeline import Timeline
 from tests import postgres
 from tests.conftest import FRONT_DESK
@@ -99,3 +102,29 @@ async def test_a_database_that_is_away_is_told_and_what_was_said_is_not_lost(
     assert call.told == ["store.away", "store.back"]
     assert {"store.away", "store.back"} <= set(call.marks())
     assert {"store.away", "store.back"} <= set(kinds)
+
+
+async def test_a_database_that_is_back_as_the_call_ends_has_everything_and_nothing_is_called_lost(
+    tmp_path: Path, plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "RETRY_S", (3600.0,))
+    store = Store.open(f"sqlite:///{tmp_path / 'calls.db'}")
+    write, away = store.write_records, threading.Event()
+
+    def written(records: Sequence[Record]) -> None:
+        if away.is_set():
+            raise OSError("away")
+        write(records)
+
+    monkeypatch.setattr(store, "write_records", written)
+    away.set()
+    call = Call(store, tmp_path, plain_settings)
+    call.say(1, "words 1")
+    await call.until_told("store.away")
+    away.clear()
+    await call.close()
+    assert call.told == ["store.away", "store.back"]
+    assert [turn.user_text for turn in store.turns("c")] == ["words 1"]
+    (summary,) = store.calls()
+    assert summary.call.reason == "caller_left"
+    store.close()

@@ -264,12 +264,15 @@ async def test_a_caller_who_listens_before_anybody_told_of_them_is_greeted() -> 
     assert greeted == ["ann"]
 
 
+@pytest.mark.parametrize(("known", "wait"), [(None, "LISTENS_S"), ("ann", "LISTENED_S")])
 async def test_a_caller_of_whom_nobody_says_that_they_listen_is_greeted_late_and_it_is_written_down(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, known: str | None, wait: str
 ) -> None:
-    monkeypatch.setattr("repartee.session.room.LISTENS_S", 0.0)
+    for name in ("LISTENS_S", "LISTENED_S"):
+        monkeypatch.setattr(f"repartee.session.room.{name}", 0.0 if name == wait else 3600.0)
     greeted, marks = asyncio.Event(), list[str]()
     client = room(early=None, ready=lambda _: greeted.set(), mark=marks.append)
+    client._caller_identity = known
     client._room = SimpleNamespace(remote_participants={})
     client._listens_soon()
     async with asyncio.timeout(5):

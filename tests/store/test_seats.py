@@ -107,15 +107,15 @@ def test_a_worker_that_drains_or_is_silent_has_no_seats(seats: Seats, clock: Any
 def test_only_one_takes_over_and_the_old_one_is_fenced_off(seats: Seats, clock: Any) -> None:
     seats.announce("w1", 5)
     epoch = seats.take(held(1))
-    assert seats.holds("call-1", epoch)
+    assert seats.holds(held(1, epoch=epoch))
     assert seats.orphans(3) == []
     clock.s += 4
     [orphan] = seats.orphans(3)
     assert (orphan.call_id, orphan.epoch, orphan.silent_s) == ("call-1", 1, 4)
     assert seats.take_over(orphan, held(1, "w2")) == 2
     assert seats.take_over(orphan, held(1, "w3")) is None, "w2 was faster"
-    assert not seats.holds("call-1", 1)
-    assert seats.holds("call-1", 2)
+    assert not seats.holds(held(1, epoch=1))
+    assert seats.holds(held(1, "w2", epoch=2))
     assert seats.keep([held(1, "w1", epoch=1)]) == {"call-1"}
     assert seats.keep([held(1, "w2", epoch=2)]) == set()
     seats.give_back("room-1", 1)
@@ -142,8 +142,38 @@ def test_a_call_that_is_kept_is_no_orphan(seats: Seats, clock: Any) -> None:
         clock.s += 2
         assert seats.keep([held(1, epoch=epoch)]) == set()
     assert seats.orphans(3) == []
-    seats.let_go("call-1", epoch)
-    assert [orphan.call_id for orphan in seats.orphans(3)] == ["call-1"]
+    [kept] = seats.orphans(-1)
+    assert kept.kept_s == 10
+    seats.let_go(held(1, epoch=epoch))
+    [orphan] = seats.orphans(3)
+    assert orphan.call_id == "call-1"
+    assert orphan.kept_s >= module.CALL_GONE_S, "who lets go has lost nobody"
+    seats.take_over(orphan, held(1, "w2"))
+    assert [taken.kept_s for taken in seats.orphans(-1)] == [0], "it counts anew for the next agent"
+
+
+def test_an_agent_whose_taking_is_written_late_is_not_fenced_off_by_it(seats: Seats) -> None:
+    assert seats.take(held(1)) == 1
+    successor = held(1, "w2", epoch=2)  # who asked, had no answer, and went on
+    assert seats.take_over(held(1, epoch=1), successor) == 2
+    assert seats.keep([successor]) == set()
+    assert seats.holds(successor)
+    assert seats.keep([held(1, epoch=1)]) == {"call-1"}
+
+
+def test_who_could_not_ask_has_the_call_when_the_store_is_back(seats: Seats) -> None:
+    seats.announce("w1", 5)
+    begun = held(1, epoch=1)
+    seats.promise("room-1", 30)
+    assert seats.keep([begun]) == set(), "it began while the store was away: its seat was only promised"
+    assert seats.seating().taken == 1
+    successor, rival = held(1, "w2", epoch=2), held(1, "w3", epoch=2)
+    assert seats.holds(successor), "the older agent in the store is dead for certain"
+    assert seats.keep([successor]) == set()
+    assert not seats.holds(begun)
+    assert seats.keep([rival, begun]) == {"call-1"}
+    assert not seats.holds(rival), "of two that have the same epoch the store's is the one"
+    assert seats.take_over(successor, held(1, "w4")) == 3
 
 
 def test_a_call_nobody_took_over_leaves_its_seat_and_may_come_back(seats: Seats, clock: Any) -> None:

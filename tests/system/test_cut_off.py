@@ -195,7 +195,7 @@ def refused_epoch(url: str, folder: Path) -> set[str]:
     try:
         (kept,) = store.calls()
         first = Held(kept.call.room, kept.call.call_id, "far", "agent-far", epoch=1)
-        assert not Seats(store).holds(first.call_id, first.epoch)
+        assert not Seats(store).holds(first)
         return Seats(store).keep([first])
     finally:
         store.close()

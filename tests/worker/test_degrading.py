@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import count
+import itertools
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from repartee.conversation.degradation import Level
 from repartee.providers.breakers import State
 from repartee.providers.shared import BreakerKey
 from repartee.telemetry.load import LoadBoard, ProcessLoad
+from repartee.worker import degrading
 from repartee.worker.degrading import LoadWatch, dead_stages
 from repartee.worker.metrics import WorkerMetrics
 
@@ -42,6 +43,7 @@ class Machine:
             for pid, (_, lag_ms) in enumerate(processes.items()):
                 self.board.tell(ProcessLoad(pid + 1, self.now_s, lag_ms))
             self.watch.judge(self.cpu, 0.0)
+            self.watch.tell()
         return self.watch.level
 
 
@@ -64,11 +66,12 @@ def test_processors_alone_are_enough_to_close(tmp_path: Path) -> None:
 
 def test_a_machine_without_a_call_is_never_closed_to_the_first(tmp_path: Path) -> None:
     """What else runs on it may take its processors; nobody is spared anything by a refusal."""
-    calls, seconds = 0, count(1000)
+    calls, seconds = 0, itertools.count(1000)
     board = LoadBoard(tmp_path, lambda: 1000.0)
     watch = LoadWatch(board, calls=lambda: calls, cpu=lambda: 0.99, clock_s=lambda: next(seconds))
     for _ in range(20):
         watch.judge(0.99, 0.0)
+    watch.tell()
     assert (watch.level, watch.closed, board.level().level) == (Level.PLAIN, False, Level.PLAIN)
     calls = 1
     assert watch.judge(0.99, 0.0) is Level.CLOSED, "the second would spoil the first"
@@ -128,6 +131,33 @@ def test_the_level_and_what_it_comes_from_are_in_the_metrics(tmp_path: Path) -> 
     assert "repartee_level_changes 1.0" in lines
     assert "repartee_loop_lag_ms 7.5" in lines
     assert "repartee_cpu_share 0.88" in lines
+
+
+async def test_who_lets_people_in_again_tells_livekit_before_the_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path)
+    machine.cpu = 0.99
+    assert machine.seconds(12) is Level.CLOSED
+    heard = asyncio.Event()
+    door: list[int] = []
+
+    async def opening() -> None:
+        door.append(machine.board.level().level)
+        heard.set()
+
+    machine.watch.before_opening = opening
+    monkeypatch.setattr(degrading, "JUDGE_S", 0.0)
+    monkeypatch.setattr(machine.watch, "_cpu", lambda: 0.1)
+    minutes = itertools.count(machine.now_s, 61.0)
+    monkeypatch.setattr(machine.watch, "_clock_s", lambda: next(minutes))
+    watching = asyncio.create_task(machine.watch.run())
+    try:
+        await asyncio.wait_for(heard.wait(), 20)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    assert door == [Level.CLOSED]
 
 
 async def test_it_measures_by_itself_once_a_second_and_tells(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from repartee.errors import CapacityError
 from repartee.session import SessionSpec
 from repartee.settings import Settings
-from repartee.worker.pool import Call, Pool
+from repartee.worker.pool import MAX_GROWN_MB, Call, Child, Pool
 from tests.conftest import FRONT_DESK
 
 SHORT_S = 30.0
@@ -146,3 +147,45 @@ async def test_a_start_that_is_called_off_leaves_nothing(plain_settings: Setting
     await pool.close()
     assert not pool._children
     assert not pool.live
+
+
+async def test_a_process_that_has_grown_takes_one_more_call_and_is_replaced(plain_settings: Settings) -> None:
+    over: list[Call] = []
+    settings = plain_settings.model_copy(update={"session_processes": 1, "warm_processes": 0})
+    pool = Pool(settings, FRONT_DESK, over.append)
+    bad = replace(spec_of("bad", settings.state_dir), agent_path=settings.state_dir / "none.yaml")
+    try:
+        await pool.start()
+        (child,) = pool._children
+        began_mb = child._began_mb or 0.0
+        child._began_mb = began_mb
+        child._rests(began_mb + MAX_GROWN_MB - 1)
+        assert not (await pool.take(bad)).child.retiring
+        child._rests(began_mb + MAX_GROWN_MB)
+        assert (await pool.take(replace(bad, call_id="worse"))).child is child
+        assert child.retiring
+        assert await asyncio.wait_for(child.exited, SHORT_S) == 0
+        assert [call.outcome for call in over] == ["failed", "failed"]
+    finally:
+        await pool.close()
+
+
+async def test_a_process_without_calls_tells_how_much_memory_it_holds(
+    plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+
+    def rests(_: Child, mb: float | None) -> None:
+        if not told.done():
+            told.set_result(mb)
+
+    monkeypatch.setattr(Child, "_rests", rests)
+    pool = Pool(plain_settings.model_copy(update={"session_processes": 1}), FRONT_DESK, lambda _: None)
+    try:
+        await pool.start()
+        rests_mb = await asyncio.wait_for(told, SHORT_S)
+        if sys.platform == "linux":
+            assert rests_mb is not None
+            assert 50 < rests_mb < 2000
+    finally:
+        await pool.close()

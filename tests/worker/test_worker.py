@@ -24,7 +24,7 @@ from repartee.store import CallRow, Seats, TurnRow
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig
 from repartee.worker import worker as worker_module
 from repartee.worker.seating import held
-from repartee.worker.worker import MAX_TAKEOVERS
+from repartee.worker.worker import MAX_LOSSES
 from tests.conftest import FRONT_DESK
 
 SECRET = "s" * 40
@@ -110,8 +110,13 @@ class Call:
         self.failure = ""
         self.told: dict[str, dict[str, str]] = {}
         self.entered = True
+        self.steady = False
         self.stopped = asyncio.Event()
         self.left = asyncio.Event()
+
+    @property
+    def losses(self) -> int:
+        return 1 if self.steady else self.spec.losses + 1
 
     def tell_stop(self) -> None:
         self.stopped.set()
@@ -212,7 +217,7 @@ async def test_the_end_of_a_call_is_reported_as_it_was(plain_settings: Settings)
         rig.over(failed)
         assert await rig.livekit.job_status() == ("AJ_1", proto.JS_FAILED, "no key")
         crashed.outcome = None
-        crashed.spec = replace(crashed.spec, takeovers=MAX_TAKEOVERS)
+        crashed.spec = replace(crashed.spec, losses=MAX_LOSSES)
         rig.over(crashed)
         assert await rig.livekit.job_status() == (
             "AJ_2",
@@ -255,7 +260,7 @@ async def test_nobody_is_left_alone_in_a_room_without_an_agent(
 ) -> None:
     async with Rig(plain_settings) as rig:
         call = await rig.call("AJ_1")
-        call.spec = replace(call.spec, takeovers=MAX_TAKEOVERS)
+        call.spec = replace(call.spec, losses=MAX_LOSSES)
         call.outcome, call.failure = outcome, why
         rig.over(call)
         await rig.livekit.job_status()
@@ -359,7 +364,7 @@ async def test_a_call_whose_process_died_goes_on_with_another_agent(plain_settin
         assert new.resume.turns == (("", "Hello, this is the desk."), ("When do you open?", "We open at"))
         assert (new.resume.rest, new.resume.next_turn_id) == ("nine o'clock.", 2)
         assert new.resume.elapsed_ms >= 60_000
-        assert not rig.seats.holds(dead.spec.call_id, dead.spec.epoch), "the old agent is fenced off"
+        assert not rig.seats.holds(held(dead.spec)), "the old agent is fenced off"
         rig.over(again)
         assert await rig.livekit.job_status() == ("AJ_1", proto.JS_SUCCESS, "")
         assert "repartee_calls_handed_over_total 1.0" in rig.worker.metrics.text().decode()

@@ -63,6 +63,8 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 SETTLE_S = 3.0
 KILL_AFTER_S = 12.0
 RAMP_S = 8.0
+FEW_CALLS = 4
+"""A steady step of fewer calls is held for longer, so that its percentiles are of as many turns."""
 ARRIVAL_S = 2.0
 """Between two callers of a steady step; a call of minutes makes many calls at once of few arrivals in a second."""
 MANY_TURNS = 40
@@ -82,7 +84,7 @@ class LoadOptions:
         calls: How many at once; for `churn` and `overload` the last number is the places there are.
         kills: So many, for `kills`.
         systems: Whom to call, repartee or peers; one after another, on the same ground.
-        hold_s: How long a step is held after its ramp.
+        hold_s: How long a step is held after its ramp; longer where few calls make few turns.
         rate: Arrivals in a second, for `churn`.
         profile: The vendors' latency.
         seed: Of orders, latencies and arrivals.
@@ -224,10 +226,15 @@ def _ramp_s(options: LoadOptions, calls: int) -> float:
     return RAMP_S if options.mode == "overload" else max(RAMP_S, calls * ARRIVAL_S)
 
 
+def _hold_s(options: LoadOptions, calls: int) -> float:
+    """Return how long a step is held after its ramp."""
+    return options.hold_s * max(1.0, FEW_CALLS / calls) if options.mode == "steady" else options.hold_s
+
+
 def _arrivals(options: LoadOptions, calls: int, items: int, number: int) -> tuple[Arrival, ...]:
     rng = random.Random(f"{options.seed}/{number}/arrivals")  # noqa: S311 - not for secrets
     ramp_s = _ramp_s(options, calls)
-    until_s = ramp_s + options.hold_s
+    until_s = ramp_s + _hold_s(options, calls)
     if options.mode == "churn":
         arrivals: list[Arrival] = []
         at_s = 0.0

@@ -45,7 +45,6 @@ from repartee.events import (
     ReplyFailed,
     ReplyFinished,
     ReplyWorded,
-    SpeakGreeting,
     SpeechStarted,
     SpeechStopped,
     TextTyped,
@@ -119,18 +118,14 @@ class _Step(Attention):
                 self._ended(event)
             case _:
                 assert_never(event)
+        self.open_call(event.at_ms)
         self.take_leave(event.at_ms)
         self.attend(event.at_ms)
 
     def _caller_joined(self, event: CallerJoined) -> None:
-        if self.joined:
-            return
-        self.joined = True
-        self.arm("call", event.at_ms + self.policies.patience.call_ms)
-        if isinstance(self.state, Idle) and self.farewell == "none":
-            self.reply_id += 1
-            self.do(SpeakGreeting(self.reply_id))
-            self.await_reply(event.at_ms, None, is_line=True)
+        if not self.joined:
+            self.begin()
+            self.arm("call", event.at_ms + self.policies.patience.call_ms)
 
     def _speech_started(self, event: SpeechStarted) -> None:
         if self.presence.away != "here":
@@ -152,6 +147,7 @@ class _Step(Attention):
                 self.hold_floor(voice_on(turn, event))
             case Thinking(reply_id) | Speaking(reply_id):
                 if self.may_interrupt:
+                    self.voice_over_opening(event.at_ms)
                     waiting = self.state if isinstance(self.state, Thinking) else None
                     self.do(LowerVoice(reply_id))
                     self.disarm("reply", "waiting")
@@ -256,6 +252,8 @@ class _Step(Attention):
         if not event.text.strip():
             return
         self.caller_returned(event.at_ms)  # should they have been away
+        if self.opening == "again":
+            self.opening = "none"  # typed words are whole
         pieces: tuple[tuple[int, str], ...] = ((0, event.text.strip()),)
         turn = Turn(self.next_turn_id(), pieces, silent_since_ms=event.at_ms)
         match self.state:
@@ -315,6 +313,7 @@ class _Step(Attention):
                 self.disarm("reply", "waiting")
                 self.remember(turn)
                 self.troubles = self.troubles if is_line else 0
+                self.opening = "none"
                 self.state = Speaking(reply_id)
             case Yielding(reply_id) if reply_id == event.reply_id:
                 self.remember_waiting()
@@ -336,6 +335,7 @@ class _Step(Attention):
             case Yielding(reply_id, turn) if reply_id == event.reply_id:
                 # Its last word had sounded when the voice came: nothing is left to hold.
                 self.disarm("take_floor")
+                self.opening = "none"
                 self.remember_waiting()
                 self.asked = event.asked
                 self.hold_floor(turn)

@@ -37,6 +37,7 @@ from repartee.events import (
     RememberUser,
     RestoreVoice,
     SpeakAside,
+    SpeakGreeting,
     SpeakLine,
     SpeechStarted,
     SpeechStopped,
@@ -47,6 +48,8 @@ from repartee.events import (
     VoiceReply,
 )
 
+HEARS_MS = 500.0
+"""An agent that takes a call over notices by then that the caller was speaking as it came."""
 PAUSES_KEPT = 16
 WASTE_MEMORY = 0.15
 """Weight of the newest held reply in the share that is thrown away."""
@@ -72,6 +75,8 @@ class Moves:
         self.leaving = self.conversation.leaving
         self.troubles = self.conversation.troubles
         self.presence = self.conversation.presence
+        self.opening = self.conversation.opening
+        self.came_at_ms = self.conversation.came_at_ms
 
     def result(self) -> tuple[Conversation, tuple[Command, ...]]:
         conversation = Conversation(
@@ -86,6 +91,9 @@ class Moves:
             self.leaving,
             self.troubles,
             self.presence,
+            self.conversation.takes_over,
+            self.opening,
+            self.came_at_ms,
         )
         return conversation, tuple(self.commands)
 
@@ -105,7 +113,8 @@ class Moves:
         if self.presence.away == "cut":
             return  # it is not the end of what they were saying
         silent_ms = at_ms - turn.silent_since_ms
-        if self.farewell != "none" or turn.failed or not self.may_start(turn, silent_ms):
+        unsure = turn.failed or self.opening == "again"
+        if self.farewell != "none" or unsure or not self.may_start(turn, silent_ms):
             self.endpoint_at(turn, at_ms)
             return
         start_ms = turn.silent_since_ms + self.wait_ms(turn) - self.policies.speculation.lead_ms
@@ -159,6 +168,8 @@ class Moves:
         self.disarm("endpoint", "transcript")
         self.do(CloseTurn(turn.turn_id, ""))
         self.state = Idle()
+        if self.opening != "none":
+            return  # what is to be said first is said now
         if turn.spoken_ms >= self.policies.patience.not_heard_min_ms:
             self.say_line("not_heard", at_ms)
 
@@ -166,9 +177,9 @@ class Moves:
         """The turn is over: answer it, to be heard as soon as it can be."""
         self.close(turn)
         self.stay()
-        if self.farewell != "none":
+        if self.farewell != "none" or self.opening == "again":
             self.remember(turn)
-            self.state = Idle()  # and leave is taken instead of an answer
+            self.state = Idle()  # and leave is taken, or they are asked again, instead of an answer
             return
         self.start_reply(turn.turn_id, turn.text, held=False)
         self.await_reply(at_ms, turn)
@@ -231,6 +242,8 @@ class Moves:
 
     def resume(self, state: Yielding, at_ms: float, noise: Turn | None = None) -> None:
         self.disarm("take_floor", "transcript")
+        if self.opening == "again":
+            self.opening = "none"  # it was no words: the excuse goes on
         self.do(RestoreVoice(state.reply_id))
         if state.waiting is not None:
             self.wait_on(state.waiting, at_ms)
@@ -242,6 +255,43 @@ class Moves:
     def hold_floor(self, turn: Turn) -> None:
         self.do(OpenTurn(turn.turn_id))
         self.state = UserTurn(turn)
+
+    # --- what is said first ---------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The caller can hear the agent."""
+        self.joined, self.opening = True, "greeting"
+        if not self.conversation.takes_over:
+            return
+        match self.state:
+            case UserTurn():
+                self.opening = "again"
+            case Speculating(turn, reply_id):
+                self.throw_away(reply_id)
+                self.opening, self.state = "again", UserTurn(turn)
+            case _:
+                pass
+
+    def open_call(self, at_ms: float) -> None:
+        """Say what is to be said first, as soon as nobody speaks; who was answered by then needs no greeting."""
+        if not isinstance(self.state, Idle) or self.farewell != "none":
+            return
+        opening, self.opening = self.opening, "none"
+        match opening:
+            case "greeting":
+                self.came_at_ms = at_ms if self.conversation.takes_over else self.came_at_ms
+                self.reply_id += 1
+                self.do(SpeakGreeting(self.reply_id))
+                self.await_reply(at_ms, None, is_line=True)
+            case "again":
+                self.say_line("say_again", at_ms)
+            case "none":
+                pass
+
+    def voice_over_opening(self, at_ms: float) -> None:
+        """Voice is heard over the agent: so shortly after it has come, the voice had begun before."""
+        if at_ms - self.came_at_ms <= HEARS_MS:
+            self.opening = "again"
 
     # --- replies --------------------------------------------------------------------------------------------
 
@@ -380,6 +430,8 @@ class Moves:
     # --- small parts ----------------------------------------------------------------------------------------
 
     def wait_ms(self, turn: Turn) -> float:
+        if self.opening == "again":
+            return self.policies.endpointing.min_silence_ms  # the rest would have to be said again too
         return self.policies.endpointing.wait_ms(turn.probability, turn.best_text, self.asked, turn.pauses)
 
     def new_turn(self, event: SpeechStarted) -> Turn:

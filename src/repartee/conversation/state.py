@@ -151,6 +151,10 @@ Farewell = Literal["none", "due", "said"]
 Leaving = Literal["budget", "trouble", "hung_up"]
 """Why it is to end: its money is spent, or no answer can be made."""
 
+Opening = Literal["none", "greeting", "again"]
+"""What the agent still has to say first, as soon as nobody speaks. `again`: it has taken the call over while the
+caller was speaking; nobody has heard the beginning, so they are asked to say it again."""
+
 Away = Literal["here", "away", "cut"]
 """Whether the caller's connection stands; `cut`: it broke in the middle of what they were saying."""
 
@@ -201,3 +205,8 @@ class Conversation:
     troubles: int = 0
     """Answers in a row that could not be made."""
     presence: Presence = Presence()
+    takes_over: bool = False
+    """Another agent had the call before, and left no question open."""
+    opening: Opening = "none"
+    came_at_ms: float = float("-inf")
+    """When an agent that takes over began to say that it is there."""

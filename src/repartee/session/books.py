@@ -76,6 +76,7 @@ class Books:
             on_spent=self.budget.spent,
         )
         timeline.listeners.append(self.record.mark)
+        self._closing = False
         self._trace = call_trace(settings.otel_endpoint, spec.call_id, agent.name, room, clock_ms)
         if self._trace is not None:
             timeline.listeners.append(self._trace.mark)
@@ -84,7 +85,8 @@ class Books:
         """Take note of a trouble, on the writer's thread."""
 
         def told() -> None:
-            self._mark(trouble)
+            if not self._closing:  # what the last rows meet with would be a row itself
+                self._mark(trouble)
             self._on_trouble(trouble)
 
         # The loop has ended when a late write fails; the log has it.
@@ -102,6 +104,7 @@ class Books:
             self._trace.end(reason, self._clock_ms(), bill.summary())
             if not await asyncio.to_thread(self._trace.flush):
                 log.warning("trace.not_sent")
+        self._closing = True
         if not await asyncio.to_thread(self._writer.close, CLOSE_S):
             log.warning("store.behind", lost=self._writer.lost)
 

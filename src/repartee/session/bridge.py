@@ -82,6 +82,7 @@ class Bridge(FrameProcessor):
         script: Greeting and fixed lines.
         clock_ms: The call's clock.
         on_end: Called once with the reason when the core ends the call.
+        takes_over: Another agent had the call before, and left no question open.
     """
 
     def __init__(
@@ -91,11 +92,12 @@ class Bridge(FrameProcessor):
         script: Script,
         clock_ms: Callable[[], float],
         on_end: Callable[[EndReason], None],
+        takes_over: bool = False,
     ) -> None:
         super().__init__(name="Bridge")
         self._policies = policies
         self._clock_ms = clock_ms
-        self._conversation = Conversation()
+        self._conversation = Conversation(takes_over=takes_over)
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=QUEUE_SIZE)
         self._deadlines = Deadlines(clock_ms, self.submit)
         self._performer = Performer(

@@ -15,9 +15,11 @@ from repartee.goals import Goal, Goals
 from repartee.session.lines import back_lines
 from repartee.session.record import GOALS_EVENT, PASSED_EVENT, SOUNDING, TOOL_EVENT
 from repartee.session.spec import PastAct, Resume
-from repartee.store import Act, Acts, EventRow, Store
+from repartee.store import Act, Acts, EventRow, Store, TurnRow
 
 log = structlog.get_logger()
+UNKNOWN_TURNS = 1000
+"""Where nobody can say how many turns there were: none of them is written over."""
 
 
 def resume_of(store: Store, call_id: str) -> Resume:
@@ -32,18 +34,18 @@ def resume_of(store: Store, call_id: str) -> Resume:
         acts = Acts(store).of_call(call_id)
     except StoreError as error:
         log.warning("resume.past_unknown", call_id=call_id, error=str(error))
-        return Resume()
-    last = turns[-1] if turns else None
-    unanswered = last is not None and bool(last.user_text) and not (last.heard_text or last.unheard_text)
-    kept = turns[:-1] if unanswered else turns
+        return Resume(next_turn_id=UNKNOWN_TURNS)
+    next_turn_id = turns[-1].turn_id + 1 if turns else 0
+    kept, unanswered = _left_open(_without_vain_openings(turns))
+    last = kept[-1] if kept else None
     goals = next((event.data for event in reversed(events) if event.kind == GOALS_EVENT), None)
     passed = [event.data for event in events if event.kind == PASSED_EVENT]
     began = call.call.started_at if call is not None else None
     return Resume(
         turns=tuple((turn.user_text, turn.heard_text) for turn in kept),
-        rest=last.unheard_text if last is not None and SOUNDING in last.timings else "",
-        unanswered=last.user_text if last is not None and unanswered else "",
-        next_turn_id=last.turn_id + 1 if last is not None else 0,
+        rest=last.unheard_text if last is not None and SOUNDING in last.timings and not unanswered else "",
+        unanswered=unanswered,
+        next_turn_id=next_turn_id,
         goals=goals_from(goals) if goals is not None else Goals(),
         speaker=str(passed[-1].get("to", "")) if passed else "",
         passed=len(passed),
@@ -51,6 +53,30 @@ def resume_of(store: Store, call_id: str) -> Resume:
         elapsed_ms=(datetime.now(UTC) - began).total_seconds() * 1000 if began is not None else 0.0,
         acts=_past(acts, events),
     )
+
+
+def _without_vain_openings(turns: list[TurnRow]) -> list[TurnRow]:
+    """Return turns without those in which an agent died while it said that it is there."""
+    end = len(turns)
+    while end > 1 and not turns[end - 1].user_text and SOUNDING in turns[end - 1].timings:
+        end -= 1
+    return turns[:end]
+
+
+def _left_open(turns: list[TurnRow]) -> tuple[list[TurnRow], str]:
+    """Return turns without the last words of the caller where nothing was answered to them, and these words.
+
+    Since then agents may have said that they are there, and one may have been asked the same again and died of it.
+    """
+    kept, words = list(turns), ""
+    for turn in reversed(turns):
+        if not turn.user_text:
+            continue
+        if turn.heard_text or turn.unheard_text or (words and turn.user_text != words):
+            break
+        words = turn.user_text
+        kept.remove(turn)
+    return kept, words
 
 
 def _past(acts: Sequence[Act], events: Sequence[EventRow]) -> tuple[PastAct, ...]:

@@ -41,6 +41,8 @@ HEARS_S = 0.5
 """Whoever comes back needs so long until the agent's voice reaches them."""
 LISTENS_S = 10.0
 """A caller who has not subscribed to the agent's voice by then is greeted all the same: their client may never."""
+LISTENED_S = 3.0
+"""One who has heard an agent before us, by then: their client does, and they sit in silence."""
 UNHEARD_MARK = "caller.not_listening"
 
 SENSITIVITY_METHOD = "repartee.sensitivity"
@@ -151,6 +153,8 @@ class RoomClient(LiveKitTransportClient):
         self._summed_up = False
         self._lobby: asyncio.TimerHandle | None = None
         self._greet_anyway: asyncio.TimerHandle | None = None
+        self._methods: set[str] = set()
+        """What is registered for others to call."""
 
     # --- joining ----------------------------------------------------------------------------------------------
 
@@ -198,9 +202,10 @@ class RoomClient(LiveKitTransportClient):
                         "LIVEKIT_URL and that the server is up"
                     ) from error
                 await asyncio.sleep(0.2 * 2**attempt)
-        self.room.local_participant.register_rpc_method(SENSITIVITY_METHOD, self._on_sensitivity)
-        for method, answer in self._hooks.rpc.items():
-            self.room.local_participant.register_rpc_method(method, self._for_caller(answer))
+        methods = {name: self._for_caller(answer) for name, answer in self._hooks.rpc.items()}
+        for method, answers in {SENSITIVITY_METHOD: self._on_sensitivity, **methods}.items():
+            self.room.local_participant.register_rpc_method(method, answers)
+            self._methods.add(method)
         for participant in self.room.remote_participants.values():
             self._on_joined(participant)
         if self._caller is not None:
@@ -251,7 +256,14 @@ class RoomClient(LiveKitTransportClient):
                     concealed=round(report.concealed, 4),
                     buffered_ms=round(report.buffered_ms),
                 )
+        self._unregister_methods()
         await super().disconnect()
+
+    def _unregister_methods(self) -> None:
+        # The engine's handler of a method holds the room that holds it: a room that is left with one stays in memory
+        # with its connections, half a megabyte, for as long as the process lives.
+        while self._methods:
+            self.room.local_participant.unregister_rpc_method(self._methods.pop())
 
     # --- the caller -------------------------------------------------------------------------------------------
 
@@ -358,7 +370,8 @@ class RoomClient(LiveKitTransportClient):
 
     def _listens_soon(self) -> None:
         if self._greet_anyway is None and not self._announced:
-            self._greet_anyway = asyncio.get_running_loop().call_later(LISTENS_S, self._announce_anyway)
+            wait_s = LISTENS_S if self._caller_identity is None else LISTENED_S
+            self._greet_anyway = asyncio.get_running_loop().call_later(wait_s, self._announce_anyway)
 
     def _announce_anyway(self) -> None:
         """Greet a caller of whom nobody has said that they hear us; written down, as they were kept waiting."""

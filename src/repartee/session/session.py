@@ -270,6 +270,8 @@ class Session:
             script=self._script(),
             clock_ms=self._clock_ms,
             on_end=self._end,
+            # Whose question was left open is answered, and asked nothing again.
+            takes_over=self._resume is not None and not self._resume.unanswered,
         )
         self._degrading.start(self._bridge)
         self._clients = Clients(

@@ -63,6 +63,7 @@ class SessionSpec:
     Attributes:
         epoch: The call's in the store; an agent with an older one is fenced off. 0 where the store was away.
         takeovers: How often the call has changed hands.
+        losses: How many agents it has lost in a row of which none had it for long.
         hops: How many agents have passed on what it is about; 0 where a person calls.
         resume: What was before; None for a call that begins.
     """
@@ -79,5 +80,6 @@ class SessionSpec:
     worker_id: str = ""
     epoch: int = 0
     takeovers: int = 0
+    losses: int = 0
     hops: int = 0
     resume: Resume | None = None

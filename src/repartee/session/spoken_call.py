@@ -32,7 +32,7 @@ class Line:
     """One direction of the line: the sink of one agent, and every 20 ms the ears of the other."""
 
     sample_rate_hz = OUT_SAMPLE_RATE_HZ
-    lead_ms = OUT_QUEUE_MS
+    lead_ms: float = OUT_QUEUE_MS
 
     def __init__(self) -> None:
         self._queue = bytearray()

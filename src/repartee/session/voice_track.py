@@ -37,7 +37,7 @@ class RoomSink:
     """The gate's audio sink: the agent's track in the room."""
 
     sample_rate_hz = OUT_SAMPLE_RATE_HZ
-    lead_ms = OUT_QUEUE_MS
+    lead_ms: float = OUT_QUEUE_MS
 
     def __init__(self, client: Publisher, may_speak: Callable[[], bool] = lambda: True) -> None:
         self._client = client

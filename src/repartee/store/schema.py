@@ -222,7 +222,7 @@ seats = Table(
     # Raised by whoever takes the call; only the newest may speak and act.
     Column("epoch", Integer, nullable=False),
     Column("seen_at", Float, nullable=False),
-    # A promise ends then.
+    # A promise ends then; once a worker has come for it, when its newest agent got it.
     Column("until", Float, nullable=False),
     Index("ux_seats_call_id", "call_id", unique=True),
 )

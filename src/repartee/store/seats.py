@@ -37,8 +37,10 @@ CALL_GONE_S = 60.0
 """A call of which nothing was heard for so long has left its seat: nobody has taken it over."""
 _WHOSE: BindParameter[Any] = bindparam("whose", expanding=True)
 # Put together once: each process says it of all its calls every second. Older SQLite knows no RETURNING.
-_KEEP = update(schema.seats).where(tuple_(schema.seats.c.call_id, schema.seats.c.epoch).in_(_WHOSE))
-_EPOCHS = select(schema.seats.c.call_id, schema.seats.c.epoch).where(schema.seats.c.call_id.in_(_WHOSE))
+_KEEP = update(schema.seats).where(tuple_(schema.seats.c.call_id, schema.seats.c.identity).in_(_WHOSE))
+_OWNERS = select(schema.seats.c.call_id, schema.seats.c.epoch, schema.seats.c.identity).where(
+    schema.seats.c.call_id.in_(_WHOSE)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,10 @@ class Held:
         room: The LiveKit room.
         call_id: The call.
         worker_id: Whose it is.
-        identity: The agent's participant in the room.
+        identity: The agent's participant in the room, which no other agent ever has.
         epoch: The newest agent's; an older one is fenced off.
         silent_s: Since when nothing was heard of it.
+        kept_s: For how long its newest agent has kept it, or would have kept it, had it not let go.
         worker_silent_s: For how long nothing was heard of its worker, and something was of another one.
     """
 
@@ -62,6 +65,7 @@ class Held:
     epoch: int
     silent_s: float = 0.0
     worker_silent_s: float = 0.0
+    kept_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,52 +184,57 @@ class Seats:
         """
         seats = schema.seats
         with self._store.connection(writes=True) as connection:
+            now_s = database_now_s(connection)
             changed = connection.execute(
                 update(seats)
                 .where(seats.c.room == held.room, seats.c.epoch == held.epoch)
-                .values(**_whose(new), epoch=held.epoch + 1, seen_at=database_now_s(connection))
+                .values(**_whose(new), epoch=held.epoch + 1, seen_at=now_s, until=now_s)
             ).rowcount
         return held.epoch + 1 if changed else None
 
     def keep(self, calls: Collection[Held]) -> set[str]:
         """Say that these calls live.
 
+        Whose a call is says the identity: an agent whose taking the store was slow to write may know another epoch
+        than the store does. One that the store was away for takes its seat now, unless a newer one has it.
+
         Returns:
             The ids of those that are another agent's by now.
         """
-        seats = schema.seats
         lost: set[str] = set()
         with self._store.connection(writes=True) as connection:
             now_s = database_now_s(connection)
-            whose = [(held.call_id, held.epoch) for held in calls]
+            whose = [(held.call_id, held.identity) for held in calls]
             connection.execute(_KEEP, {"whose": whose, "seen_at": now_s})
-            rows = connection.execute(_EPOCHS, {"whose": [held.call_id for held in calls]})
-            epochs = {row.call_id: row.epoch for row in rows}
+            rows = connection.execute(_OWNERS, {"whose": [held.call_id for held in calls]})
+            owners = {row.call_id: row for row in rows}
             for held in calls:
-                epoch = epochs.get(held.call_id)
-                if epoch is not None and epoch > held.epoch:
+                owner = owners.get(held.call_id)
+                if owner is not None and owner.identity == held.identity:
+                    continue
+                if owner is not None and owner.epoch >= held.epoch:
                     lost.add(held.call_id)
-                elif epoch is None:  # given up for lost, and found again
-                    values = {**_whose(held), "epoch": held.epoch, "seen_at": now_s, "until": now_s}
-                    statement = insert_or(connection, seats).values(room=held.room, **values)
-                    connection.execute(statement.on_conflict_do_nothing())
+                else:
+                    _claim(connection, held, now_s)
         return lost
 
-    def holds(self, call_id: str, epoch: int) -> bool:
+    def holds(self, held: Held) -> bool:
         """Say whether an agent is still the call's own: nobody has taken it over."""
-        with self._store.connection() as connection:
-            found = connection.execute(
-                select(schema.seats.c.epoch).where(schema.seats.c.call_id == call_id)
-            ).scalar()
-        return found is None or found <= epoch
-
-    def let_go(self, call_id: str, epoch: int) -> None:
-        """Leave a call to whoever takes it over next; its seat stays."""
         seats = schema.seats
-        mine = (seats.c.call_id == call_id) & (seats.c.epoch == epoch)
+        with self._store.connection() as connection:
+            owner = connection.execute(
+                select(seats.c.epoch, seats.c.identity).where(seats.c.call_id == held.call_id)
+            ).first()
+        return owner is None or owner.identity == held.identity or owner.epoch < held.epoch
+
+    def let_go(self, held: Held) -> None:
+        """Leave a call to whoever takes it over next; its seat stays. That it is left says nothing against it."""
+        seats = schema.seats
+        mine = (seats.c.call_id == held.call_id) & (seats.c.identity == held.identity)
         with self._store.connection(writes=True) as connection:
             long_ago = database_now_s(connection) - CALL_GONE_S / 2
-            connection.execute(update(seats).where(mine).values(seen_at=long_ago))
+            kept_since = long_ago - CALL_GONE_S
+            connection.execute(update(seats).where(mine).values(seen_at=long_ago, until=kept_since))
 
     def give_back(self, room: str, epoch: int | None = None) -> None:
         """Free a seat; with an epoch only if nobody else has the call by now."""
@@ -259,6 +268,7 @@ class Seats:
                 row.epoch,
                 now_s - row.seen_at,
                 row.behind_s,
+                row.seen_at - row.until,
             )
             for row in rows
         ]
@@ -294,6 +304,17 @@ def _seating(connection: Connection, now_s: float) -> Seating:
     ).scalar_one()
     taken = connection.execute(select(func.count()).select_from(seats)).scalar_one()
     return Seating(int(offered), int(taken))
+
+
+def _claim(connection: Connection, held: Held, now_s: float) -> None:
+    """Take the seat of a call that an older agent has in the store, or nobody: it was given up for lost."""
+    values = {**_whose(held), "epoch": held.epoch, "seen_at": now_s, "until": now_s}
+    statement = insert_or(connection, schema.seats).values(room=held.room, **values)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["room"], set_=values, where=schema.seats.c.epoch < held.epoch
+        )
+    )
 
 
 def _whose(held: Held) -> dict[str, str]:

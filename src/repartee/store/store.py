@@ -43,7 +43,7 @@ class Store:
         self._engine = engine
         self._writes = engine.execution_options(writes=True)
         self._spool = spool
-        self._opening = threading.Lock()
+        self._opening, self._replaying = threading.Lock(), threading.Lock()
         self._migrated = False
         _open_stores.add(self)
 
@@ -108,12 +108,13 @@ class Store:
     def replay(self, folder: Path | None = None) -> int:
         """Write what dead writers left in a folder, by default this store's; return how many rows.
 
-        A row that is in the database already is not changed by it. Journals of living writers are left alone.
+        A row that is in the database already is not changed by it. Journals of living writers are left alone. Of two
+        threads that want it at a time the second waits: who has replayed may rely on its rows being there.
         """
         folder = folder or self._spool_folder()
         rows = 0
         try:
-            with self._errors():
+            with self._replaying, self._errors():
                 for path, records in left_behind(folder):
                     rows += deliver(self.write_records, records, _refuse)
                     path.unlink(missing_ok=True)
@@ -340,7 +341,7 @@ class Store:
         """In a forked child: the connections are the parent's. Not even closing them is allowed."""
         _parents_pools.append(self._engine.pool)
         self._engine.dispose(close=False)
-        self._opening = threading.Lock()
+        self._opening, self._replaying = threading.Lock(), threading.Lock()
 
 
 def _is_away(error: SQLAlchemyError) -> bool:

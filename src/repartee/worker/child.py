@@ -74,7 +74,7 @@ class _Call:
         self.spec = spec
         self.stop = asyncio.Event()
         self.held = Held(spec.room, spec.call_id, spec.worker_id, spec.identity, spec.epoch)
-        self.fence = Fence(lambda: seats.holds(spec.call_id, spec.epoch) if spec.epoch else True)
+        self.fence = Fence(lambda: seats.holds(self.held) if spec.epoch else True)
 
     def end(self, *, handing_over: bool = False) -> None:
         """End it, or only this agent's part in it."""
@@ -172,12 +172,17 @@ class _Sessions:
             self._done.set()
 
     async def _beat(self) -> None:
-        """Tell that the loop turns, and how late it is: what is late here, audio is late by as well."""
+        """Tell that the loop turns, and how late it is: what is late here, audio is late by as well.
+
+        And, while there is no call, what the process holds of memory: what calls have left behind.
+        """
         while True:
             due_s = time.monotonic() + BEAT_S
             await asyncio.sleep(BEAT_S)
             late_ms = round((time.monotonic() - due_s) * 1000, 1)
-            self._tell("beat", "", {"late_ms": late_ms, "tasks": len(asyncio.all_tasks())})
+            rests_mb = None if self._calls else _memory_mb()
+            told = {"late_ms": late_ms, "tasks": len(asyncio.all_tasks()), "rests_mb": rests_mb}
+            self._tell("beat", "", told)
 
     async def _keep(self) -> None:
         """Keep the seats of these calls; one that somebody else has by now is over here."""
@@ -201,6 +206,15 @@ class _Sessions:
             self._pipe.send((name, call_id, data))
         except (BrokenPipeError, OSError):
             return  # the parent is gone; the reader knows
+
+
+def _memory_mb() -> float | None:
+    """Return how much of this process is in memory; None where the system does not say so at once."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _where(error: BaseException) -> str:

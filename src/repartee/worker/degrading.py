@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import psutil
 import structlog
@@ -63,6 +63,8 @@ class LoadWatch:
         self.load = Load()
         """What was measured last."""
         self.changes = 0
+        self.before_opening: Callable[[], Awaitable[None]] | None = None
+        """Awaited when people are let in again, before anybody hears of it."""
         self._cpu()  # the first answer is about no time at all
 
     @property
@@ -76,14 +78,18 @@ class LoadWatch:
         try:
             while True:
                 # Asked here: what psutil compares with is kept for each thread.
+                closed = self.closed
                 await asyncio.to_thread(self.judge, self._cpu(), self._lag.p95_ms())
+                if closed and not self.closed and self.before_opening is not None:
+                    await self.before_opening()
+                await asyncio.to_thread(self.tell)
                 await asyncio.sleep(JUDGE_S)
         finally:
             self._lag.stop()
             self._board.leave(os.getpid())
 
     def judge(self, cpu: float, lag_ms: float) -> Level:
-        """Take what was measured here, read what the others tell, judge and tell; blocks for the files.
+        """Take what was measured here, read what the others tell, and judge; blocks for the files.
 
         Args:
             cpu: Share of the machine's processors that is used.
@@ -104,13 +110,16 @@ class LoadWatch:
                 cpu=round(self.load.cpu, 2),
             )
             self.level = level
-        self._board.tell_level(int(level), self._degradation.why)
         return level
 
     def _measured(self) -> Level:
         """Return the level. Closing spares the calls there are: with none of them, somebody is let in."""
         level = self._degradation.level
         return Level.PLAIN if level is Level.CLOSED and self._calls and not self._calls() else level
+
+    def tell(self) -> None:
+        """Tell the others what was judged; blocks for the file."""
+        self._board.tell_level(int(self.level), self._degradation.why)
 
     def _measure(self, cpu: float, own_lag_ms: float, now_s: float) -> Load:
         loads = self._board.loads()

@@ -32,8 +32,12 @@ SILENT_S = 6.0
 WATCH_S = 0.5
 RESTART_S = 1.0
 """Between the starts of processes that die before they are ready."""
+STEADY_S = 60.0
+"""An agent that had a call for so long was not killed by it."""
 MAX_SERVED = 1000
 """Calls after which a process is replaced when it is empty: what a library leaks, it leaks so long."""
+MAX_GROWN_MB = 250.0
+"""And so much: without calls a process then holds this much more than before its first."""
 
 
 class Call:
@@ -58,6 +62,12 @@ class Call:
         """What failed during the call (`session.troubles.Failures`)."""
         self.told: dict[str, Any] = {}
         """The newest of what the session has told of itself, by kind."""
+        self.began_s = time.monotonic()
+
+    @property
+    def losses(self) -> int:
+        """How many agents it has lost in a row, this one with it, where none of them had it for long."""
+        return 1 if time.monotonic() - self.began_s >= STEADY_S else self.spec.losses + 1
 
     @property
     def exit_code(self) -> int | None:
@@ -85,6 +95,7 @@ class Child:
         process: It.
         pipe: Our end.
         on_over: Told of each call that is over, or lost with the process.
+        on_gone: Told that the process is gone, before its calls are.
         on_trouble: Told of a trouble that harms the operator, not the call.
         on_answered: Told of each answer, how many milliseconds the caller waited for it.
     """
@@ -94,6 +105,7 @@ class Child:
         process: BaseProcess,
         pipe: Connection,
         on_over: Callable[[Call], None],
+        on_gone: Callable[[Child], None] = lambda _: None,
         on_trouble: Callable[[str], None] = lambda _: None,
         on_answered: Callable[[float], None] = lambda _: None,
     ) -> None:
@@ -102,6 +114,7 @@ class Child:
         self.process = process
         self.pipe = pipe
         self._on_over = on_over
+        self._on_gone = on_gone
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.failure = ""
@@ -112,6 +125,9 @@ class Child:
         """How late its loop was, at each beat since this was last asked."""
         self.tasks = 0
         """How many its loop had at the last beat."""
+        self.grown_mb = 0.0
+        """How much more memory it holds without calls than it did before its first."""
+        self._began_mb: float | None = None
         self.last_beat_s = time.monotonic()
         loop = asyncio.get_running_loop()
         loop.add_reader(pipe.fileno(), self._read)
@@ -156,12 +172,20 @@ class Child:
         elif name == "beat":
             self.late_ms = [*self.late_ms[-20:], float(data["late_ms"])]
             self.tasks = int(data.get("tasks", 0))
+            self._rests(data.get("rests_mb"))
         elif call is None:
             self.failure = str(data.get("reason", ""))
         elif name in ("ended", "failed"):
             self._heard_end(call, name, data)
         else:
             call.told[name] = data
+
+    def _rests(self, memory_mb: float | None) -> None:
+        if memory_mb is None:
+            return
+        if self._began_mb is None:
+            self._began_mb = memory_mb
+        self.grown_mb = memory_mb - self._began_mb
 
     def _heard_end(self, call: Call, name: str, data: dict[str, Any]) -> None:
         call.outcome = name
@@ -190,6 +214,7 @@ class Child:
             )
             self.ready.exception()  # looked at: nobody may be waiting for a spare process
         self.exited.set_result(self.process.exitcode or 0)
+        self._on_gone(self)
         for call in list(self.calls.values()):
             del self.calls[call.spec.call_id]
             self._on_over(call)
@@ -265,10 +290,16 @@ class Pool:
         process = self._context.Process(
             target=child_main, args=(theirs, self._settings, self._agent_path), name="repartee-session"
         )
-        # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
-        await asyncio.to_thread(process.start)
-        theirs.close()
-        child = Child(process, ours, self._over, self._on_trouble, self._on_answered)
+        try:
+            # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
+            await asyncio.to_thread(process.start)
+        except OSError as error:
+            ours.close()
+            why = error.strerror or type(error).__name__
+            raise CapacityError(f"a session process cannot be started: {why}", retry_after_s=5) from error
+        finally:
+            theirs.close()
+        child = Child(process, ours, self._over, self._gone, self._on_trouble, self._on_answered)
         self._children.append(child)
         watcher = asyncio.create_task(self._watch(child), name=f"watch {process.pid}")
         self._tasks.add(watcher)
@@ -281,6 +312,9 @@ class Pool:
             if child.hangs and not child.exited.done():
                 log.error("session.hangs", calls=len(child.calls), pid=child.process.pid)
                 child.process.kill()
+
+    def _gone(self, child: Child) -> None:
+        """A process is gone: another is on its way before anybody asks where its calls go."""
         self._children.remove(child)
         early = not child.served and not child.retiring
         self._refill(RESTART_S if early else 0.0)
@@ -288,47 +322,64 @@ class Pool:
     def _refill(self, after_s: float = 0.0) -> None:
         staying = sum(not child.retiring for child in self._children) + len(self._starting)
         for _ in range(0 if self._closing else self._wanted - staying):
-            starting = asyncio.create_task(self._spawn(after_s), name="spawn")
-            self._starting.add(starting)
-            starting.add_done_callback(self._started)
+            self._start(after_s)
 
-    def _started(self, starting: asyncio.Task[Child]) -> None:
+    def _start(self, after_s: float = 0.0) -> None:
+        starting = asyncio.create_task(self._spawn(after_s), name="spawn")
+        self._starting.add(starting)
+        starting.add_done_callback(self._spawned)
+
+    def _spawned(self, starting: asyncio.Task[Child]) -> None:
         self._starting.discard(starting)
         if not starting.cancelled() and (error := starting.exception()) is not None:
-            log.error("session.not_started", error=type(error).__name__)
+            log.error("session.not_started", error=str(error))
+            self._refill(RESTART_S)
 
     async def take(self, spec: SessionSpec) -> Call:
-        """Hand a call to the process that has the fewest.
+        """Hand a call to the process that has the fewest, or to the first that becomes ready.
 
         Raises:
-            CapacityError: No process became ready.
-            TimeoutError: None did in time.
+            CapacityError: There is none, and none is on its way.
+            TimeoutError: None became ready in time.
         """
         async with asyncio.timeout(READY_S):
-            child = await self._next()
-            await child.ready
+            while (child := self._next(at_once=spec.takeovers > 0)) is None:
+                await self._another()
         call = child.take(spec)
         self.live[spec.call_id] = call
-        if self.alone or child.served >= MAX_SERVED:
+        if self.alone or child.served >= MAX_SERVED or child.grown_mb >= MAX_GROWN_MB:
             child.retire()
             self._refill()
         return call
 
-    async def _next(self) -> Child:
-        """Return a process with room; the spare ones come last, as they are for what takes over."""
-        staying = [child for child in self._children if not child.retiring and not child.exited.done()]
-        if room := [child for child in staying if len(child.calls) < self.per_process]:
-            ready = [child for child in room if child.ready.done()] or room
-            used = [child for child in ready[: self.processes] if child in staying[: self.processes]] or ready
-            return min(used, key=lambda child: len(child.calls))
-        if self._starting:
-            return await asyncio.shield(next(iter(self._starting)))
-        if self.alone:
-            return await self._spawn()
-        if not staying:
+    def _next(self, *, at_once: bool) -> Child | None:
+        """Return a process that is ready and has room; the spare ones come last, as they are for what takes over.
+
+        Args:
+            at_once: The caller is in the room and hears nothing: more than its share is better than to wait.
+        """
+        staying = [child for child in self._children if not child.retiring]
+        ready = [child for child in staying if child.ready.done()]
+        room = [child for child in ready if len(child.calls) < self.per_process]
+        if not room and not self.alone and (at_once or not self._coming()):
+            room = ready
+        used = [child for child in room[: self.processes] if child in staying[: self.processes]] or room
+        return min(used, key=lambda child: len(child.calls), default=None)
+
+    def _coming(self) -> set[asyncio.Future[Any]]:
+        """Return what ends when one of the processes that are on their way is ready, or will not be."""
+        coming: set[asyncio.Future[Any]] = set(self._starting)
+        coming.update(child.ready for child in self._children if not child.ready.done())
+        return coming
+
+    async def _another(self) -> None:
+        """Wait until one more process is ready, or will not be."""
+        if self.alone and not self._coming():
+            self._start()
+        coming = self._coming()
+        if self._closing or not coming:
             raise CapacityError("no session process is there", retry_after_s=5)
-        # More than its share: a call that takes over has nowhere else to go.
-        return min(staying, key=lambda child: len(child.calls))
+        await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
 
     def _over(self, call: Call) -> None:
         self.live.pop(call.spec.call_id, None)

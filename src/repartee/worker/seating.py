@@ -15,6 +15,7 @@ from repartee.store import Held, Seats
 log = structlog.get_logger()
 ASK_S = 2.0
 """LiveKit drops a job for good when its answer takes 2.8 s."""
+FIRST_EPOCH = 1
 T = TypeVar("T")
 
 
@@ -43,8 +44,11 @@ class Seating:
         await self._ask("withdraw", lambda: self.seats.withdraw(self.worker_id))
 
     async def take(self, spec: SessionSpec) -> int:
-        """Take the seat of a call; returns its epoch, 0 where nobody can be asked."""
-        return await self._ask("take", lambda: self.seats.take(held(spec))) or 0
+        """Take the seat of a call; returns its epoch.
+
+        Where nobody can be asked it is that of a call nobody had before: the store hears of it when it is back.
+        """
+        return await self._ask("take", lambda: self.seats.take(held(spec))) or FIRST_EPOCH
 
     async def take_over(self, old: Held, spec: SessionSpec) -> int | None:
         """Take a call from another agent; returns the epoch, None when somebody else has it."""
@@ -57,11 +61,11 @@ class Seating:
 
     async def let_go(self, spec: SessionSpec) -> None:
         """Leave a call to whoever takes it over."""
-        await self._ask("let_go", lambda: self.seats.let_go(spec.call_id, spec.epoch))
+        await self._ask("let_go", lambda: self.seats.let_go(held(spec)))
 
     async def holds(self, spec: SessionSpec) -> bool | None:
         """Say whether nobody has taken a call over; None where nobody can be asked."""
-        return await self._ask("holds", lambda: self.seats.holds(spec.call_id, spec.epoch))
+        return await self._ask("holds", lambda: self.seats.holds(held(spec)))
 
     async def others(self) -> int:
         """Return how many other workers take calls."""

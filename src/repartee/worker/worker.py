@@ -32,7 +32,7 @@ from repartee.worker import rooms
 from repartee.worker.capacity import Capacity
 from repartee.worker.degrading import LoadWatch
 from repartee.worker.metrics import WorkerMetrics
-from repartee.worker.pool import Call, Pool
+from repartee.worker.pool import STEADY_S, Call, Pool
 from repartee.worker.seating import Seating, held
 from repartee.worker.tokens import LiveKitAccess
 from repartee.worker.watchdog import Watchdog
@@ -42,8 +42,8 @@ STATUS_S = 2.5
 JUDGE_S = 0.5
 HEARD_S = 1.0
 """How often the others hear that this worker is there."""
-MAX_TAKEOVERS = 2
-"""A call that has lost so many agents is what kills them."""
+MAX_LOSSES = 3
+"""A call that has lost so many agents, each within a minute, is what kills them."""
 BACKOFF_S = (0.2, 10.0)
 TOP_LOAD = 0.69
 """LiveKit prefers not to send jobs to a worker above 0.7 (`agents.target_load`), however many places it has left."""
@@ -51,6 +51,8 @@ STAYS_OPEN = frozenset({"caller_left", "room_closed", "handed_over"})
 """Reasons to end a call after which nobody is left alone in the room. After any other it is closed: the caller would
 hear nothing any more, or come back to nobody."""
 HAND_OVER_S = 8.0
+ASSIGNED_S = 15.0
+"""A job that was promised to be taken is assigned by then, or not to this worker."""
 ENTERS_S = 5.0
 """Whoever asked for a place to call enters it by then: a worker that ends waits no longer for an empty call."""
 
@@ -88,8 +90,9 @@ class Worker:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._jobs: dict[str, str] = {}
         self._accepted: set[str] = set()
+        """Jobs that were promised to be taken, and have not been assigned yet."""
         self._moving: set[str] = set()
-        """Calls between two agents."""
+        """Calls on their way to an agent: the first, or another."""
         self.worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._store = keeping(config.settings).store
         self.seating = Seating(Seats(self._store), self.worker_id)
@@ -97,6 +100,9 @@ class Worker:
         self._empty = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
+        self._handing_over = False
+        """Other workers get the calls that are left."""
+        self._closing = False
         self._access = LiveKitAccess("", "", "")
         self._speech_url: str | None = None
         self.load = LoadWatch(
@@ -105,6 +111,8 @@ class Worker:
             pinned=config.settings.level,
             calls=lambda: self.calls,
         )
+        # As with a seat that is free again: LiveKit first, which sends nobody to a worker it thinks to be full.
+        self.load.before_opening = self._send_status
         self.metrics.watch_load(self.load)
         self.metrics.watch_tasks(lambda: self._pool.tasks)
         settings = config.settings
@@ -137,7 +145,7 @@ class Worker:
 
     async def close(self) -> None:
         """End every session process."""
-        self.draining = True
+        self.draining = self._closing = True
         await self._pool.close()
 
     async def run(self, stop: asyncio.Event, access: LiveKitAccess, speech_url: str | None) -> None:
@@ -193,8 +201,9 @@ class Worker:
             for wait in waits:
                 wait.cancel()
         hurry = at_once is not None and at_once.is_set()
-        if self._pool.live and not hurry and await self.seating.others():
-            log.info("worker.handing_over", calls=len(self._pool.live))
+        if self.calls and not hurry and await self.seating.others():
+            log.info("worker.handing_over", calls=self.calls)
+            self._handing_over = True
             for call in list(self._pool.live.values()):
                 call.tell_hand_over()
             self._empty.clear()
@@ -282,6 +291,8 @@ class Worker:
         free = not closed and self.calls < self._config.settings.max_calls
         if free:
             self._accepted.add(job.id)
+            # It may be another's in the end, or nobody's: nobody says so.
+            asyncio.get_running_loop().call_later(ASSIGNED_S, self._accepted.discard, job.id)
         else:
             self.metrics.refused()
         # Answered at once: LiveKit drops a job for good when the answer takes 2.8 s.
@@ -297,9 +308,11 @@ class Worker:
     async def _begin(self, job: proto.Job) -> None:
         spec = self.new_spec(uuid.uuid4().hex, job.room.name)
         self._jobs[job.id] = spec.call_id
+        self._accepted.discard(job.id)
+        self._moving.add(spec.call_id)
         try:
             spec = replace(spec, epoch=await self.seating.take(spec))
-            await self._pool.take(spec)
+            await self._place(spec)
         except (CapacityError, TimeoutError) as error:
             log.exception("call.not_started", job_id=job.id)
             self._jobs.pop(job.id, None)
@@ -307,7 +320,7 @@ class Worker:
             await self._job_status(job.id, proto.JS_FAILED, str(error))
             return
         finally:
-            self._accepted.discard(job.id)
+            self._moving.discard(spec.call_id)
         self.metrics.started()
         log.info("call.started", call_id=spec.call_id, room=without_number(spec.room))
         await self._job_status(job.id, proto.JS_RUNNING)
@@ -330,13 +343,14 @@ class Worker:
         )
 
     def has(self, call_id: str) -> bool:
-        """Say whether a call is here, or on its way from one process to another."""
+        """Say whether a call is here, or on its way to a process."""
         return call_id in self._pool.live or call_id in self._moving
 
     def _call_over(self, call: Call) -> None:
-        spec = call.spec
-        if call.outcome is None and not self.draining and spec.takeovers < MAX_TAKEOVERS:
-            self._moving.add(spec.call_id)
+        if call.outcome is None and self._handing_over:
+            call.failure = "handed_over"
+        elif call.outcome is None and not self._closing and call.losses < MAX_LOSSES:
+            self._moving.add(call.spec.call_id)
             self._own(self._hand_over(call))
             return
         self._finish(call)
@@ -382,30 +396,19 @@ class Worker:
     async def _hand_over(self, call: Call) -> None:
         """A process has died: another goes on with its call, in the same room."""
         old, began_s = call.spec, time.monotonic()
-        caller = call.told.get("caller", {}).get("identity")
+        # Beside: it is dead for certain, and what is left of it in the room holds nobody up.
+        self._own(rooms.put_out(self._access, old.room, old.identity))
+        gone_on = False
         try:
-            new = replace(
-                self.new_spec(old.call_id, old.room),
-                caller_identity=caller or old.caller_identity,
-                takeovers=old.takeovers + 1,
-            )
-            # Who has not been heard yet begins anew; everybody else goes on.
-            knows = (
-                asyncio.to_thread(resume_of, self._store, old.call_id) if caller or old.resume else _none()
-            )
-            epoch, resume, _ = await asyncio.gather(
-                self.seating.take_over(held(old), new),
-                knows,
-                rooms.put_out(self._access, old.room, old.identity),
-            )
-            # The process is dead for certain, whatever the store says; somebody faster would fence the new one off.
-            await self._pool.take(replace(new, epoch=epoch or old.epoch, resume=resume))
+            await self._place(await self._successor(call))
+            gone_on = True
         except (CapacityError, TimeoutError):
             log.exception("call.not_handed_over", call_id=old.call_id)
+        finally:
             self._moving.discard(old.call_id)
+        if not gone_on:
             self._finish(call)
             return
-        self._moving.discard(old.call_id)
         self.metrics.handed_over()
         log.warning(
             "call.handed_over",
@@ -414,10 +417,38 @@ class Worker:
             took_ms=round((time.monotonic() - began_s) * 1000),
         )
 
+    async def _place(self, spec: SessionSpec) -> None:
+        """Hand a call to a process; it stays no longer than the others."""
+        call = await self._pool.take(spec)
+        if self._handing_over:
+            call.tell_hand_over()
+
+    async def _successor(self, call: Call) -> SessionSpec:
+        """Return a dead agent's call for the next one."""
+        old = call.spec
+        caller = call.told.get("caller", {}).get("identity")
+        new = replace(
+            self.new_spec(old.call_id, old.room),
+            caller_identity=caller or old.caller_identity,
+            takeovers=old.takeovers + 1,
+            losses=call.losses,
+        )
+        # Who has not been heard yet begins anew; everybody else goes on.
+        knows = asyncio.to_thread(resume_of, self._store, old.call_id) if caller or old.resume else _none()
+        epoch, resume = await asyncio.gather(self.seating.take_over(held(old), new), knows)
+        # Nobody can be asked; or somebody was faster, who has this epoch and the seat: that fences this one off.
+        return replace(new, epoch=epoch or old.epoch + 1, resume=resume)
+
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call whose worker is gone; return whether it is this worker's now."""
         new = replace(self.new_spec(orphan.call_id, orphan.room), takeovers=orphan.epoch)
-        if self.draining or self.calls >= self.max_calls or new.takeovers > MAX_TAKEOVERS:
+        # As with callers who have a seat: workers that are late take fewer new calls, not fewer of those there are.
+        if self.draining or self.calls >= self._config.settings.max_calls:
+            return False
+        if orphan.epoch >= MAX_LOSSES and orphan.kept_s < STEADY_S:
+            log.error("call.given_up", call_id=orphan.call_id, agents=orphan.epoch)
+            await rooms.close(self._access, orphan.room)
+            await self.seating.give_back(orphan.room, orphan.epoch)
             return False
         self._moving.add(orphan.call_id)
         try:
@@ -428,7 +459,7 @@ class Worker:
                 asyncio.to_thread(resume_of, self._store, orphan.call_id),
                 rooms.put_out(self._access, orphan.room, orphan.identity),
             )
-            await self._pool.take(replace(new, epoch=epoch, resume=resume))
+            await self._place(replace(new, epoch=epoch, resume=resume))
         except (CapacityError, TimeoutError):
             log.exception("call.not_adopted", call_id=orphan.call_id)
             return False
