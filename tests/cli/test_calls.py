@@ -38,7 +38,7 @@ def test_calls_are_listed(repartee: Repartee) -> None:
     head, *lines = repartee("calls").splitlines()
     assert head.split() == ["started", "agent", "caller", "length", "turns", "cost", "ended", "id"]
     assert [line.split()[-1] for line in lines] == ["cc33", "bb22", "aa11"]
-    assert "ann       1:00      2    $0.0017  caller left  aa11" in lines[2]
+    assert "ann       1:00      1    $0.0017  caller left  aa11" in lines[2]
     assert "$0.0004+?" in lines[1]
     assert "no end" in lines[0]
     assert repartee("calls", "--since", "2026-10-01", "--agent", "sales").count("\n") == 2

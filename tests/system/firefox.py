@@ -19,7 +19,9 @@ PROGRAM = shutil.which("firefox-esr") or shutil.which("firefox")
 MISSING = "no Firefox here: `python scripts/setup.py --tests --long` installs it"
 START_S = 60.0
 PREFERENCES: Mapping[str, object] = {
-    # Asked for the microphone, a person says yes; nothing else differs from how it comes.
+    # To its own machine it makes no connection as it comes; docs/getting-started.md says so.
+    "media.peerconnection.ice.loopback": True,
+    # Asked for the microphone, a person says yes.
     "media.navigator.permission.disabled": True,
     "browser.shell.checkDefaultBrowser": False,
     "datareporting.policy.dataSubmissionEnabled": False,
@@ -121,7 +123,7 @@ class Firefox:
 
 @contextlib.asynccontextmanager
 async def firefox(folder: Path, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Firefox]:
-    """Run a Firefox with a profile of its own, as it comes but for what a person would click away.
+    """Run a Firefox with a profile of its own, as it comes but for `PREFERENCES`.
 
     Args:
         folder: For its profile; made.
