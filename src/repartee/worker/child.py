@@ -6,6 +6,7 @@ A process outlives its parent while it has calls: who talks on the telephone nee
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -159,6 +160,9 @@ class _Sessions:
             self._tell("failed", call_id, {"reason": f"the call failed with {type(error).__name__}"})
         elif taking.cancelled():
             self._tell("failed", call_id, {"reason": "the call was called off"})
+        # A call is full of circles, and so is what the media engine holds for it. What was imported is put aside
+        # (preloaded.py): looked at each time, it takes 16 ms; left to Python, ten times that at a time of its choosing.
+        asyncio.get_running_loop().call_soon(gc.collect)
         self._maybe_done()
 
     def _stop_all(self) -> None:
