@@ -2,7 +2,7 @@ import { createLocalAudioTrack, Room, Track, type AudioCaptureOptions, type Loca
 import { captureOptions, type ChosenDevices } from '../devices/devices';
 import { requestInvitation, requestReturn, type Invitation } from './api';
 import type { StartStep } from './phase';
-import { CallError, microphoneProblem, problem } from './problems';
+import { CallError, mediaProblem, microphoneProblem, problem } from './problems';
 
 export interface JoinOptions {
   withMicrophone: boolean;
@@ -160,7 +160,7 @@ async function connect(room: Room, invitation: Invitation): Promise<void> {
   try {
     await room.connect(invitation.serverUrl, invitation.token);
   } catch (error) {
-    throw new CallError(problem('media_unreachable'), { cause: error });
+    throw new CallError(mediaProblem(), { cause: error });
   }
 }
 

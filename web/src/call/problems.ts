@@ -125,6 +125,17 @@ export class CallError extends Error {
   }
 }
 
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** The media server could not be reached. Firefox, unless told otherwise, reaches none on its own machine. */
+export function mediaProblem(hostname = location.hostname, userAgent = navigator.userAgent): Problem {
+  if (!LOOPBACK.test(hostname) || !userAgent.includes('Firefox/')) return problem('media_unreachable');
+  return problem('media_unreachable', {
+    detail:
+      'Firefox connects no call to its own machine. Use another browser here, or set media.peerconnection.ice.loopback to true in about:config.',
+  });
+}
+
 /** What `getUserMedia` threw, by the names the specification gives. */
 export function microphoneProblem(error: unknown): Problem {
   const name = error instanceof Error || error instanceof DOMException ? error.name : '';

@@ -4,7 +4,7 @@ import { readChosen } from '../devices/devices';
 import type { Invitation } from './api';
 import { joinCall, newRoom, returnToCall } from './join';
 import { nextPhase, type Phase } from './phase';
-import { CallError, problem, type Problem } from './problems';
+import { CallError, mediaProblem, problem, type Problem } from './problems';
 
 export interface Call {
   phase: Phase;
@@ -117,7 +117,7 @@ function disconnectProblem(reason: DisconnectReason | undefined): Problem | unde
     case DisconnectReason.DUPLICATE_IDENTITY:
       return problem('elsewhere');
     case DisconnectReason.JOIN_FAILURE:
-      return problem('media_unreachable');
+      return mediaProblem();
     default:
       return problem('connection_lost');
   }
