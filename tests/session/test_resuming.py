@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from repartee.errors import StoreError
 from repartee.session.record import SOUNDING
-from repartee.session.resuming import resume_of
+from repartee.session.resuming import age_s, resume_of
 from repartee.store import CallRow, Store, TurnRow
 
 CUT = {SOUNDING: 9000.0}
@@ -97,6 +97,21 @@ def test_what_a_store_that_is_away_knows_is_not_written_over(
     resume = resume_of(store, "call")
     assert resume.turns == ()
     assert resume.next_turn_id > ASKED.turn_id
+    again = resume_of(store, "call", 2)
+    assert again.next_turn_id >= 2 * resume.next_turn_id, "nor what an agent that knew nothing said"
+
+
+def test_how_old_a_call_is_is_known_from_its_beginning(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: str) -> None:
+        raise StoreError("away")
+
+    assert age_s(store, "call") == 0.0
+    store.write([CallRow("call", "Desk", "v", "room", datetime.now(UTC) - timedelta(hours=1))])
+    assert (age_s(store, "call") or 0.0) >= 3600
+    monkeypatch.setattr(store, "call", away)
+    assert age_s(store, "call") is None
 
 
 def test_calls_of_one_dead_process_all_know_what_was_in_its_journals(

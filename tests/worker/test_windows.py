@@ -6,15 +6,19 @@ import asyncio
 import itertools
 import os
 import random
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 import pytest
 
+from repartee.errors import CapacityError
 from repartee.session import SessionSpec
 from repartee.settings import Settings
+from repartee.store import seats as seats_module
 from repartee.worker import pool as pool_module
+from repartee.worker import seating as seating_module
 from repartee.worker import worker as worker_module
 from repartee.worker.pool import Pool
 from repartee.worker.seating import held
@@ -41,7 +45,7 @@ class Agents:
     def start(self) -> None:
         if self._machine.refuses:
             self._machine.refuses -= 1
-            raise BlockingIOError(11, "Resource temporarily unavailable")
+            raise self._machine.refusal
         self.pipe = Connection(os.dup(self._theirs.fileno()))
         self._machine.processes.append(self)
 
@@ -85,6 +89,7 @@ class Machine:
         self.processes: list[Agents] = []
         self.refuses = 0
         """So many starts fail."""
+        self.refusal: Exception = BlockingIOError(11, "Resource temporarily unavailable")
 
     def Process(self, *, args: tuple[Any, ...], **_: object) -> Agents:  # noqa: N802 - a context's name for it
         return Agents(self, args[0])
@@ -215,7 +220,7 @@ async def talking(office: Office, call_id: str, monkeypatch: pytest.MonkeyPatch)
     await office.talks(call_id)
     known = list(office.machine.processes)
     (await office.had(call_id)).kill()
-    (await office.new_process()).ready() if known else None
+    (await office.new_process(*known)).ready()
 
 
 async def no_room(office: Office, call_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +257,10 @@ async def test_a_call_goes_on_whenever_two_processes_die(
             assert after.resume is not None
 
 
-async def test_a_call_that_waits_for_its_first_process_is_nobody_s_orphan(office: Office) -> None:
+async def test_a_call_that_waits_for_its_first_process_is_nobody_s_orphan(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seating_module, "KEEP_S", 0.01)
     async with office:
         known = list(office.machine.processes)
         for process in known:
@@ -262,9 +270,45 @@ async def test_a_call_that_waits_for_its_first_process_is_nobody_s_orphan(office
         (call_id,) = office.worker._moving
         assert office.worker.has(call_id)
         assert office.worker.calls == 1
+        await office.until(lambda: office.seats.orphans(-1))  # it has its seat
+        monkeypatch.setattr(seats_module, "database_now_s", lambda _: time.time() + 4)
+        await office.until(lambda: office.seats.orphans(3) == [])
         (await office.new_process(*known)).ready()
         assert await begun == call_id
         await office.goes_on(call_id)
+        await office.until(lambda: not office.worker._tasks)  # who keeps a seat is the process from now on
+
+
+@pytest.mark.parametrize("starts", ["hang", "fail"])
+async def test_a_new_call_goes_to_a_process_that_has_its_share_when_others_do_not_become_ready(
+    plain_settings: Settings, monkeypatch: pytest.MonkeyPatch, starts: str
+) -> None:
+    monkeypatch.setattr(pool_module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(pool_module, "RESTART_S", 0.02)
+    update = {"session_processes": 2, "warm_processes": 0, "max_calls": 2}
+    office = Office(plain_settings.model_copy(update=update))
+    async with office:
+        first = await office.had(await office.begin("AJ_1"))
+        (second,) = (process for process in office.machine.living if process is not first)
+        office.machine.refuses = 10**6 if starts == "fail" else 0
+        second.kill()
+        await office.until(lambda: all(child.process is not second for child in office.real._children))
+        if starts == "hang":
+            await office.new_process(first, second)
+        assert await office.had(await office.begin("AJ_2")) is first
+
+
+async def test_a_fork_server_that_died_is_said_in_a_sentence(
+    plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "RESTART_S", 0.0)
+    office = Office(plain_settings.model_copy(update={"session_processes": 1, "warm_processes": 0}))
+    office.machine.refuses, office.machine.refusal = 1, EOFError("unexpected EOF")
+    try:
+        with pytest.raises(CapacityError, match="a session process cannot be started: EOFError"):
+            await office.real.start()
+    finally:
+        await office.real.close()
 
 
 async def test_who_takes_over_goes_to_a_process_that_is_ready_though_it_has_its_share(
@@ -298,8 +342,9 @@ async def test_what_kills_three_agents_in_a_row_is_ended_and_what_loses_one_now_
             await lose()
             await office.goes_on(call_id)
         monkeypatch.setattr(pool_module, "STEADY_S", 60.0)
-        await lose()
-        await office.goes_on(call_id)
+        for _ in range(2):
+            await lose()
+            await office.goes_on(call_id)
         await lose()
         assert await asyncio.wait_for(office.livekit.deleted.get(), SHORT_S) == room
         assert not office.worker.has(call_id)

@@ -110,13 +110,12 @@ class Call:
         self.failure = ""
         self.told: dict[str, dict[str, str]] = {}
         self.entered = True
-        self.steady = False
         self.stopped = asyncio.Event()
         self.left = asyncio.Event()
 
     @property
     def losses(self) -> int:
-        return 1 if self.steady else self.spec.losses + 1
+        return self.spec.losses + 1
 
     def tell_stop(self) -> None:
         self.stopped.set()

@@ -19,14 +19,19 @@ from repartee.store import Act, Acts, EventRow, Store, TurnRow
 
 log = structlog.get_logger()
 UNKNOWN_TURNS = 1000
-"""Where nobody can say how many turns there were: none of them is written over."""
+"""Where nobody can say how many turns there were: no agent has so many, and none of them is written over."""
 
 
-def resume_of(store: Store, call_id: str) -> Resume:
+def resume_of(store: Store, call_id: str, takeovers: int = 1) -> Resume:
     """Return what the store knows of a call whose agent is gone. Blocks.
 
     What the dead process had not handed to the database is in its journal on this machine, and is brought in first. A
     store that is away knows nothing: the call then goes on without its past.
+
+    Args:
+        store: The store.
+        call_id: The call.
+        takeovers: How often it has changed hands, this time included.
     """
     try:
         store.replay()
@@ -34,7 +39,7 @@ def resume_of(store: Store, call_id: str) -> Resume:
         acts = Acts(store).of_call(call_id)
     except StoreError as error:
         log.warning("resume.past_unknown", call_id=call_id, error=str(error))
-        return Resume(next_turn_id=UNKNOWN_TURNS)
+        return Resume(next_turn_id=UNKNOWN_TURNS * takeovers)
     next_turn_id = turns[-1].turn_id + 1 if turns else 0
     kept, unanswered = _left_open(_without_vain_openings(turns))
     last = kept[-1] if kept else None
@@ -53,6 +58,18 @@ def resume_of(store: Store, call_id: str) -> Resume:
         elapsed_ms=(datetime.now(UTC) - began).total_seconds() * 1000 if began is not None else 0.0,
         acts=_past(acts, events),
     )
+
+
+def age_s(store: Store, call_id: str) -> float | None:
+    """Return how long ago a call began, 0.0 where nothing of it was written yet. Blocks.
+
+    None where nobody can be asked.
+    """
+    try:
+        call = store.call(call_id)
+    except StoreError:
+        return None
+    return (datetime.now(UTC) - call.call.started_at).total_seconds() if call is not None else 0.0
 
 
 def _without_vain_openings(turns: list[TurnRow]) -> list[TurnRow]:

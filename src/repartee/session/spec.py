@@ -61,7 +61,8 @@ class SessionSpec:
     """Everything a session process needs to take one call. Plain data: it crosses a process boundary.
 
     Attributes:
-        epoch: The call's in the store; an agent with an older one is fenced off. 0 where the store was away.
+        epoch: The call's in the store; an agent with an older one is fenced off. 0 for a call that has no seat there:
+            no worker took it, and nobody takes it over.
         takeovers: How often the call has changed hands.
         losses: How many agents it has lost in a row of which none had it for long.
         hops: How many agents have passed on what it is about; 0 where a person calls.

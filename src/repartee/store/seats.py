@@ -54,7 +54,7 @@ class Held:
         identity: The agent's participant in the room, which no other agent ever has.
         epoch: The newest agent's; an older one is fenced off.
         silent_s: Since when nothing was heard of it.
-        kept_s: For how long its newest agent has kept it, or would have kept it, had it not let go.
+        kept_s: For how long its newest agent has kept it; as long as can be where it let go.
         worker_silent_s: For how long nothing was heard of its worker, and something was of another one.
     """
 
@@ -163,14 +163,20 @@ class Seats:
     def take(self, held: Held) -> int:
         """Take the seat of a call that begins, promised or not.
 
+        Where the call has it already nothing is written: this comes late, and another agent may have the call by now.
+
         Returns:
             The call's epoch.
         """
         seats = schema.seats
         with self._alone() as connection:
             now_s = database_now_s(connection)
-            found = connection.execute(select(seats.c.epoch).where(seats.c.room == held.room)).scalar()
-            epoch = (found or 0) + 1
+            found = connection.execute(
+                select(seats.c.epoch, seats.c.call_id).where(seats.c.room == held.room)
+            ).first()
+            if found is not None and found.call_id == held.call_id:
+                return int(found.epoch)
+            epoch = (found.epoch if found is not None else 0) + 1
             values = {**_whose(held), "epoch": epoch, "seen_at": now_s, "until": now_s}
             statement = insert_or(connection, seats).values(room=held.room, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=["room"], set_=values))
@@ -233,8 +239,7 @@ class Seats:
         mine = (seats.c.call_id == held.call_id) & (seats.c.identity == held.identity)
         with self._store.connection(writes=True) as connection:
             long_ago = database_now_s(connection) - CALL_GONE_S / 2
-            kept_since = long_ago - CALL_GONE_S
-            connection.execute(update(seats).where(mine).values(seen_at=long_ago, until=kept_since))
+            connection.execute(update(seats).where(mine).values(seen_at=long_ago, until=0.0))
 
     def give_back(self, room: str, epoch: int | None = None) -> None:
         """Free a seat; with an epoch only if nobody else has the call by now."""

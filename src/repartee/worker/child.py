@@ -52,7 +52,8 @@ def child_main(pipe: Connection, settings: Settings, agent_path: Path) -> None:
 
     try:
         prewarm(settings, agent_path)
-        pipe.send(("ready", "", {}))
+        # With what it holds before its first call: what calls leave behind is reckoned from there.
+        pipe.send(("ready", "", {"rests_mb": _memory_mb()}))
     except BrokenPipeError:
         return
     except ReparteeError as error:

@@ -26,6 +26,8 @@ from repartee.worker.child import child_main
 
 log = structlog.get_logger()
 READY_S = 60.0
+PATIENCE_S = 5.0
+"""A new call waits for so long for a process with room for it; then one that is ready takes it beyond its share."""
 STOP_S = 12.0
 SILENT_S = 6.0
 """A process whose loop has not turned for this long hangs, and looks alive to LiveKit."""
@@ -66,8 +68,8 @@ class Call:
 
     @property
     def losses(self) -> int:
-        """How many agents it has lost in a row, this one with it, where none of them had it for long."""
-        return 1 if time.monotonic() - self.began_s >= STEADY_S else self.spec.losses + 1
+        """How many agents it has lost in a row, each before it had it for long, should this one be gone now."""
+        return 0 if time.monotonic() - self.began_s >= STEADY_S else self.spec.losses + 1
 
     @property
     def exit_code(self) -> int | None:
@@ -164,6 +166,7 @@ class Child:
         self.last_beat_s = time.monotonic()
         call = self.calls.get(call_id)
         if name == "ready" and not self.ready.done():
+            self._rests(data.get("rests_mb"))
             self.ready.set_result(None)
         elif name == "trouble":
             self._on_trouble(str(data.get("what", "")))
@@ -293,9 +296,9 @@ class Pool:
         try:
             # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
             await asyncio.to_thread(process.start)
-        except OSError as error:
+        except (OSError, EOFError) as error:  # EOFError: the fork server died meanwhile; the next start brings another
             ours.close()
-            why = error.strerror or type(error).__name__
+            why = getattr(error, "strerror", None) or type(error).__name__
             raise CapacityError(f"a session process cannot be started: {why}", retry_after_s=5) from error
         finally:
             theirs.close()
@@ -342,9 +345,10 @@ class Pool:
             CapacityError: There is none, and none is on its way.
             TimeoutError: None became ready in time.
         """
+        patient_until_s = time.monotonic() + (0.0 if spec.takeovers else PATIENCE_S)
         async with asyncio.timeout(READY_S):
-            while (child := self._next(at_once=spec.takeovers > 0)) is None:
-                await self._another()
+            while (child := self._next(at_once=time.monotonic() >= patient_until_s)) is None:
+                await self._another(patient_until_s - time.monotonic())
         call = child.take(spec)
         self.live[spec.call_id] = call
         if self.alone or child.served >= MAX_SERVED or child.grown_mb >= MAX_GROWN_MB:
@@ -356,14 +360,14 @@ class Pool:
         """Return a process that is ready and has room; the spare ones come last, as they are for what takes over.
 
         Args:
-            at_once: The caller is in the room and hears nothing: more than its share is better than to wait.
+            at_once: The caller hears nothing and has waited enough: more than its share is better than to wait.
         """
         staying = [child for child in self._children if not child.retiring]
         ready = [child for child in staying if child.ready.done()]
         room = [child for child in ready if len(child.calls) < self.per_process]
         if not room and not self.alone and (at_once or not self._coming()):
             room = ready
-        used = [child for child in room[: self.processes] if child in staying[: self.processes]] or room
+        used = [child for child in room if child in staying[: self.processes]] or room
         return min(used, key=lambda child: len(child.calls), default=None)
 
     def _coming(self) -> set[asyncio.Future[Any]]:
@@ -372,14 +376,17 @@ class Pool:
         coming.update(child.ready for child in self._children if not child.ready.done())
         return coming
 
-    async def _another(self) -> None:
-        """Wait until one more process is ready, or will not be."""
+    async def _another(self, patience_s: float) -> None:
+        """Wait until one more process is ready, or will not be, or patience ends.
+
+        Where it has ended before: no longer than it lasts. Others may be on their way by then.
+        """
         if self.alone and not self._coming():
             self._start()
         coming = self._coming()
         if self._closing or not coming:
             raise CapacityError("no session process is there", retry_after_s=5)
-        await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(coming, timeout=patience_s if patience_s > 0 else PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
 
     def _over(self, call: Call) -> None:
         self.live.pop(call.spec.call_id, None)

@@ -16,6 +16,8 @@ log = structlog.get_logger()
 ASK_S = 2.0
 """LiveKit drops a job for good when its answer takes 2.8 s."""
 FIRST_EPOCH = 1
+KEEP_S = 1.0
+"""How often the store is told that a call lives that no process has yet."""
 T = TypeVar("T")
 
 
@@ -56,8 +58,15 @@ class Seating:
 
     async def give_back(self, room: str, epoch: int) -> None:
         """Free the seat of a call that is over."""
-        if epoch:
-            await self._ask("give_back", lambda: self.seats.give_back(room, epoch))
+        await self._ask("give_back", lambda: self.seats.give_back(room, epoch))
+
+    async def keep(self, spec: SessionSpec) -> None:
+        """Keep the seat of a call that no process has yet, until cancelled or until it is another agent's."""
+        lost: set[str] | None = None
+        while not lost:
+            await asyncio.sleep(KEEP_S)
+            lost = await self._ask("keep", lambda: self.seats.keep([held(spec)]))
+        log.warning("seats.lost", call_id=spec.call_id)  # the process that gets the call finds out by itself
 
     async def let_go(self, spec: SessionSpec) -> None:
         """Leave a call to whoever takes it over."""

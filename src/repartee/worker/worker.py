@@ -8,7 +8,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from repartee.errors import CapacityError, MediaError
 from repartee.providers.health import open_health
 from repartee.session import SessionSpec
 from repartee.session.keeping import keeping
-from repartee.session.resuming import resume_of
+from repartee.session.resuming import age_s, resume_of
+from repartee.session.spec import Resume
 from repartee.settings import Settings
 from repartee.store import Held, Seats
 from repartee.telemetry.load import LoadBoard
@@ -292,7 +293,7 @@ class Worker:
         if free:
             self._accepted.add(job.id)
             # It may be another's in the end, or nobody's: nobody says so.
-            asyncio.get_running_loop().call_later(ASSIGNED_S, self._accepted.discard, job.id)
+            asyncio.get_running_loop().call_later(ASSIGNED_S, self._forget, job.id)
         else:
             self.metrics.refused()
         # Answered at once: LiveKit drops a job for good when the answer takes 2.8 s.
@@ -304,6 +305,15 @@ class Worker:
                 participant_name=self._config.settings.agent_name,
             )
         )
+
+    def _forget(self, job_id: str) -> None:
+        self._accepted.discard(job_id)
+        self._maybe_empty()
+
+    def _maybe_empty(self) -> None:
+        """Tell who waits for it that the last call is gone."""
+        if not self.calls:
+            self._empty.set()
 
     async def _begin(self, job: proto.Job) -> None:
         spec = self.new_spec(uuid.uuid4().hex, job.room.name)
@@ -321,6 +331,7 @@ class Worker:
             return
         finally:
             self._moving.discard(spec.call_id)
+            self._maybe_empty()
         self.metrics.started()
         log.info("call.started", call_id=spec.call_id, room=without_number(spec.room))
         await self._job_status(job.id, proto.JS_RUNNING)
@@ -367,8 +378,7 @@ class Worker:
         if call.failure not in STAYS_OPEN:
             self._own(self._close_room(call))
         log.info("call.ended", call_id=call_id, outcome=call.outcome or "crashed", detail=call.failure)
-        if not self.calls:
-            self._empty.set()
+        self._maybe_empty()
         self._own(self._leave_seat(call))
         if job_id is not None:
             del self._jobs[job_id]
@@ -386,7 +396,7 @@ class Worker:
     async def _close_room(self, call: Call) -> None:
         """Close a call's room, unless the call goes on in it with an agent of another worker."""
         spec = call.spec
-        ours = await self.seating.holds(spec) if spec.epoch else True
+        ours = await self.seating.holds(spec)
         # Who has lost the room, and cannot ask either, was cut off, and has probably been taken for dead.
         if ours or (ours is None and call.failure != "media_lost"):
             await rooms.close(self._access, spec.room)
@@ -400,10 +410,8 @@ class Worker:
         self._own(rooms.put_out(self._access, old.room, old.identity))
         gone_on = False
         try:
-            await self._place(await self._successor(call))
-            gone_on = True
-        except (CapacityError, TimeoutError):
-            log.exception("call.not_handed_over", call_id=old.call_id)
+            new = await self._successor(call)
+            gone_on = await self._placed(new, "call.not_handed_over")
         finally:
             self._moving.discard(old.call_id)
         if not gone_on:
@@ -419,9 +427,32 @@ class Worker:
 
     async def _place(self, spec: SessionSpec) -> None:
         """Hand a call to a process; it stays no longer than the others."""
-        call = await self._pool.take(spec)
+        with self._kept(spec):
+            call = await self._pool.take(spec)
         if self._handing_over:
             call.tell_hand_over()
+
+    @contextlib.contextmanager
+    def _kept(self, spec: SessionSpec) -> Iterator[None]:
+        """Keep the seat of a call that is on its way: other workers would take it for left alone."""
+        keeping = self._own(self.seating.keep(spec))
+        try:
+            yield
+        finally:
+            keeping.cancel()  # not waited for: a call that has been placed is marked as one at once
+
+    async def _placed(self, spec: SessionSpec, failed: str) -> bool:
+        """Hand a call that somebody had to a process; one that none takes is left to whoever can go on with it."""
+        placed = False
+        try:
+            await self._place(spec)
+            placed = True
+        except (CapacityError, TimeoutError):
+            log.exception(failed, call_id=spec.call_id)
+        finally:
+            if not placed:
+                await self.seating.let_go(spec)
+        return placed
 
     async def _successor(self, call: Call) -> SessionSpec:
         """Return a dead agent's call for the next one."""
@@ -434,18 +465,23 @@ class Worker:
             losses=call.losses,
         )
         # Who has not been heard yet begins anew; everybody else goes on.
-        knows = asyncio.to_thread(resume_of, self._store, old.call_id) if caller or old.resume else _none()
+        knows = self._past(new) if caller or old.resume else _none()
         epoch, resume = await asyncio.gather(self.seating.take_over(held(old), new), knows)
         # Nobody can be asked; or somebody was faster, who has this epoch and the seat: that fences this one off.
         return replace(new, epoch=epoch or old.epoch + 1, resume=resume)
 
+    async def _past(self, spec: SessionSpec) -> Resume:
+        return await asyncio.to_thread(resume_of, self._store, spec.call_id, spec.takeovers)
+
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call whose worker is gone; return whether it is this worker's now."""
-        new = replace(self.new_spec(orphan.call_id, orphan.room), takeovers=orphan.epoch)
         # As with callers who have a seat: workers that are late take fewer new calls, not fewer of those there are.
         if self.draining or self.calls >= self._config.settings.max_calls:
             return False
-        if orphan.epoch >= MAX_LOSSES and orphan.kept_s < STEADY_S:
+        # How the agents before its last one ended nobody knows here.
+        losses = 1 if orphan.kept_s < STEADY_S else 0
+        new = replace(self.new_spec(orphan.call_id, orphan.room), takeovers=orphan.epoch, losses=losses)
+        if losses and orphan.epoch >= MAX_LOSSES and await self._kills(orphan):
             log.error("call.given_up", call_id=orphan.call_id, agents=orphan.epoch)
             await rooms.close(self._access, orphan.room)
             await self.seating.give_back(orphan.room, orphan.epoch)
@@ -455,19 +491,27 @@ class Worker:
             epoch = await self.seating.take_over(orphan, new)
             if epoch is None:
                 return False
-            resume, _ = await asyncio.gather(
-                asyncio.to_thread(resume_of, self._store, orphan.call_id),
-                rooms.put_out(self._access, orphan.room, orphan.identity),
-            )
-            await self._place(replace(new, epoch=epoch, resume=resume))
-        except (CapacityError, TimeoutError):
-            log.exception("call.not_adopted", call_id=orphan.call_id)
-            return False
+            new = replace(new, epoch=epoch)
+            with self._kept(new):
+                resume, _ = await asyncio.gather(
+                    self._past(new), rooms.put_out(self._access, orphan.room, orphan.identity)
+                )
+            if not await self._placed(replace(new, resume=resume), "call.not_adopted"):
+                return False
         finally:
             self._moving.discard(orphan.call_id)
+            self._maybe_empty()
         self.metrics.handed_over()
         log.warning("call.adopted", call_id=orphan.call_id, silent_s=round(orphan.silent_s, 1))
         return True
+
+    async def _kills(self, orphan: Held) -> bool:
+        """Say whether a call can have lost all its agents soon: none of them was steady, so it is not old.
+
+        How many there were alone says nothing: a rollout raises the epoch too, and calls outlast many.
+        """
+        old_s = await asyncio.to_thread(age_s, self._store, orphan.call_id)
+        return old_s is not None and old_s < orphan.epoch * STEADY_S
 
     async def _judge(self) -> None:
         """Reckon how many calls there may be, and say so to the last: who is silent is taken for dead."""
@@ -509,10 +553,11 @@ class Worker:
         except (ConnectionError, aiohttp.ClientError) as error:
             log.warning("worker.send_failed", error=type(error).__name__)
 
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+    def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 async def _none() -> None:
