@@ -101,9 +101,7 @@ def test_what_a_store_that_is_away_knows_is_not_written_over(
     assert again.next_turn_id >= 2 * resume.next_turn_id, "nor what an agent that knew nothing said"
 
 
-def test_how_old_a_call_is_is_known_from_its_beginning(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_old_a_call_is_is_known_from_its_beginning(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(_: str) -> None:
         raise StoreError("away")
 

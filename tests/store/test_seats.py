@@ -173,7 +173,7 @@ def test_a_seat_that_is_taken_late_is_taken_from_nobody(seats: Seats) -> None:
 
 def test_a_room_s_next_call_has_the_next_epoch(seats: Seats) -> None:
     assert seats.take(held(1)) == 1
-    another = Held("room-1", "call-2", "w1", "agent-2")
+    another = Held("room-1", "call-2", "w1", "agent-2", 0)
     assert seats.take(another) == 2
 
 

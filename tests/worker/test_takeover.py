@@ -23,7 +23,9 @@ SHORT_S = 20.0
 
 def orphaned(rig: Rig, epoch: int, kept_s: float = 5.0, age_s: float | None = None) -> Held:
     """Return the call of a worker that died. Without an age nothing of it was written yet."""
-    agent = Held("room", "call", "dead", "agent-1", rig.seats.take(Held("room", "call", "dead", "agent-1", 0)))
+    agent = Held(
+        "room", "call", "dead", "agent-1", rig.seats.take(Held("room", "call", "dead", "agent-1", 0))
+    )
     while agent.epoch < epoch:
         successor = replace(agent, identity=f"agent-{agent.epoch + 1}")
         taken = rig.seats.take_over(agent, successor)

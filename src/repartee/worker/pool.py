@@ -296,7 +296,10 @@ class Pool:
         try:
             # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
             await asyncio.to_thread(process.start)
-        except (OSError, EOFError) as error:  # EOFError: the fork server died meanwhile; the next start brings another
+        except (
+            OSError,
+            EOFError,
+        ) as error:  # EOFError: the fork server died meanwhile; the next start brings another
             ours.close()
             why = getattr(error, "strerror", None) or type(error).__name__
             raise CapacityError(f"a session process cannot be started: {why}", retry_after_s=5) from error
@@ -386,7 +389,9 @@ class Pool:
         coming = self._coming()
         if self._closing or not coming:
             raise CapacityError("no session process is there", retry_after_s=5)
-        await asyncio.wait(coming, timeout=patience_s if patience_s > 0 else PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            coming, timeout=patience_s if patience_s > 0 else PATIENCE_S, return_when=asyncio.FIRST_COMPLETED
+        )
 
     def _over(self, call: Call) -> None:
         self.live.pop(call.spec.call_id, None)
