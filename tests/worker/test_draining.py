@@ -38,6 +38,7 @@ async def test_a_call_that_cannot_start_holds_nobody_up(
     plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(worker_module, "ASSIGNED_S", 3600.0)
 
     async def fail(_: SessionSpec) -> Call:
         asked.set()

@@ -157,8 +157,7 @@ async def test_a_process_that_has_grown_takes_one_more_call_and_is_replaced(plai
     try:
         await pool.start()
         (child,) = pool._children
-        began_mb = child._began_mb or 0.0
-        child._began_mb = began_mb
+        child._began_mb = began_mb = 100.0
         child._rests(began_mb + MAX_GROWN_MB - 1)
         assert not (await pool.take(bad)).child.retiring
         child._rests(began_mb + MAX_GROWN_MB)

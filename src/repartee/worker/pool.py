@@ -296,10 +296,7 @@ class Pool:
         try:
             # In a thread: the first start waits for the fork server, which takes seconds to import what calls need.
             await asyncio.to_thread(process.start)
-        except (
-            OSError,
-            EOFError,
-        ) as error:  # EOFError: the fork server died meanwhile; the next start brings another
+        except (OSError, EOFError) as error:  # EOFError: the fork server died; the next start brings another
             ours.close()
             why = getattr(error, "strerror", None) or type(error).__name__
             raise CapacityError(f"a session process cannot be started: {why}", retry_after_s=5) from error
@@ -382,16 +379,16 @@ class Pool:
     async def _another(self, patience_s: float) -> None:
         """Wait until one more process is ready, or will not be, or patience ends.
 
-        Where it has ended before: no longer than it lasts. Others may be on their way by then.
+        Args:
+            patience_s: What is left of it. Without any it is waited for anew: others may be on their way by then.
         """
         if self.alone and not self._coming():
             self._start()
         coming = self._coming()
         if self._closing or not coming:
             raise CapacityError("no session process is there", retry_after_s=5)
-        await asyncio.wait(
-            coming, timeout=patience_s if patience_s > 0 else PATIENCE_S, return_when=asyncio.FIRST_COMPLETED
-        )
+        at_most_s = patience_s if patience_s > 0 else PATIENCE_S
+        await asyncio.wait(coming, timeout=at_most_s, return_when=asyncio.FIRST_COMPLETED)
 
     def _over(self, call: Call) -> None:
         self.live.pop(call.spec.call_id, None)
