@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from repartee.cli import app
-from repartee.cli.load import ARRIVAL_S, RAMP_S, LoadOptions, _arrivals, _brief, _steps_of, _write
+from repartee.cli.load import ARRIVAL_S, RAMP_S, LoadOptions, _arrivals, _brief, _write, _written
 from repartee.cli.load_kills import STAYS_S
 from repartee.errors import ConfigError
 from repartee.simulator.kills import EVERY_S
@@ -88,9 +88,10 @@ def test_a_row_of_a_thousand_is_short() -> None:
 
 def test_steps_of_an_earlier_run_are_found_and_all_are_drawn(tmp_path: Path) -> None:
     file, page = tmp_path / "load.json", tmp_path / "load.html"
-    assert _steps_of(file) == []
+    assert _written(file) is None
     _write(report(step("steady", 1), step("steady", 8), step("churn", 4)), file, page)
-    assert [s["calls"] for s in _steps_of(file)] == [1, 8, 4]
+    assert (earlier := _written(file)) is not None
+    assert [s["calls"] for s in earlier["steps"]] == [1, 8, 4]
     text = page.read_text()
     assert text.count("<svg") == 2
     assert text.count("<tr>") == 4

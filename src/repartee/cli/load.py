@@ -127,7 +127,10 @@ async def run_load(
         "options": _as_written(options),
         "steps": [],
     }
-    earlier = await asyncio.to_thread(_steps_of, write) if append else []
+    earlier: list[dict[str, Any]] = []
+    if append and (begun := await asyncio.to_thread(_written, write)):
+        earlier = begun["steps"]
+        report |= {name: begun[name] for name in ("at", "options")}
     async with contextlib.aclosing(_load(options, utterances, out)) as steps:
         async for step in steps:
             report["steps"] = [*earlier, *report["steps"][len(earlier) :], step]
@@ -388,11 +391,12 @@ def _as_written(options: LoadOptions) -> dict[str, Any]:
     return {name: value for name, value in written.items() if name not in {"speech", "spy"}}
 
 
-def _steps_of(file: Path | None) -> list[dict[str, Any]]:
-    """Return the steps that an earlier run has written."""
+def _written(file: Path | None) -> dict[str, Any] | None:
+    """Return what an earlier run has written; None where there is none."""
     if file is None or not file.is_file():
-        return []
-    return list(json.loads(file.read_text(encoding="utf-8"))["steps"])
+        return None
+    report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return report
 
 
 def _write(report: dict[str, Any], write: Path | None, html: Path | None) -> None:

@@ -1,8 +1,8 @@
 """The reply gate: holds a reply until it may be heard, plays it, and knows how much of it was heard.
 
 Last processor before the room. The core decides, through the bridge, by calling `open`, `release`, `lower`,
-`restore` and `cancel`; synthesised audio arrives as frames tagged by `ReplyStartFrame`. At most 100 ms of audio
-are ever ahead of the ear, so a stop is a stop. Audio of a cancelled reply is dropped here whatever its source.
+`restore` and `cancel`; synthesised audio arrives as frames tagged by `ReplyStartFrame`. At most 200 ms of audio
+are ever ahead of the ear, and a stop drops them. Audio of a cancelled reply is dropped here whatever its source.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ from repartee.events import (
 )
 from repartee.session.toolbox import ToolRun
 from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
+from repartee.store.schema import GREETING
 from repartee.telemetry.calling import turn_opened
 
 KEPT_MARKS = (
@@ -70,7 +71,6 @@ TIMED_MARKS = frozenset(
 OVER_MARKS = frozenset({"reply.finished", "reply.cancelled"})
 TOOL_CHARACTERS = 4000
 """So much of a tool's arguments, and of its result, is kept."""
-GREETING_TURN = 0
 GOALS_EVENT = "goals"
 """The event with all goals, for an agent that takes the call over."""
 PASSED_EVENT = "team.passed"
@@ -102,7 +102,7 @@ class CallRecord:
         call: CallRow,
         now: Callable[[], datetime],
         words: Callable[[str], str] = str,
-        first_turn_id: int = GREETING_TURN,
+        first_turn_id: int = GREETING,
     ) -> None:
         self._words = words
         self._writer = writer

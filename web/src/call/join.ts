@@ -160,7 +160,7 @@ async function connect(room: Room, invitation: Invitation): Promise<void> {
   try {
     await room.connect(invitation.serverUrl, invitation.token);
   } catch (error) {
-    throw new CallError(mediaProblem(), { cause: error });
+    throw new CallError(mediaProblem(new URL(invitation.serverUrl).hostname), { cause: error });
   }
 }
 
