@@ -90,12 +90,11 @@ class Sampler:
         found = await asyncio.to_thread(_used, trees, weigh=weigh)
         self._seen |= {pid: (name, seconds) for pid, (name, seconds, _) in found.items()}
         used = dict.fromkeys([*trees, "callers"], 0.0)
-        resident = dict.fromkeys(used, 0.0) if weigh else self.samples[-1][2]
         for name, seconds in self._seen.values():  # one that has ended has taken what it took
             used[name] += seconds
-        for name, _, megabytes in found.values():
-            if weigh:
-                resident[name] += megabytes
+        resident = dict.fromkeys(used, 0.0) if weigh else self.samples[-1][2]
+        for name, _, megabytes in found.values() if weigh else ():
+            resident[name] += megabytes
         for key, name, seconds in await asyncio.to_thread(_threads, trees[AGENT]):
             _, first_s, _ = self._threads.get(key, (name, seconds, seconds))
             self._threads[key] = (name, first_s, seconds)

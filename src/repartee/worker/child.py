@@ -19,6 +19,7 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import psutil
 import structlog
 import uvloop
 
@@ -31,10 +32,9 @@ from repartee.settings import Settings
 from repartee.store import Held, Seats
 from repartee.telemetry.calling import calling
 from repartee.worker.logs import quiet_pipecat, set_up_logs
+from repartee.worker.seating import KEEP_S
 
 BEAT_S = 0.25
-KEEP_S = 1.0
-"""How often the store is told that these calls live."""
 log = structlog.get_logger()
 
 
@@ -213,13 +213,9 @@ class _Sessions:
             return  # the parent is gone; the reader knows
 
 
-def _memory_mb() -> float | None:
-    """Return how much of this process is in memory; None where the system does not say so at once."""
-    try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    except OSError:
-        return None
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _memory_mb() -> float:
+    """Return how much of this process is in memory."""
+    return float(psutil.Process().memory_info().rss) / 1e6
 
 
 def _where(error: BaseException) -> str:

@@ -17,7 +17,7 @@ ASK_S = 2.0
 """LiveKit drops a job for good when its answer takes 2.8 s."""
 FIRST_EPOCH = 1
 KEEP_S = 1.0
-"""How often the store is told that a call lives that no process has yet."""
+"""How often the store is told that a call lives, by the process that has it, or by the worker before one has."""
 T = TypeVar("T")
 
 
