@@ -235,6 +235,16 @@ def test_voices_with_word_times_are_exact() -> None:
     assert reply.heard_text(RATE * 2) == "we are open"
 
 
+def test_when_the_next_words_will_have_been_heard_is_known_as_far_as_there_is_audio() -> None:
+    reply = SpokenReply(1, RATE)
+    reply.pcm += bytes(RATE * 2 * 2)
+    for index, word in enumerate(("we", "are", "open")):
+        reply.add_word(word, at=index * RATE // 2)
+    assert reply.words_ahead_ms(0) == [200, 700, 1200]
+    assert reply.words_ahead_ms(RATE // 2 + RATE // 10) == [100, 600]
+    assert reply.words_ahead_ms(RATE * 2) == []
+
+
 def spoken(*clauses: str, words: bool) -> SpokenReply:
     """A reply whose letters take 60 ms each, given to the voice in pieces."""
     reply = SpokenReply(1, RATE)

@@ -21,7 +21,14 @@ from repartee.events import (
     SpeechStopped,
     StartReply,
 )
-from repartee.session.record import REMEMBERED_REPLIES, TOOL_CHARACTERS, CallRecord, unheard
+from repartee.session.record import (
+    REMEMBERED_REPLIES,
+    SOUNDING,
+    TOOL_CHARACTERS,
+    CallRecord,
+    next_word,
+    unheard,
+)
 from repartee.session.toolbox import ToolRun
 from repartee.store import CallRow, CallWriter, EventRow, LedgerRow, TurnRow
 from repartee.telemetry.calling import about_call, calling
@@ -246,6 +253,31 @@ def test_each_word_that_was_heard_has_its_time() -> None:
     (reply,) = (row.data for row in rows.events if row.kind == "reply")
     assert reply["words"] == [3600, 3900, 3900]
     assert book._word_times == {}
+
+
+def test_a_reply_that_is_heard_is_written_down_each_second_and_with_each_new_text() -> None:
+    book, rows = record()
+    exchange(book, 1, 2, 2000)
+    before = len(rows.turns)
+    for at_ms, texts in ((3500, 1), (3700, 1), (3900, 2), (4100, 2), (4900, 2), (5000, 2)):
+        book.sounding(2, at_ms, texts, lambda: ("Yes,", "Yes, we are.", [100.0, 400.0]))
+    written = rows.turns[before:]
+    assert [row.timings[SOUNDING] for row in written] == [3500, 3900, 4900]
+    assert (written[1].heard_text, written[1].unheard_text) == ("Yes,", "we are.")
+    assert [written[1].timings[next_word(n)] for n in (0, 1)] == [4000, 4300]
+    book.replied(2, "Yes, we are.", "Yes, we are.")
+    assert not [name for name in rows.last(1).timings if name.startswith(SOUNDING)]
+
+
+def test_where_an_earlier_reply_was_cut_nobody_reckons_what_is_heard_next() -> None:
+    book, rows = record()
+    exchange(book, 1, 2, 2000)
+    book.replied(2, "Yes,", "Yes, we are.")
+    step(book, TICK, StartReply(3, 1, "x", True))
+    step(book, ReplyAudible(5000, 3))
+    book.sounding(3, 5000, 1, lambda: ("", "Until six.", [100.0]))
+    assert rows.last(1).unheard_text == "we are. Until six."
+    assert next_word(0) not in rows.last(1).timings
 
 
 def test_words_are_counted_only_where_more_is_shown() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from repartee.errors import StoreError
-from repartee.session.record import SOUNDING
-from repartee.session.resuming import age_s, resume_of
+from repartee.session.record import SOUNDING, next_word
+from repartee.session.resuming import KNOWN_FOR_MS, age_s, resume_of
 from repartee.store import CallRow, Store, TurnRow
 
 CUT = {SOUNDING: 9000.0}
@@ -142,3 +143,21 @@ def test_calls_of_one_dead_process_all_know_what_was_in_its_journals(
 
 def _away(_: object) -> None:
     raise OSError("away")
+
+
+@pytest.mark.parametrize(
+    ("ago_ms", "heard"),
+    [(50.0, "We are"), (450.0, "We are closed on"), (KNOWN_FOR_MS + 1, "We are"), (-100.0, "We are")],
+    ids=["it died at once", "it died later", "nobody knows when it died", "clocks differ"],
+)
+def test_what_was_heard_after_it_was_written_down_is_not_said_again(
+    store: Store, ago_ms: float, heard: str
+) -> None:
+    began = datetime.now(UTC)
+    timings = {SOUNDING: 9000.0, next_word(0): 9100.0, next_word(1): 9400.0, next_word(2): 9700.0}
+    cut = replace(OPEN, heard_text="We are", unheard_text="closed on Sundays.", timings=timings)
+    store.write([CallRow("call", "Desk", "v", "room", began), GREETING, cut])
+    resume = resume_of(store, "call", now=lambda: began + timedelta(milliseconds=9000 + ago_ms))
+    assert resume.turns[-1] == ("And on Sunday?", heard)
+    assert f"{heard} {resume.rest}" == "We are closed on Sundays."
+    assert resume.elapsed_ms == 9000 + ago_ms

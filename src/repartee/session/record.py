@@ -81,7 +81,9 @@ TOOL_EVENT = "tool"
 SOUNDING = "reply.sounding"
 """Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
 SOUNDING_MS = 1000.0
-"""How often a reply that is heard is written down."""
+"""How often a reply that is heard is written down, where no more of it was given to the voice meanwhile."""
+SoFar = tuple[str, str, list[float]]
+"""What was heard of a reply, all that the voice was given, and in how many ms each next word will be heard."""
 REMEMBERED_REPLIES = 256
 
 
@@ -126,7 +128,8 @@ class CallRecord:
         """Of the reply that is heard, how many characters are shown."""
         self._sounding: int | None = None
         """The newest reply of which something was heard."""
-        self._written_ms = float("-inf")
+        self._written: tuple[int, float] = (0, float("-inf"))
+        """How many texts of it the voice had, and when, as it was written down last."""
         self._forgotten = False
         self._ended = False
         self.on_answered: Callable[[float], None] = lambda _: None
@@ -254,26 +257,33 @@ class CallRecord:
         if turn is not None and text and turn.heard_text.endswith(text):
             self._keep(replace(turn, heard_text=turn.heard_text.removesuffix(text).strip()))
 
-    def sounding(self, reply_id: int, at_ms: float, so_far: Callable[[], tuple[str, str]]) -> None:
+    def sounding(self, reply_id: int, at_ms: float, texts: int, so_far: Callable[[], SoFar]) -> None:
         """A reply is heard: write down how far, now and then, so that another agent could say the rest.
 
         Args:
             reply_id: Which one.
             at_ms: Now.
-            so_far: Returns what was heard of it, and all that was given to the voice.
+            texts: How many texts of it were given to the voice.
+            so_far: Returns how it stands.
         """
         turn_id = self._reply_turns.get(reply_id)
-        if turn_id is None or self._forgotten or at_ms - self._written_ms < SOUNDING_MS:
+        if turn_id is None or self._forgotten:
             return
-        self._written_ms = at_ms
-        turn, (heard, made) = self._turn(turn_id), so_far()
+        if self._written[0] == texts and at_ms - self._written[1] < SOUNDING_MS:
+            return
+        self._written = texts, at_ms
+        turn, (heard, made, ahead) = self._turn(turn_id), so_far()
+        # Words are counted from the turn's first that was not heard: of an earlier reply there may be none.
+        moments = (
+            {} if turn.unheard_text else {next_word(n): round(at_ms + ms, 1) for n, ms in enumerate(ahead)}
+        )
         # Not kept here: the reply's end writes it anew, and this only stands where there was no end.
         self._write(
             replace(
                 turn,
                 heard_text=f"{turn.heard_text} {heard}".strip(),
                 unheard_text=f"{turn.unheard_text} {unheard(heard, made)}".strip(),
-                timings={**turn.timings, SOUNDING: round(at_ms, 1)},
+                timings={**turn.timings, SOUNDING: round(at_ms, 1), **moments},
             )
         )
 
@@ -314,7 +324,7 @@ class CallRecord:
         if latency_ms is None and turn.ended_at_ms is not None:
             latency_ms = round(at_ms - turn.ended_at_ms, 1)
             self.on_answered(latency_ms)
-        self._written_ms = float("-inf")
+        self._written = 0, float("-inf")
         self._keep(replace(turn, timings=timings, latency_ms=latency_ms))
 
     def _over(self, reply_id: int, turn_id: int | None, heard: str, made: str) -> None:
@@ -389,6 +399,11 @@ def words_kept(keep: Keep) -> Callable[[str], str]:
     """Return what makes of a text what may be kept of it."""
     makers: dict[str, Callable[[str], str]] = {"on": str, "redacted": redacted, "off": lambda _: ""}
     return makers[keep.transcripts]
+
+
+def next_word(n: int) -> str:
+    """Return the name, among a turn's times, of when the nth of its words that were not heard yet will have been."""
+    return f"{SOUNDING}.{n}"
 
 
 def _rounded(at_ms: float | None) -> float | None:

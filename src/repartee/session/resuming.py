@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,16 +14,24 @@ from repartee.errors import StoreError
 from repartee.events import Event, ReplyFinished, TextTyped
 from repartee.goals import Goal, Goals
 from repartee.session.lines import back_lines
-from repartee.session.record import GOALS_EVENT, PASSED_EVENT, SOUNDING, TOOL_EVENT
+from repartee.session.record import GOALS_EVENT, PASSED_EVENT, SOUNDING, TOOL_EVENT, next_word
 from repartee.session.spec import PastAct, Resume
 from repartee.store import Act, Acts, EventRow, Store, TurnRow
 
 log = structlog.get_logger()
+KNOWN_FOR_MS = 2500.0
+"""Where a reply was written down longer ago, nobody knows when its agent died, and how much was heard until then."""
 UNKNOWN_TURNS = 1000
 """Where nobody can say how many turns there were: no agent has so many, and none of them is written over."""
 
 
-def resume_of(store: Store, call_id: str, takeovers: int = 1) -> Resume:
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def resume_of(
+    store: Store, call_id: str, takeovers: int = 1, *, now: Callable[[], datetime] = _now
+) -> Resume:
     """Return what the store knows of a call whose agent is gone. Blocks.
 
     What the dead process had not handed to the database is in its journal on this machine, and is brought in first. A
@@ -32,7 +41,9 @@ def resume_of(store: Store, call_id: str, takeovers: int = 1) -> Resume:
         store: The store.
         call_id: The call.
         takeovers: How often it has changed hands, this time included.
+        now: The wall clock; read at once, which is when the agent is taken to have died.
     """
+    died_at = now()
     try:
         store.replay()
         call, turns, events = store.call(call_id), store.turns(call_id), store.events(call_id)
@@ -42,10 +53,12 @@ def resume_of(store: Store, call_id: str, takeovers: int = 1) -> Resume:
         return Resume(next_turn_id=UNKNOWN_TURNS * takeovers)
     next_turn_id = turns[-1].turn_id + 1 if turns else 0
     kept, unanswered = _left_open(_without_vain_openings(turns))
-    last = kept[-1] if kept else None
     goals = next((event.data for event in reversed(events) if event.kind == GOALS_EVENT), None)
     passed = [event.data for event in events if event.kind == PASSED_EVENT]
     began = call.call.started_at if call is not None else None
+    if kept and began is not None:
+        kept[-1] = _heard_since(kept[-1], (died_at - began).total_seconds() * 1000)
+    last = kept[-1] if kept else None
     return Resume(
         turns=tuple((turn.user_text, turn.heard_text) for turn in kept),
         rest=last.unheard_text if last is not None and SOUNDING in last.timings and not unanswered else "",
@@ -55,7 +68,7 @@ def resume_of(store: Store, call_id: str, takeovers: int = 1) -> Resume:
         speaker=str(passed[-1].get("to", "")) if passed else "",
         passed=len(passed),
         started_at=began,
-        elapsed_ms=(datetime.now(UTC) - began).total_seconds() * 1000 if began is not None else 0.0,
+        elapsed_ms=(now() - began).total_seconds() * 1000 if began is not None else 0.0,
         acts=_past(acts, events),
     )
 
@@ -70,6 +83,16 @@ def age_s(store: Store, call_id: str) -> float | None:
     except StoreError:
         return None
     return (datetime.now(UTC) - call.call.started_at).total_seconds() if call is not None else 0.0
+
+
+def _heard_since(turn: TurnRow, died_ms: float) -> TurnRow:
+    """Return the newest turn with what was heard of its reply after it was written down and before the agent died."""
+    if not 0 <= died_ms - turn.timings.get(SOUNDING, float("-inf")) <= KNOWN_FOR_MS:
+        return turn
+    unheard = turn.unheard_text.split()
+    count = sum(turn.timings.get(next_word(n), float("inf")) <= died_ms for n in range(len(unheard)))
+    heard = " ".join([turn.heard_text, *unheard[:count]]).strip()
+    return replace(turn, heard_text=heard, unheard_text=" ".join(unheard[count:]))
 
 
 def _without_vain_openings(turns: list[TurnRow]) -> list[TurnRow]:

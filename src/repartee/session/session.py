@@ -394,7 +394,7 @@ class Session:
             at_ms = self._clock_ms()
             books.record.words_heard(reply_id, at_ms, text, lambda: gate.heard(reply_id))
             if not final:
-                books.record.sounding(reply_id, at_ms, lambda: (gate.heard(reply_id), gate.made(reply_id)))
+                books.record.sounding(reply_id, at_ms, gate.texts(reply_id), lambda: gate.so_far(reply_id))
 
         gate = ReplyGate(
             RecordedSink(sink, recorder) if recorder is not None else sink,

@@ -19,6 +19,8 @@ _LETTERS_PER_SECOND = 15.0
 """Usual pace of English voices; only used for a sentence whose audio is still being made."""
 LOG_CHUNKS = 1500
 """Half a minute of what was played when."""
+AHEAD_STEP_MS, AHEAD_STEPS = 100.0, 13
+"""When the next words will have been heard is reckoned in such steps, and so many of them."""
 LONGEST_REPEAT_S, SHORTEST_REPEAT_S = 8.0, 1.5
 """Of a clause that was lost on its way so much is said again at most; so much where no clause begins near."""
 PAUSE_WITHIN_S, LEVEL_S = 0.2, 0.02
@@ -254,6 +256,15 @@ class SpokenReply:
         sentences = (sentence for sentence in self.sentences if asides or not sentence.aside)
         parts = (sentence.heard(played, self.sample_rate_hz) for sentence in sentences)
         return " ".join(part.strip() for part in parts if part.strip())
+
+    def words_ahead_ms(self, played: int) -> list[float]:
+        """Return in how many ms each of the next words will be heard, as far as there is audio, and not far."""
+        step = int(self.sample_rate_hz * AHEAD_STEP_MS / 1000)
+        before, ahead = len(self.heard_text(played).split()), list[float]()
+        for count in range(1, min(AHEAD_STEPS, (self.samples - played) // step) + 1):
+            words = len(self.heard_text(played + count * step).split()) - before
+            ahead += [count * AHEAD_STEP_MS] * (words - len(ahead))
+        return ahead
 
     def rest_text(self, played: int) -> str:
         """Return what was to be said and not heard then, by counting words."""
