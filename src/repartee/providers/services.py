@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ from repartee.providers.voices import CHUNK_BYTES as TTS_CHUNK_BYTES
 from repartee.providers.voices import Speaker, VoiceChain, VoiceLostError, behind
 
 MAX_AHEAD = 2
+MOST_S, AHEAD_SHARE = 0.2, 1 / 3
+"""Audio is handed on in pieces no longer than so much, and than so much of what the listener has not come to yet."""
 """Clauses asked for before the voice has come to them."""
 __all__ = [
     "CartesiaTTSService",
@@ -181,29 +184,37 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
             self.on_clause(text, kept is not None)
         if kept is not None:
             self._tell(text, None)
-            for at in range(0, len(kept), TTS_CHUNK_BYTES):
-                yield TTSAudioRawFrame(
-                    kept[at : at + TTS_CHUNK_BYTES], self.sample_rate, 1, context_id=context_id
-                )
+            most = int(MOST_S * self._bytes_per_s)
+            for at in range(0, len(kept), most):
+                yield TTSAudioRawFrame(kept[at : at + most], self.sample_rate, 1, context_id=context_id)
             return
         await self.start_tts_usage_metrics(text)
         stream = self._ahead.pop(text, None) or self._begin(text, self.reply_id, "fetch", chain)
         self._tell(text, stream.name)
-        whole = bytearray()
+        whole, began_s = bytearray(), 0.0
         try:
-            while (item := await stream.queue.get()) is not None:
-                if isinstance(item, VoiceLostFrame):
-                    self._lost = self.reply_id
-                    yield item
-                    return
+            while pcm := await stream.take(self._least_bytes(len(whole), began_s)):
                 await self.stop_ttfb_metrics()
-                whole += item
-                yield TTSAudioRawFrame(item, self.sample_rate, 1, context_id=context_id)
-            if cache is not None and stream.own:
+                began_s = began_s or time.monotonic()
+                whole += pcm
+                yield TTSAudioRawFrame(pcm, self.sample_rate, 1, context_id=context_id)
+            if stream.lost is not None:
+                self._lost = self.reply_id
+                yield stream.lost
+            elif cache is not None and stream.own:
                 cache.put(text, bytes(whole))
         finally:
             if stream.task is not None and not stream.task.done():
                 stream.task.cancel()
+
+    def _least_bytes(self, handed_on: int, began_s: float) -> int:
+        """Return how much is worth a way through the pipeline: little at first, more the further the voice is ahead."""
+        ahead_s = handed_on / self._bytes_per_s - (time.monotonic() - began_s) if began_s else 0.0
+        return int(min(MOST_S, max(0.0, ahead_s * AHEAD_SHARE)) * self._bytes_per_s)
+
+    @property
+    def _bytes_per_s(self) -> int:
+        return self.sample_rate * 2
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Besides speaking: an interruption closes what was asked for ahead."""
@@ -227,10 +238,10 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
                 if sound.index:
                     self._other = (stream.reply_id, sound.index)
                 stream.own = stream.own and sound.index == 0
-                stream.queue.put_nowait(sound.pcm)
-            stream.queue.put_nowait(None)
+                stream.put(sound.pcm)
+            stream.end()
         except VoiceLostError as error:
-            stream.queue.put_nowait(VoiceLostFrame(spoken=error.spoken))
+            stream.end(VoiceLostFrame(spoken=error.spoken))
 
 
 @dataclass
@@ -238,8 +249,30 @@ class _Stream:
     """A text's audio on its way. Bounded by the text: one clause."""
 
     reply_id: int | None
-    queue: asyncio.Queue[bytes | VoiceLostFrame | None] = field(default_factory=asyncio.Queue)
+    lost: VoiceLostFrame | None = None
+    """Told where no more of it comes though there should."""
     task: asyncio.Task[None] | None = None
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     own: bool = True
     """All of it is of the first voice: another's must not be kept for it."""
+    _pcm: bytearray = field(default_factory=bytearray)
+    _over: bool = False
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, pcm: bytes) -> None:
+        """More has come."""
+        self._pcm += pcm
+        self._more.set()
+
+    def end(self, lost: VoiceLostFrame | None = None) -> None:
+        """No more comes."""
+        self._over, self.lost = True, lost
+        self._more.set()
+
+    async def take(self, least: int) -> bytes:
+        """Wait for so many bytes, one at the least, or the end; return all that have come, none at the end."""
+        while len(self._pcm) < max(1, least) and not self._over:
+            self._more.clear()
+            await self._more.wait()
+        pcm, self._pcm = bytes(self._pcm), bytearray()
+        return pcm

@@ -45,6 +45,10 @@ class LoadReporter:
         """The large model's first token took so long."""
         self._first_tokens.append((time.monotonic(), took_ms))
 
+    def late_ms(self) -> float:
+        """Return how late this process's loop was at the most in the last seconds."""
+        return self._lag.longest_ms()
+
     def join(self, listener: Callable[[Level], None]) -> Callable[[], None]:
         """Begin a call: tell it the level whenever that changes; return what ends that."""
         self._listeners.append(listener)
@@ -140,6 +144,10 @@ class Degrading:
             self._core.policies, speculation=speculation, endpointing=at.endpointing
         )
         self._mark("level", level=int(wanted), before=int(before))
+
+    def late_ms(self) -> float:
+        """Return how late this process's loop was at the most in the last seconds."""
+        return self._reporter.late_ms()
 
     def small(self) -> bool:
         """Say whether the small model is to answer, shortly."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +40,8 @@ from repartee.session.frames import AsideFrame, KeptAudioFrame, ReplyEndFrame, R
 from repartee.session.spoken import SpokenReply
 
 CHUNK_MS = 40
+MOST_READY_MS = 160.0
+"""So much audio is waited for at the most before a voice begins."""
 FADE_MS = 20
 SILENT_LEVEL = 200
 ATTACK_MS = 5
@@ -109,6 +112,10 @@ class ReplyGate(FrameProcessor):
         """Called with what was not heard of a reply that is cut off, before its end is told."""
         self.on_aside: Callable[[str, bytes], None] | None = None
         """Called with what is said while a reply takes long, and its audio, when all of that has come."""
+        self.late_ms: Callable[[], float] = lambda: 0.0
+        """Returns how late this process's event loop has been lately."""
+        self._short_since_ms: float | None = None
+        """Since when what there is to be played is not enough to begin with."""
 
     # --- what the bridge calls --------------------------------------------------------------------------------
 
@@ -365,6 +372,8 @@ class ReplyGate(FrameProcessor):
                 await self._wake.wait()
             elif reply.drained:
                 await self._finish(reply)
+            elif (lacks_ms := self._lacks_ms(reply)) > 0:
+                await self._gather(lacks_ms)
             else:
                 await self._play_chunk(reply)
 
@@ -374,7 +383,29 @@ class ReplyGate(FrameProcessor):
                 return reply
         return None
 
+    def _lacks_ms(self, reply: SpokenReply) -> float:
+        """Return how long to wait for more audio before the voice is heard, at its beginning or after it ran dry.
+
+        What comes next will be as late as others have been lately: with less in hand the voice would break off again.
+        On a machine with time to spare that is less than the smallest piece, and nothing waits.
+        """
+        ready_ms = min(MOST_READY_MS, self.late_ms())
+        there = self._sink.queued_ms() > 0 or reply.samples - reply.position >= self._samples(ready_ms)
+        if there or reply.ended:
+            self._short_since_ms = None
+            return 0.0
+        if self._short_since_ms is None:
+            self._short_since_ms = self._clock_ms()
+        return self._short_since_ms + ready_ms - self._clock_ms()
+
+    async def _gather(self, most_ms: float) -> None:
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_ms / 1000):
+                await self._wake.wait()
+
     async def _play_chunk(self, reply: SpokenReply) -> None:
+        self._short_since_ms = None
         queued_ms = self._sink.queued_ms()
         fade_in = reply.audible and queued_ms <= 0 and reply.position > 0
         # All there is room for: on a busy machine the loop is back here later than a chunk lasts.

@@ -409,7 +409,7 @@ class Session:
         self._members.connect(tiers, llm, voice)
         self._agenda.on_passed = self._members.passed
         gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
-        gate.on_cut = wire.cut
+        gate.on_cut, gate.late_ms = wire.cut, self._degrading.late_ms
         gate.on_first_audio = lambda reply_id: timeline.mark("reply.first_audio", reply_id=reply_id)
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         if isinstance(voice, SmallChunkTTS):

@@ -56,6 +56,10 @@ class LoopLag:
         ordered = sorted(self._late_ms)
         return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))] if ordered else 0.0
 
+    def longest_ms(self) -> float:
+        """Return the longest of the last seconds, 0 before anything is known."""
+        return max(self._late_ms, default=0.0)
+
     def _arm(self) -> None:
         self._due_s = self._clock_s() + TICK_S
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
