@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -25,6 +27,7 @@ from repartee.providers.metered_http import MeteredClient, MeteredHostClient, wa
 from repartee.providers.metering import AGAIN, Density, Meter, TokenUsage, about
 from repartee.providers.services import SharedClientLLM, SmallChunkTTS
 from repartee.providers.voice_cache import VoiceCache
+from repartee.providers.voices import Sound
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.simulator.providers.desk import Fault
 from repartee.telemetry.usage import Usage
@@ -320,6 +323,42 @@ class TestVoice:
         assert [frame async for frame in voice.run_tts("The next reply.", "c")]
         (usage,) = desk.usages
         assert usage.reply_id == 5
+
+    async def test_what_has_come_is_handed_on_at_once_and_in_larger_pieces_the_further_it_is_ahead(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each piece has a long way through the pipeline, and the listener hears but one second in a second."""
+        voice, coming = self.voice(desk), asyncio.Queue[bytes | None]()
+
+        async def speak(*_: Any) -> AsyncGenerator[Sound]:
+            while (pcm := await coming.get()) is not None:
+                yield Sound(pcm, 0)
+
+        monkeypatch.setattr(voice._speaker[1], "speak", speak)
+        monkeypatch.setattr("repartee.providers.services.time", SimpleNamespace(monotonic=lambda: 100.0))
+        lengths_ms = list[int]()
+
+        async def hear() -> None:
+            async for frame in voice.run_tts("A long sentence.", "c"):
+                lengths_ms.append(len(cast("TTSAudioRawFrame", frame).audio) // 48)
+
+        hearing = asyncio.create_task(hear())
+        for _ in range(60):  # 40 ms each; no time passes meanwhile
+            coming.put_nowait(bytes(1920))
+            for _ in range(10):
+                await asyncio.sleep(0)
+        coming.put_nowait(None)
+        await hearing
+        assert lengths_ms[:3] == [40, 40, 40]
+        assert lengths_ms[-3:-1] == [200, 200], "and no longer"
+        assert sum(lengths_ms) == 60 * 40, "all of it"
+        assert sorted(lengths_ms[:-1]) == lengths_ms[:-1], "each as long as the one before, or longer"
+
+    async def test_a_voice_no_faster_than_it_is_heard_is_never_waited_for(self, desk: Desk) -> None:
+        voice = self.voice(desk)
+        began_s = time.monotonic() - 10
+        assert voice._least_bytes(10 * 48_000, began_s) == 0
+        assert voice._least_bytes(0, 0.0) == 0
 
     async def test_a_stream_that_breaks_is_an_error_and_no_endless_wait(
         self, desk: Desk, simulator: Simulator

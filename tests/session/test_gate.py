@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -170,6 +171,47 @@ async def test_a_voice_that_stopped_for_want_of_audio_fades_in_within_a_chunk() 
         assert (again[RATE // 25 : RATE // 10] == 8000).all(), (
             "loud again after 40 ms, however much was queued at once"
         )
+
+
+async def test_on_a_loop_that_is_late_a_voice_begins_with_as_much_as_the_next_piece_will_be_late() -> None:
+    async with Rig() as rig:
+        rig.gate.late_ms = lambda: 100.0
+        rig.gate.open(1, held=False)
+        await rig.feed(1, audio_ms=60, end=False)
+        await rig.play(0)
+        assert not rig.sink.writes, "the clock stands still: it is still waited for"
+        await rig.feed(1, audio_ms=60, end=False)
+        await rig.until(ReplyAudible)
+        assert rig.sink.writes[0] == 100, "as much as there is room for, of 120"
+
+
+async def test_a_voice_that_ran_dry_begins_anew_in_the_same_way_and_one_that_has_ended_does_not_wait() -> (
+    None
+):
+    async with Rig() as rig:
+        rig.gate.open(1, held=False)
+        await rig.feed(1, audio_ms=60, end=False)
+        await rig.until(ReplyAudible)
+        await rig.play(100)
+        rig.gate.late_ms = lambda: 1000.0
+        await rig.feed(1, audio_ms=60, end=False)
+        await rig.play(0)
+        assert rig.sink.writes == [60]
+        await rig.worker.queue_frame(ReplyEndFrame(reply_id=1))
+        await rig.worker.flush_pipeline(timeout=5)
+        await rig.play(100)
+        await rig.until(ReplyFinished)
+        assert rig.sink.writes == [60, 60]
+
+
+async def test_a_voice_of_which_no_more_comes_is_heard_all_the_same() -> None:
+    async with Rig() as rig:
+        rig.gate._clock_ms = lambda: time.monotonic() * 1000
+        rig.gate.late_ms = lambda: 50.0
+        rig.gate.open(1, held=False)
+        await rig.feed(1, audio_ms=40, end=False)
+        await rig.until(ReplyAudible)
+        assert rig.sink.writes == [40]
 
 
 async def test_audio_of_a_cancelled_reply_is_never_heard() -> None:

@@ -28,7 +28,6 @@ from repartee.providers.kit import ProviderKit
 from repartee.providers.prices import load_prices
 from repartee.providers.realtime import FinalizingRealtimeSTT
 from repartee.providers.reconnecting import Reconnecting
-from repartee.providers.services import SmallChunkTTS
 from repartee.providers.transcribers import PiecewiseSTT
 from repartee.session.keeping import Keeping
 from repartee.session.media_events import CallerAudio
@@ -240,8 +239,7 @@ async def test_trap_5_realtime_finals_are_final(monkeypatch: pytest.MonkeyPatch)
     # That a commit in which nothing was said is told: tests/providers/test_realtime.py, on a real socket.
 
 
-def test_trap_6_the_voice_is_handed_on_in_40_ms_pieces() -> None:
-    assert cast("SmallChunkTTS", kit_for("openai", "openai").tts()).chunk_size == 1920
+# Trap 6, that a voice's first half second is held back: tests/providers/test_metering.py, TestVoice.
 
 
 def test_trap_7_blas_is_one_thread_before_numpy_loads() -> None:

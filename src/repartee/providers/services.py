@@ -34,7 +34,6 @@ from repartee.providers.patience import Failsafe
 from repartee.providers.socket_voice import ForReplies
 from repartee.providers.vendor_voices import OpenAIVoice
 from repartee.providers.voice_cache import VoiceCache
-from repartee.providers.voices import CHUNK_BYTES as TTS_CHUNK_BYTES
 from repartee.providers.voices import Speaker, VoiceChain, VoiceLostError, behind
 
 MAX_AHEAD = 2
@@ -101,9 +100,9 @@ class SharedClientLLM(ForReplies, OpenAILLMService):
 class SmallChunkTTS(ForReplies, OpenAITTSService):
     """OpenAI's voice, and any server that speaks its wire format.
 
-    Closes: the first 0.5 s of audio held back (`chunk_size`); voices limited to a built-in list; errors other than
-    a bad request escaping the generator; a clause asked for only when the one before has come whole; a voice given
-    up for the whole of a call after three silent texts; a silent text told as an error of whatever is said now.
+    Closes: the first 0.5 s of audio held back; voices limited to a built-in list; errors other than a bad request
+    escaping the generator; a clause asked for only when the one before has come whole; a voice given up for the
+    whole of a call after three silent texts; a silent text told as an error of whatever is said now.
 
     Args:
         client: The client every call of this process shares.
@@ -150,11 +149,6 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         """Make the audio of what is asked for ahead from now on in an agent's voice."""
         if (speaker := self.speakers.get(name)) is not None:
             self._coming = (speaker.cache, speaker.chain)
-
-    @property
-    def chunk_size(self) -> int:
-        """Bytes read before audio is handed on."""
-        return TTS_CHUNK_BYTES
 
     def prefetch(self, text: str, reply_id: int | None) -> None:
         """Begin to make the audio of a text that will be spoken soon; at most two are on their way."""
@@ -208,7 +202,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
                 stream.task.cancel()
 
     def _least_bytes(self, handed_on: int, began_s: float) -> int:
-        """Return how much is worth a way through the pipeline: little at first, more the further the voice is ahead."""
+        """Return how much is worth a way through the pipeline: more the further the voice is ahead."""
         ahead_s = handed_on / self._bytes_per_s - (time.monotonic() - began_s) if began_s else 0.0
         return int(min(MOST_S, max(0.0, ahead_s * AHEAD_SHARE)) * self._bytes_per_s)
 
