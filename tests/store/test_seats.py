@@ -200,3 +200,25 @@ def test_a_call_nobody_took_over_leaves_its_seat_and_may_come_back(seats: Seats,
     assert seats.seating().taken == 0
     assert seats.keep([held(1, epoch=epoch)]) == set(), "the database was away, not the call"
     assert seats.seating().taken == 1
+
+
+# --- callers to whom no agent was ever sent ----------------------------------------------------------------------
+
+
+def test_a_seat_that_was_promised_and_not_taken_is_found_and_taken_by_one(seats: Seats, clock: Any) -> None:
+    seats.announce("w1", 5)
+    assert seats.promise("room-1", 30) is None
+    assert seats.promise("room-2", 30) is None
+    assert seats.promised(4) == [], "they are on their way"
+    clock.s += 4
+    seats.take(held(2))
+    assert seats.promised(4) == ["room-1"]
+    assert seats.take_promised(held(1, "w2")) == 1
+    assert seats.take_promised(held(1, "w1")) is None, "w2 was faster"
+    assert seats.holds(held(1, "w2", epoch=1))
+    assert seats.promised(4) == []
+    assert seats.seating().taken == 2, "it is the same seat"
+    assert seats.promise("room-3", 30) is None
+    clock.s += 31
+    assert seats.promised(4) == [], "the promise has run out"
+    assert seats.take_promised(held(4)) is None, "nobody was promised one"

@@ -10,7 +10,7 @@ import pytest
 from repartee.store import Held
 from repartee.worker import LiveKitAccess, watchdog
 from repartee.worker.rooms import Present
-from repartee.worker.watchdog import ALONE_S, GHOST_S, MACHINE_S, Watchdog
+from repartee.worker.watchdog import ALONE_S, GHOST_S, LOOKS_IN, MACHINE_S, WAITS_S, Watchdog
 
 ORPHAN = Held("room", "call", "dead", "agent-1", 1, silent_s=4.0)
 
@@ -19,6 +19,10 @@ class Seating:
     def __init__(self, orphans: list[Held] | None) -> None:
         self.found = orphans
         self.freed: list[str] = []
+        self.rooms: list[str] | None = []
+
+    async def promised(self, old_s: float) -> list[str] | None:
+        return self.rooms
 
     async def orphans(self, silent_s: float) -> list[Held] | None:
         return self.found
@@ -32,6 +36,12 @@ class Worker:
         self.seating: Any = Seating(list(orphans))
         self.mine: set[str] = set()
         self.adopted: list[Held] = []
+        self.fetched: list[str] = []
+        self.open = True
+
+    async def fetch(self, room: str) -> bool:
+        self.fetched.append(room)
+        return True
 
     def has(self, call_id: str) -> bool:
         return call_id in self.mine
@@ -124,3 +134,61 @@ async def test_an_empty_room_frees_its_seat_in_the_end(room: Any) -> None:
     worker = Worker(Held("room", "call", "dead", "agent-1", 1, silent_s=ALONE_S))
     await dog(worker).look(0.0)
     assert worker.seating.freed == ["room"]
+
+
+# --- callers to whom no agent was ever sent ----------------------------------------------------------------------
+
+
+async def test_a_caller_to_whom_no_agent_was_sent_gets_one(room: Any) -> None:
+    worker = Worker()
+    worker.seating.rooms = ["room"]
+    watching = dog(worker)
+    await watching.look(0.0)
+    await watching.look(WAITS_S - 1)
+    assert not worker.fetched, "one may be on its way"
+    await watching.look(WAITS_S)
+    assert worker.fetched == ["room"]
+    await watching.look(WAITS_S + 1)
+    assert worker.fetched == ["room"], "once"
+
+
+@pytest.mark.parametrize(
+    "present",
+    [people("agent-2"), Present(frozenset(), frozenset()), None],
+    ids=["an agent has come", "the caller is gone", "LiveKit does not say"],
+)
+async def test_whoever_needs_none_gets_none(room: Any, present: Present | None) -> None:
+    worker = Worker()
+    worker.seating.rooms = ["room"]
+    watching = dog(worker)
+    await watching.look(0.0)
+    room["room"] = present
+    await watching.look(WAITS_S)
+    room["room"] = people()
+    await watching.look(WAITS_S + 1)
+    assert not worker.fetched, "it is waited for anew"
+
+
+async def test_a_worker_that_takes_nobody_new_looks_for_nobody(room: Any) -> None:
+    worker = Worker()
+    worker.seating.rooms = ["room"]
+    watching = dog(worker)
+    await watching.look(0.0)
+    worker.open = False
+    await watching.look(WAITS_S)
+    assert not worker.fetched
+    worker.open, worker.seating.rooms = True, None
+    await watching.look(WAITS_S + 1)
+    assert not worker.fetched, "the store does not answer"
+
+
+async def test_one_who_waits_is_found_among_many_who_have_not_come_yet(room: Any) -> None:
+    worker = Worker()
+    names = [f"empty-{n}" for n in range(10 * LOOKS_IN)]
+    room.update(dict.fromkeys(names, Present(frozenset(), frozenset())))
+    worker.seating.rooms = ["room", *names]
+    watching, now_s = dog(worker), 0.0
+    while not worker.fetched and now_s < 2000:
+        await watching.look(now_s)
+        now_s += 1.0
+    assert worker.fetched == ["room"]

@@ -285,6 +285,30 @@ async def test_a_call_that_cannot_start_is_given_back(plain_settings: Settings) 
         await rig.livekit.send(assignment=proto.JobAssignment(job=job))
         assert await rig.livekit.job_status() == ("AJ_1", proto.JS_FAILED, "no process")
         assert rig.worker.calls == 0
+        assert await rig.livekit.deleted.get() == "r", "whoever is in it is told that there is no call"
+
+
+async def test_a_caller_with_a_seat_whom_livekit_sent_nobody_to_is_fetched(plain_settings: Settings) -> None:
+    async with Rig(plain_settings) as rig:
+        await rig.livekit.next("register")
+        assert rig.seats.promise("r", 30) is None
+        assert await rig.worker.fetch("r")
+        (call,) = rig.pool.live.values()
+        assert (call.spec.room, call.spec.epoch, call.spec.takeovers) == ("r", 1, 0), "it begins as any other"
+        assert rig.worker.calls == rig.seats.seating().taken == 1
+        assert not await rig.worker.fetch("r"), "somebody has it"
+        assert rig.worker.calls == 1
+        rig.over(call)
+
+
+async def test_one_who_cannot_be_served_after_all_is_told_by_the_end(plain_settings: Settings) -> None:
+    async with Rig(plain_settings) as rig:
+        await rig.livekit.next("register")
+        assert rig.seats.promise("r", 30) is None
+        rig.pool.fail = True
+        assert not await rig.worker.fetch("r")
+        assert await rig.livekit.deleted.get() == "r"
+        assert rig.worker.calls == rig.seats.seating().taken == 0
 
 
 async def test_termination_ends_the_call(plain_settings: Settings) -> None:

@@ -182,6 +182,35 @@ class Seats:
             connection.execute(statement.on_conflict_do_update(index_elements=["room"], set_=values))
         return epoch
 
+    def promised(self, old_s: float) -> list[str]:
+        """Return the rooms whose seats were promised so long ago or longer, and that no worker has taken."""
+        seats = schema.seats
+        with self._store.connection() as connection:
+            now_s = database_now_s(connection)
+            untaken = seats.c.call_id.is_(None) & (seats.c.until >= now_s)
+            return list(
+                connection.execute(
+                    select(seats.c.room).where(untaken, seats.c.seen_at <= now_s - old_s)
+                ).scalars()
+            )
+
+    def take_promised(self, held: Held) -> int | None:
+        """Take a seat that was promised to whoever is in a room, and that no worker has taken.
+
+        Returns:
+            The call's epoch; None when somebody else was faster, or the promise has run out.
+        """
+        seats = schema.seats
+        with self._store.connection(writes=True) as connection:
+            now_s = database_now_s(connection)
+            values = {**_whose(held), "epoch": seats.c.epoch + 1, "seen_at": now_s, "until": now_s}
+            mine = (seats.c.room == held.room) & seats.c.call_id.is_(None)
+            if not connection.execute(update(seats).where(mine).values(values)).rowcount:
+                return None
+            return int(
+                connection.execute(select(seats.c.epoch).where(seats.c.room == held.room)).scalar_one()
+            )
+
     def take_over(self, held: Held, new: Held) -> int | None:
         """Take a call from an agent that is dead or thought dead; from then on the old one is fenced off.
 

@@ -52,6 +52,14 @@ class Seating:
         """
         return await self._ask("take", lambda: self.seats.take(held(spec))) or FIRST_EPOCH
 
+    async def promised(self, old_s: float) -> list[str] | None:
+        """Return rooms whose seats were promised so long ago and not taken; None where nobody can be asked."""
+        return await self._ask("promised", lambda: self.seats.promised(old_s))
+
+    async def take_promised(self, spec: SessionSpec) -> int | None:
+        """Take a promised seat that nobody has taken; returns the epoch, None when somebody else has it."""
+        return await self._ask("take_promised", lambda: self.seats.take_promised(held(spec)))
+
     async def take_over(self, old: Held, spec: SessionSpec) -> int | None:
         """Take a call from another agent; returns the epoch, None when somebody else has it."""
         return await self._ask("take_over", lambda: self.seats.take_over(old, held(spec)))

@@ -1,11 +1,15 @@
 """Finds calls whose worker died with a caller still in the room, and has its own worker go on with them.
 
+And callers for whom no agent was ever sent: LiveKit drops a job for good, and tells nobody, when the worker it asks
+dies, refuses or takes 2.8 s to answer. They have a seat, so they get an agent.
+
 All it knows is in the store and in LiveKit, so a worker that has just been started finds them too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Protocol
 
 import structlog
@@ -26,6 +30,10 @@ MACHINE_S = 3.5
 """Unless its worker says nothing for so long either: the machine is gone or cut off, and its agent is a ghost."""
 ALONE_S = 30.0
 """Nobody is in the room for this long: the seat is free."""
+WAITS_S = 4.0
+"""Whoever is in a room without an agent for so long has none on the way."""
+LOOKS_IN = 4
+"""Rooms with a promised seat that are looked into at a time: most are of callers who are still on their way."""
 
 
 class Adopter(Protocol):
@@ -36,8 +44,15 @@ class Adopter(Protocol):
     def has(self, call_id: str) -> bool:
         """Say whether a call is here."""
 
+    @property
+    def open(self) -> bool:
+        """Whether it takes new calls."""
+
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call."""
+
+    async def fetch(self, room: str) -> bool:
+        """Begin the call of a caller for whom no agent was sent."""
 
 
 class Watchdog:
@@ -53,6 +68,8 @@ class Watchdog:
         self._access = access
         self._since_s: float | None = None
         """Since when the store answers."""
+        self._waiting: dict[str, float] = {}
+        """Rooms that somebody waits in, and since when that is known."""
 
     async def run(self) -> None:
         """Look every second, until cancelled."""
@@ -70,6 +87,20 @@ class Watchdog:
         for orphan in orphans:
             if not self._worker.has(orphan.call_id):
                 await self._judge(orphan, now_s - self._since_s)
+        await self._look_for_waiting(now_s)
+
+    async def _look_for_waiting(self, now_s: float) -> None:
+        promised = await self._worker.seating.promised(WAITS_S) if self._worker.open else None
+        rooms = promised or []
+        self._waiting = {room: since_s for room, since_s in self._waiting.items() if room in rooms}
+        chosen = [*self._waiting, *random.sample(rooms, min(LOOKS_IN, len(rooms)))]
+        for room in dict.fromkeys(chosen):
+            present = await who_is_in(self._access, room)
+            if present is None or not present.people or present.agents:
+                self._waiting.pop(room, None)
+            elif now_s - self._waiting.setdefault(room, now_s) >= WAITS_S and self._worker.open:
+                del self._waiting[room]
+                await self._worker.fetch(room)
 
     async def _judge(self, orphan: Held, answering_s: float) -> None:
         present = await who_is_in(self._access, orphan.room)

@@ -136,6 +136,12 @@ class Worker:
         """How many calls there may be here: none beyond those there are while nobody new is taken."""
         return self.calls if self.draining or self.load.closed else self.max_calls
 
+    @property
+    def open(self) -> bool:
+        """Whether it takes new calls of those who have a seat."""
+        closed = self.draining or self.load.closed
+        return not closed and self.calls < self._config.settings.max_calls
+
     async def warm(self) -> None:
         """Start the session processes.
 
@@ -288,13 +294,13 @@ class Worker:
     async def _answer(self, job: proto.Job) -> None:
         # Who has a token has a seat: only the tokens are fewer while processes are late, not the places behind them.
         # A machine that takes nobody new at all takes none of them either.
-        closed = self.draining or self.load.closed
-        free = not closed and self.calls < self._config.settings.max_calls
+        free = self.open
         if free:
             self._accepted.add(job.id)
             # It may be another's in the end, or nobody's: nobody says so.
             asyncio.get_running_loop().call_later(ASSIGNED_S, self._forget, job.id)
         else:
+            log.warning("job.refused", calls=self.calls, draining=self.draining, closed=self.load.closed)
             self.metrics.refused()
         # Answered at once: LiveKit drops a job for good when the answer takes 2.8 s.
         await self._send(
@@ -318,23 +324,52 @@ class Worker:
     async def _begin(self, job: proto.Job) -> None:
         spec = self.new_spec(uuid.uuid4().hex, job.room.name)
         self._jobs[job.id] = spec.call_id
-        self._accepted.discard(job.id)
         self._moving.add(spec.call_id)
+        self._accepted.discard(job.id)
         try:
             spec = replace(spec, epoch=await self.seating.take(spec))
-            await self._place(spec)
+            await self._place_new(spec)
         except (CapacityError, TimeoutError) as error:
-            log.exception("call.not_started", job_id=job.id)
             self._jobs.pop(job.id, None)
-            await self.seating.give_back(spec.room, spec.epoch)
             await self._job_status(job.id, proto.JS_FAILED, str(error))
             return
         finally:
             self._moving.discard(spec.call_id)
             self._maybe_empty()
+        await self._job_status(job.id, proto.JS_RUNNING)
+
+    async def fetch(self, room: str) -> bool:
+        """Begin the call of a caller who has a seat and waits in a room, and for whom LiveKit has sent no agent.
+
+        Returns:
+            Whether it is this worker's now.
+        """
+        spec = self.new_spec(uuid.uuid4().hex, room)
+        self._moving.add(spec.call_id)
+        try:
+            epoch = await self.seating.take_promised(spec)
+            if epoch is None:
+                return False
+            log.warning("call.fetched", call_id=spec.call_id, room=without_number(room))
+            await self._place_new(replace(spec, epoch=epoch))
+        except (CapacityError, TimeoutError):
+            return False
+        finally:
+            self._moving.discard(spec.call_id)
+            self._maybe_empty()
+        return True
+
+    async def _place_new(self, spec: SessionSpec) -> None:
+        """Hand a new call, whose seat is taken, to a process; where none takes it, its caller is told by its end."""
+        try:
+            await self._place(spec)
+        except (CapacityError, TimeoutError):
+            log.exception("call.not_started", call_id=spec.call_id)
+            await rooms.close(self._access, spec.room)
+            await self.seating.give_back(spec.room, spec.epoch)
+            raise
         self.metrics.started()
         log.info("call.started", call_id=spec.call_id, room=without_number(spec.room))
-        await self._job_status(job.id, proto.JS_RUNNING)
 
     def new_spec(self, call_id: str, room: str) -> SessionSpec:
         """Return a call for an agent with an identity and a token of its own."""
