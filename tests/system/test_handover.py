@@ -17,7 +17,7 @@ from repartee.simulator.caller import Caller
 from repartee.simulator.loads import busiest_session
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from tests.system.fleet import MODELS, fleet, logged
-from tests.system.helpers import calling, eventually, processes_with, server, write_agent
+from tests.system.helpers import calling, eventually, place, processes_with, server, write_agent
 
 PROFILE = "fixed:60/60/60"
 QUESTION = "aiewf/turn_001.flac"
@@ -90,3 +90,20 @@ async def test_a_worker_that_is_gone_leaves_its_calls_to_the_other(
         assert "are there any workshops about gemini" in exchange.reply
         assert len(other.logged("call.adopted")) == 1
     await eventually(lambda: not processes_with(str(tmp_path / "split")))
+
+
+async def test_a_caller_to_whom_livekit_sends_no_agent_gets_one(tmp_path: Path) -> None:
+    """LiveKit drops a job for good when the worker takes 2.8 s to answer, and tells nobody."""
+    async with server(write_agent(tmp_path), tmp_path) as running:
+        invitation, caller = await place(running.url), Caller(running.url)
+        try:
+            os.kill(running.process.pid, signal.SIGSTOP)
+            try:
+                await caller.join(invitation)
+                await asyncio.sleep(3.5)
+            finally:
+                os.kill(running.process.pid, signal.SIGCONT)
+            assert await caller.wait_for_answer(20), "somebody comes all the same"
+        finally:
+            await caller.leave()
+        assert len(logged(running.output, "call.fetched")) == len(logged(running.output, "call.started")) == 1
