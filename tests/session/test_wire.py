@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import structlog
 from livekit import rtc
 
+from repartee.session import wire as wire_module
 from repartee.session.watching import AgentState, Watcher
 from repartee.session.wire import STREAMS_ARE_EVENTS, UNHEARD, UNHEARD_CHARACTERS, Wire
 
@@ -38,9 +41,14 @@ class Participant:
         self.shown: list[dict[str, str]] = []
         self.streams: list[Writer] = []
         self.packets: list[rtc.Transcription] = []
+        self.attributes: dict[str, str] = {}
+        self.confirms = True
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         self.shown.append(dict(attributes))
+        self.attributes |= attributes
+        if not self.confirms:
+            await asyncio.Event().wait()
 
     async def stream_text(self, **opened: Any) -> Writer:
         self.streams.append(Writer(**opened))
@@ -128,6 +136,30 @@ async def test_what_is_shown_before_the_agent_is_in_the_room_is_shown_when_it_is
     await until(lambda: participant.shown)
     running.cancel()
     assert participant.shown == [{"repartee.call": "c1", "lk.agent.state": "listening"}]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_state_that_is_not_confirmed_holds_up_no_other_and_is_told_if_nobody_has_it(
+    monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """The engine can miss the server's answer; the room tells of the attribute all the same."""
+    monkeypatch.setattr(wire_module, "CONFIRM_S", 0.01)
+    participant = Participant()
+    participant.confirms = False
+    with structlog.testing.capture_logs() as logged:
+        async with showing(participant) as wire:
+            states: tuple[AgentState, ...] = ("listening", "thinking", "speaking")
+            for count, state in enumerate(states, 1):
+                wire.state(state)
+                await until(partial(_as_many, participant.shown, count))
+                if not known:
+                    participant.attributes.clear()
+    failed = [entry["what"] for entry in logged if entry["event"] == "wire.failed"]
+    assert failed == ([] if known else ["state"] * 2)
+
+
+def _as_many(shown: list[dict[str, str]], count: int) -> bool:
+    return len(shown) >= count
 
 
 async def test_captions_say_of_whom_and_of_which_track_they_are() -> None:

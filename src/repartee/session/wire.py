@@ -22,6 +22,9 @@ from repartee.session.watching import AgentState, Watcher
 TOPIC = "lk.transcription"
 QUEUE_SIZE = 256
 PUBLISH_S = 5.0
+CONFIRM_S = 1.0
+"""An attribute's confirmation that has not come by then was missed: livekit 1.2.1 sends the request before it waits for
+the answer, which on a busy machine is there sooner (1 of 600)."""
 STREAMS_ARE_EVENTS = 3
 """From this protocol on a client makes transcription events of the text streams, and ignores the older packets."""
 UNHEARD = "repartee.unheard_text"
@@ -56,8 +59,8 @@ _Caption = _UserText | _AgentText
 class Wire(Watcher):
     """Publishes state and captions, never in the way of audio.
 
-    Captions are written in order by one task. The state has a task of its own, where only the newest counts: the
-    server may take seconds to confirm an attribute, and no caption shall wait for that.
+    Captions are written in order by one task. The state has a task of its own, where only the newest counts: no
+    caption shall wait until it is confirmed.
 
     Args:
         participant: Returns the agent's own participant, None while not connected.
@@ -203,7 +206,7 @@ class Wire(Watcher):
             if participant is not None and self._attributes:
                 shown, self._attributes = self._attributes, {}
                 self._known.update(shown)
-                await within_limit("state", participant.set_attributes(shown))
+                await _show(participant, shown)
 
     async def _run_captions(self) -> None:
         while True:
@@ -308,6 +311,17 @@ class Wire(Watcher):
 
 def _first_track(participant: rtc.Participant) -> str | None:
     return next(iter(participant.track_publications), None)
+
+
+async def _show(participant: rtc.LocalParticipant, attributes: dict[str, str]) -> None:
+    try:
+        async with asyncio.timeout(CONFIRM_S):
+            await participant.set_attributes(attributes)
+    except TimeoutError:
+        if (
+            not attributes.items() <= participant.attributes.items()
+        ):  # else everybody has them, the room told us too
+            log.warning("wire.failed", what="state", error="TimeoutError")
 
 
 async def within_limit(what: str, work: Coroutine[Any, Any, object]) -> bool:
