@@ -23,8 +23,8 @@ TOPIC = "lk.transcription"
 QUEUE_SIZE = 256
 PUBLISH_S = 5.0
 CONFIRM_S = 1.0
-"""An attribute's confirmation that has not come by then was missed: livekit 1.2.1 sends the request before it waits for
-the answer, which on a busy machine is there sooner (1 of 600)."""
+"""An attribute's confirmation that has not come by then was missed: livekit 1.2.1 sends the request before it waits
+for the answer, which on a busy machine is there sooner (1 of 600)."""
 STREAMS_ARE_EVENTS = 3
 """From this protocol on a client makes transcription events of the text streams, and ignores the older packets."""
 UNHEARD = "repartee.unheard_text"
