@@ -29,6 +29,7 @@ from repartee.providers.prices import load_prices
 from repartee.providers.realtime import FinalizingRealtimeSTT
 from repartee.providers.reconnecting import Reconnecting
 from repartee.providers.transcribers import PiecewiseSTT
+from repartee.session.assembly import Assembly
 from repartee.session.keeping import Keeping
 from repartee.session.media_events import CallerAudio
 from repartee.session.room import RoomClient, RoomHooks, RoomTransport
@@ -72,8 +73,8 @@ async def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelineWor
     """A session's pipeline, assembled as a call assembles it, not run."""
     built: list[PipelineWorker] = []
 
-    async def stop_here(_: Session, worker: PipelineWorker, __: object) -> str:
-        built.append(worker)
+    async def stop_here(_: Session, parts: Assembly) -> str:
+        built.append(parts.worker)
         return "stopped"
 
     monkeypatch.setattr(Session, "_drive", stop_here)

@@ -18,7 +18,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pydantic import SecretStr
 
 from repartee.goals import Goal, Goals
-from repartee.session import session
+from repartee.session import channel, session
 from repartee.session.fence import Fence
 from repartee.session.record import SOUNDING
 from repartee.session.resuming import goals_to_json, resume_of
@@ -148,8 +148,8 @@ def rooms_of_calls(monkeypatch: pytest.MonkeyPatch, kind: type[Room] = Room) -> 
     """Have calls take place in rooms of the tests; return those that are made."""
     rooms: list[Room] = []
     monkeypatch.setattr(Room, "made", rooms, raising=False)
-    monkeypatch.setattr(session, "RoomTransport", kind)
-    monkeypatch.setattr(session, "RoomSink", lambda *_: rooms[-1].sink)
+    monkeypatch.setattr(channel, "RoomTransport", kind)
+    monkeypatch.setattr(channel, "RoomSink", lambda *_: rooms[-1].sink)
     return rooms
 
 

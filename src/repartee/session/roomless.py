@@ -12,8 +12,10 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from repartee.errors import ProviderError, ReparteeError
 from repartee.events import EndReason
+from repartee.session.call import Call
+from repartee.session.channel import Channel
 from repartee.session.inlet import Inlet
-from repartee.session.keeping import Keeping, keeping
+from repartee.session.keeping import keeping
 from repartee.session.room import RoomHooks
 from repartee.session.session import Session
 from repartee.session.spec import SessionSpec
@@ -52,14 +54,15 @@ class _NoRoom:
         return _Passing(name="NoRoomOut")
 
 
-class RoomlessSession(Session):
-    """A session whose caller is given and heard by whoever holds it, through `hooks`."""
+class RoomlessChannel(Channel):
+    """Carries a call whose caller is given and heard by whoever holds it, through `hooks`."""
 
     hooks: RoomHooks
 
-    def _room(self) -> Any:
-        self.hooks = self._hooks()
-        return _NoRoom(self._spec.caller_identity)
+    def room(self, call: Call, hooks: RoomHooks) -> Any:
+        """Keep the hooks; what stands in for the room tells them nothing."""
+        self.hooks = hooks
+        return _NoRoom(call.spec.caller_identity)
 
 
 class RoomlessCall(ReplyWatcher):
@@ -68,19 +71,17 @@ class RoomlessCall(ReplyWatcher):
     Args:
         spec: The call; its room and token are not used.
         settings: Provider keys and limits.
+        channel: What carries it.
     """
 
-    def __init__(self, spec: SessionSpec, settings: Settings) -> None:
+    def __init__(self, spec: SessionSpec, settings: Settings, channel: RoomlessChannel) -> None:
         self._spec = spec
         self._settings = settings
+        self._channel = channel
         self._stop = asyncio.Event()
         self._connected = asyncio.Event()
-        self._session: RoomlessSession | None = None
+        self._session: Session | None = None
         self._running: asyncio.Task[EndReason] | None = None
-
-    def _made(self, kept: Keeping) -> RoomlessSession:
-        """Return the session."""
-        return RoomlessSession(self._spec, self._settings, kept, self._stop, self._told)
 
     @property
     def cost(self) -> Decimal:
@@ -97,7 +98,7 @@ class RoomlessCall(ReplyWatcher):
         """What the session is told through; once begun."""
         if self._session is None:
             raise RuntimeError("the call was not begun")
-        return self._session.hooks
+        return self._channel.hooks
 
     async def __aenter__(self) -> Self:
         """Begin it.
@@ -107,8 +108,10 @@ class RoomlessCall(ReplyWatcher):
         """
         kept = await asyncio.to_thread(keeping, self._settings)
         with calling(self._spec.call_id):
-            self._session = self._made(kept)
-            self._session.watchers = (self,)
+            self._session = Session(
+                self._spec, self._settings, kept, self._stop, self._told, channel=self._channel
+            )
+            self._session.call.watchers = (self,)
             self._running = asyncio.create_task(self._session.run(), name="roomless call")
         started = asyncio.create_task(self._connected.wait(), name="roomless call started")
         try:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import soxr
 
+from repartee.session.call import Call
 from repartee.session.gate import AudioSink
-from repartee.session.keeping import Keeping
 from repartee.session.room import IN_SAMPLE_RATE_HZ
-from repartee.session.roomless import RoomlessCall, RoomlessSession
+from repartee.session.roomless import RoomlessCall, RoomlessChannel
 from repartee.session.spec import SessionSpec
 from repartee.session.voice_track import OUT_QUEUE_MS, OUT_SAMPLE_RATE_HZ
 from repartee.settings import Settings
@@ -76,12 +76,13 @@ class Line:
                 await hear(np.asarray(heard, dtype=np.int16).tobytes())
 
 
-class _SpokenSession(RoomlessSession):
-    line: Line
+class _SpokenChannel(RoomlessChannel):
+    def __init__(self, line: Line) -> None:
+        self._line = line
 
-    def _sink(self, transport: Any) -> AudioSink:
-        del transport
-        return self.line
+    def sink(self, call: Call, transport: Any) -> AudioSink:
+        del call, transport
+        return self._line
 
 
 class SpokenCall(RoomlessCall):
@@ -97,14 +98,8 @@ class SpokenCall(RoomlessCall):
     def __init__(
         self, spec: SessionSpec, settings: Settings, line: Line, on_said: Callable[[str], None]
     ) -> None:
-        super().__init__(spec, settings)
-        self._line = line
+        super().__init__(spec, settings, _SpokenChannel(line))
         self._on_said = on_said
-
-    def _made(self, kept: Keeping) -> RoomlessSession:
-        session = _SpokenSession(self._spec, self._settings, kept, self._stop, self._told)
-        session.line = self._line
-        return session
 
     async def hear(self, pcm: bytes) -> None:
         """Hear 20 ms of the other one, 16 kHz."""

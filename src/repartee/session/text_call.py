@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -23,10 +24,10 @@ from repartee.errors import ConfigError, ProviderError
 from repartee.providers import Ladder
 from repartee.providers.kit import ProviderKit
 from repartee.providers.voice_cache import VOICE_RATE_HZ, VoiceCache
+from repartee.session.call import Call
+from repartee.session.ears import Ears
 from repartee.session.gate import AudioSink
-from repartee.session.keeping import Keeping
-from repartee.session.policies import policies_of
-from repartee.session.roomless import RoomlessCall, RoomlessSession
+from repartee.session.roomless import RoomlessCall, RoomlessChannel
 from repartee.session.silent_sink import SilentSink
 from repartee.session.spec import SessionSpec
 from repartee.settings import Settings
@@ -72,36 +73,45 @@ class TextVoice(FrameProcessor):
         return LOUD * max(CLAUSE_BYTES // 2, int(len(text) / self._letters_per_s * VOICE_RATE_HZ))
 
 
-class TextSession(RoomlessSession):
-    """A call without room, ears and voice."""
+class TextChannel(RoomlessChannel):
+    """Carries a call without room, ears and voice."""
 
-    async def _ladder(self) -> Ladder:
-        """Choose what it runs on: nothing of it hears or speaks, so that no speech host is needed."""
-        ladder = await super()._ladder()
+    async def ladder(self, call: Call) -> Ladder:
+        """Choose what it runs on: nothing of it hears or speaks, so that no speech host is needed.
+
+        Raises:
+            ConfigError: There is no language model.
+        """
+        ladder = await super().ladder(call)
         if ladder.llm.provider == "answers":
             raise ConfigError(
                 "a conversation in text needs a language model; set OPENAI_API_KEY, or LLM_BASE_URL for your own"
             )
         return without_sound(ladder)
 
-    def _sink(self, transport: Any) -> AudioSink:
-        del transport
+    def sink(self, call: Call, transport: Any) -> AudioSink:
+        """Return what plays nothing."""
+        del call, transport
         return SilentSink()
 
-    def _kept_voice(self, agent: Agent, ladder: Ladder) -> VoiceCache | None:
-        del agent, ladder
+    def kept_voice(self, call: Call, agent: Agent, ladder: Ladder) -> VoiceCache | None:
+        """Return None."""
+        del call, agent, ladder
         return None  # there is no audio to keep
 
-    def _voice(self, kit: ProviderKit) -> Any:
+    def voice(self, kit: ProviderKit) -> Any:
+        """Return what stands in for the voice."""
         del kit
         return TextVoice()
 
-    def _hearing(self, kit: ProviderKit, transport: Any) -> list[FrameProcessor]:
-        del kit, transport
+    def hearing(self, kit: ProviderKit, ears: Callable[[], Ears]) -> list[FrameProcessor]:
+        """Return nothing: nobody is heard."""
+        del kit, ears
         return []
 
-    def _policies(self) -> Policies:
-        policies = policies_of(self._agent)
+    def policies(self, call: Call) -> Policies:
+        """Return the agent's, for a caller who reads."""
+        policies = super().policies(call)
         return replace(
             policies,
             # Who reads has no need of a word while it takes long, and may take their time.
@@ -129,13 +139,10 @@ class TextCall(RoomlessCall):
     """
 
     def __init__(self, spec: SessionSpec, settings: Settings, caller_id: str | None = None) -> None:
-        super().__init__(spec, settings)
+        super().__init__(spec, settings, TextChannel())
         self._caller_id = caller_id
         self._answer: asyncio.Future[str] | None = None
         self._turn = asyncio.Lock()
-
-    def _made(self, kept: Keeping) -> RoomlessSession:
-        return TextSession(self._spec, self._settings, kept, self._stop, self._told)
 
     async def __aenter__(self) -> Self:
         """Begin it.

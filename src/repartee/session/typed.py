@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipecat.pipeline.worker import PipelineWorker
-
 from repartee.agent import Agent
 from repartee.events import EndReason
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.kit import ProviderKit
+from repartee.session.call import Call
 from repartee.session.gate import AudioSink
-from repartee.session.keeping import Keeping, keeping
+from repartee.session.keeping import keeping
 from repartee.session.room import RoomHooks
+from repartee.session.session import Session
 from repartee.session.silent_sink import SilentSink
 from repartee.session.spec import SessionSpec
-from repartee.session.text_call import TextSession, TextVoice, without_sound
+from repartee.session.text_call import TextChannel, TextVoice, without_sound
 from repartee.session.toolbox import ToolRun
 from repartee.session.tools import LiveReply, ReplyWatcher
 from repartee.settings import Settings
@@ -141,43 +141,26 @@ class TypedLine(ReplyWatcher):
             self._tell(Happened("speaking"))
 
 
-class _TypedSession(TextSession):
-    def __init__(
-        self, spec: SessionSpec, settings: Settings, kept: Keeping, stop: asyncio.Event, line: TypedLine
-    ) -> None:
-        super().__init__(spec, settings, kept, stop, lambda *_: None)
+class _TypedChannel(TextChannel):
+    def __init__(self, line: TypedLine) -> None:
         self._line = line
-        self.watchers = (line,)
-        self._timeline.listeners.append(line.mark)
 
-    async def _ladder(self) -> Ladder:
+    async def ladder(self, call: Call) -> Ladder:
         """Choose the model; answers of the agent's own need none."""
-        return without_sound(await choose_ladder(self._settings, speechless(self._agent)))
+        return without_sound(await choose_ladder(call.settings, speechless(call.agent)))
 
-    def _room(self) -> Any:
-        room = super()._room()
-        self._line.entered(self.hooks)
+    def room(self, call: Call, hooks: RoomHooks) -> Any:
+        room = super().room(call, hooks)
+        self._line.entered(hooks)
         return room
 
-    def _sink(self, transport: Any) -> AudioSink:
-        del transport
+    def sink(self, call: Call, transport: Any) -> AudioSink:
+        del call, transport
         return SilentSink(paced=self._line.paced)
 
-    def _voice(self, kit: ProviderKit) -> Any:
+    def voice(self, kit: ProviderKit) -> Any:
         del kit
         return TextVoice(LETTERS_PER_S if self._line.paced else None)
-
-    def _assemble(self, *parts: Any) -> PipelineWorker:
-        worker = super()._assemble(*parts)
-        keep = self._agenda.toolbox.on_ran
-
-        def ran(run: ToolRun) -> None:
-            if keep is not None:
-                keep(run)
-            self._line.ran(run)
-
-        self._agenda.toolbox.on_ran = ran
-        return worker
 
 
 def speechless(agent: Agent) -> Agent:
@@ -199,4 +182,8 @@ async def run_typed(spec: SessionSpec, settings: Settings, stop: asyncio.Event, 
         ReparteeError: The call could not be started.
     """
     kept = await asyncio.to_thread(keeping, settings)
-    return await _TypedSession(spec, settings, kept, stop, line).run()
+    session = Session(spec, settings, kept, stop, lambda *_: None, channel=_TypedChannel(line))
+    session.call.watchers = (line,)
+    session.call.timeline.listeners.append(line.mark)
+    session.call.on_tool = line.ran
+    return await session.run()
