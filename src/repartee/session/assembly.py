@@ -89,6 +89,7 @@ class Assembly:
             set_language=call.choose_language,
         )
         self.agenda = self._agenda_of(agent, context)
+        """What the call is about and what can be done."""
         self.kit = self._kit_for(agent)
         call.troubles.about(self.kit.models)
         self.bridge = self._bridge(end)
@@ -114,6 +115,7 @@ class Assembly:
         history = history_for(call.agent, tools, by_answers=self._by_answers)
         self.remembering = self._remembering(history)
         self.worker = self._pipeline(reception, llm, history)
+        """Runs Pipecat's pipeline of it all."""
 
     # --- around the core ----------------------------------------------------------------------------------------
 

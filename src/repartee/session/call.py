@@ -1,4 +1,4 @@
-"""What a call has from its first moment to its last, whatever it is put together of: agents, clock, books, recording."""
+"""What a call has from its first moment to its last, whatever it is put together of: agents, clock, books."""
 
 from __future__ import annotations
 
