@@ -208,15 +208,15 @@ class Assembly:
         call, agenda, bridge, kit = self._call, self.agenda, self.bridge, self.kit
         tracker = ReplyTracker(agenda.memory(history).take, call.worded, agenda.toolbox.acts, history.fit)
         transport = reception.transport
-        gate = self._gate(transport)
         voice = self._channel.voice(kit)
+        clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
+        gate = self._gate(transport, clauses)
         tiers = tiers_for(kit, llm, voice, call.timeline, call.spec.data_dir, self._standing)
         gate.on_heard, gate.on_aside = tiers.heard, tiers.aside
         if call.resume is not None:
             agenda.team.restore(call.resume.speaker, call.resume.passed)
         self._members.connect(tiers, llm, voice)
         agenda.on_passed = self._members.passed
-        clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         self._account_for(llm, voice)
         agenda.connect(llm, tracker, gate, kit.topic_reader, call.books.ledger.aside)
         if call.resume is not None:
@@ -231,7 +231,7 @@ class Assembly:
         middle = [*hearing, bridge, tiers, *models, tracker, clauses, *speaking, gate]
         return _worker([transport.input(), *middle, transport.output()])
 
-    def _gate(self, transport: Any) -> ReplyGate:
+    def _gate(self, transport: Any, clauses: Clauses) -> ReplyGate:
         call, wire, record = self._call, self.wire, self._call.books.record
         sink = self._channel.sink(call, transport)
 
@@ -240,7 +240,17 @@ class Assembly:
             at_ms = call.clock_ms()
             record.words_heard(reply_id, at_ms, text, lambda: gate.heard(reply_id))
             if not final:
-                record.sounding(reply_id, at_ms, gate.texts(reply_id), lambda: gate.so_far(reply_id))
+                written = clauses.written(reply_id)  # the voice comes to it later
+                record.sounding(
+                    reply_id,
+                    at_ms,
+                    len(written),
+                    lambda: (
+                        gate.heard(reply_id),
+                        " ".join(written) or gate.made(reply_id),
+                        gate.ahead_ms(reply_id),
+                    ),
+                )
 
         submit = self.bridge.submit
         gate = ReplyGate(
