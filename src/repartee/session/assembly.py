@@ -30,6 +30,7 @@ from repartee.session.channel import Channel
 from repartee.session.clauses import Clauses
 from repartee.session.client_rpc import ClientRpc
 from repartee.session.clips import clips_for
+from repartee.session.entrance import Entrance
 from repartee.session.eyes import Eyes
 from repartee.session.fillers import Fillers, words_of
 from repartee.session.gate import ReplyGate
@@ -39,7 +40,6 @@ from repartee.session.lines import lines_of
 from repartee.session.members import Members
 from repartee.session.parts import Parts, Script
 from repartee.session.prompt_budget import history_for
-from repartee.session.reception import Reception
 from repartee.session.recording import RecordedSink
 from repartee.session.remembering import Remembering
 from repartee.session.resuming import answering, goals_to_json, opening, remember
@@ -81,13 +81,7 @@ class Assembly:
             call.language.stay()
         call.language.on_change(self._speaks)
         agent = self._seeing(call.telephone.bound(call.agent))
-        context = ToolContext(
-            call.spec.call_id,
-            call.telephone.shown(call.spec.caller_identity),
-            call.spec.data_dir,
-            set_voice=self._set_voice,
-            set_language=call.choose_language,
-        )
+        context = self._context()
         self.agenda = self._agenda_of(agent, context)
         """What the call is about and what can be done."""
         self.kit = self._kit_for(agent)
@@ -95,12 +89,12 @@ class Assembly:
         self.bridge = self._bridge(end)
         call.submit = self.bridge.submit
         call.degrading.start(self.bridge)
-        reception = Reception(call, channel, self.bridge, agent, self._eyes, self._voice_asked)
-        self.clients, self.wire = reception.clients, reception.wire
+        entrance = Entrance(call, channel, self.bridge, agent, self._eyes, self._voice_asked)
+        self.clients, self.wire = entrance.clients, entrance.wire
         if agent.opening != agent.greeting:
             # The call's own word that its caller was told, and which wording: the greeting's turn says if they heard.
             call.timeline.mark("consent.line", words=agent.version)
-        self._connect_agenda(reception)
+        self._connect_agenda(entrance)
         self._members = Members(
             self.agenda.team,
             self.kit,
@@ -114,7 +108,7 @@ class Assembly:
         llm, tools = self.kit.llm(context)
         history = history_for(call.agent, tools, by_answers=self._by_answers)
         self.remembering = self._remembering(history)
-        self.worker = self._pipeline(reception, llm, history)
+        self.worker = self._pipeline(entrance, llm, history)
         """Runs Pipecat's pipeline of it all."""
 
     # --- around the core ----------------------------------------------------------------------------------------
@@ -132,6 +126,17 @@ class Assembly:
             lambda picture: call.looked(picture, (permits.live or NOBODY).reply_id),
         )
         return agent.model_copy(update={"tools": (*agent.tools, self._eyes.tool)})
+
+    def _context(self) -> ToolContext:
+        """Return what tools may know of the call, and change."""
+        call, spec = self._call, self._call.spec
+        return ToolContext(
+            spec.call_id,
+            call.telephone.shown(spec.caller_identity),
+            spec.data_dir,
+            set_voice=self._set_voice,
+            set_language=call.choose_language,
+        )
 
     def _agenda_of(self, agent: Agent, context: ToolContext) -> Agenda:
         call = self._call
@@ -174,10 +179,10 @@ class Assembly:
             takes_over=call.resume is not None and not call.resume.unanswered,
         )
 
-    def _connect_agenda(self, reception: Reception) -> None:
-        call, agenda, toolbox, wire = self._call, self.agenda, self.agenda.toolbox, reception.wire
+    def _connect_agenda(self, entrance: Entrance) -> None:
+        call, agenda, toolbox, wire = self._call, self.agenda, self.agenda.toolbox, entrance.wire
         client = ClientRpc()
-        client.line = reception.transport.client
+        client.line = entrance.transport.client
         toolbox.ask_client = client.ask
         agenda.withheld, toolbox.phone = call.telephone.withheld, lambda: call.telephone.number
         toolbox.caller_id = lambda: call.callers.caller_id
@@ -204,10 +209,10 @@ class Assembly:
         call.callers.goals = lambda: agenda.goals
         return remembering
 
-    def _pipeline(self, reception: Reception, llm: LLMService, history: History) -> PipelineWorker:
+    def _pipeline(self, entrance: Entrance, llm: LLMService, history: History) -> PipelineWorker:
         call, agenda, bridge, kit = self._call, self.agenda, self.bridge, self.kit
         tracker = ReplyTracker(agenda.memory(history).take, call.worded, agenda.toolbox.acts, history.fit)
-        transport = reception.transport
+        transport = entrance.transport
         voice = self._channel.voice(kit)
         clauses = Clauses(voice if isinstance(voice, SmallChunkTTS) else None)
         gate = self._gate(transport, clauses)
@@ -224,7 +229,7 @@ class Assembly:
         agenda.toolbox.submit, agenda.toolbox.on_ran = bridge.submit, call.ran
         self._fillers = self._fillers_of()
         parts = self._parts(gate, history, clauses)
-        hearing = self._channel.hearing(kit, reception.ears)
+        hearing = self._channel.hearing(kit, entrance.ears)
         talking, models = talking_for(kit, llm, hearing, call.timeline.mark, bridge.need_words)
         bridge.connect(replace(parts, talking=talking), agenda)
         speaking = voice_parts(kit, voice, self._members.speakers)

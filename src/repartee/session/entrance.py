@@ -19,7 +19,7 @@ from repartee.session.scoring import turn_executor, turn_scorer
 from repartee.session.voice_choice import VOICE_METHOD
 
 
-class Reception:
+class Entrance:
     """Takes what comes from participants to where it belongs in the call.
 
     Args:
