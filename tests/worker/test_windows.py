@@ -381,6 +381,15 @@ async def test_a_process_that_dies_while_others_get_the_calls_leaves_its_own_to_
         assert office.livekit.deleted.empty(), "the caller waits in the room"
 
 
+async def test_a_process_that_dies_as_all_of_them_end_leaves_nobody_alone_in_the_room(office: Office) -> None:
+    async with office:
+        call_id = await office.begin("AJ_1")
+        room = (await office.had(call_id)).calls[call_id].room
+        await office.worker.close()
+        assert await asyncio.wait_for(office.livekit.deleted.get(), SHORT_S) == room
+        assert not office.worker.has(call_id)
+
+
 async def test_a_call_between_two_processes_goes_to_another_worker_with_the_rest(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
