@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMTextFrame,
+    TTSSpeakFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
@@ -134,3 +135,24 @@ async def test_what_another_agent_says_is_asked_for_in_their_voice(monkeypatch: 
     assert voice.asked == ["I pass you on.", "(Billing)", "Billing here."]
     kinds = [AggregatedTextFrame, SpeakerFrame, AggregatedTextFrame, LLMFullResponseEndFrame]
     assert [type(frame) for frame in pushed[1:]] == kinds
+
+
+async def test_what_there_is_of_a_reply_is_known_before_the_voice_comes_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another agent could say it, should this one die."""
+    part, _, pushed = await clauses(monkeypatch)
+    down = FrameDirection.DOWNSTREAM
+    await part.process_frame(ReplyStartFrame(reply_id=3, context=LLMContext()), down)
+    await part.process_frame(LLMTextFrame("Sure. We open at eight. And we"), down)
+    assert part.written(3) == ["Sure."]
+    assert not [frame for frame in pushed if isinstance(frame, AggregatedTextFrame)], "it is held"
+    await part.process_frame(LLMTextFrame(" close at six."), down)
+    await part.process_frame(LLMFullResponseEndFrame(), down)
+    assert " ".join(part.written(3)) == "Sure. We open at eight. And we close at six."
+    assert part.written(2) == [], "another reply's"
+    await part.process_frame(ReplyStartFrame(reply_id=4), down)
+    await part.process_frame(TTSSpeakFrame("Sorry."), down)
+    await part.process_frame(TTSSpeakFrame("The rest."), down)
+    assert part.written(4) == ["Sorry.", "The rest."]
+    assert part.written(3) == [], "it is over"

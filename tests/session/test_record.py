@@ -259,7 +259,7 @@ def test_a_reply_that_is_heard_is_written_down_each_second_and_with_each_new_tex
     book, rows = record()
     exchange(book, 1, 2, 2000)
     before = len(rows.turns)
-    for at_ms, texts in ((3500, 1), (3700, 1), (3900, 2), (4100, 2), (4900, 2), (5000, 2)):
+    for at_ms, texts in ((3500, 1), (3600, 2), (3900, 2), (4100, 2), (4900, 2), (5000, 2)):
         book.sounding(2, at_ms, texts, lambda: ("Yes,", "Yes, we are.", [100.0, 400.0]))
     written = rows.turns[before:]
     assert [row.timings[SOUNDING] for row in written] == [3500, 3900, 4900]

@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMTextFrame,
+    TTSSpeakFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
@@ -52,7 +53,13 @@ class Clauses(FrameProcessor):
         self._reply_id = 0
         self._allowed_id = 0
         self._held: list[Frame] = []
+        self._written: list[str] = []
+        """All that there is of the reply, to be spoken."""
         self._order = asyncio.Lock()
+
+    def written(self, reply_id: int) -> list[str]:
+        """Return what there is of a reply so far, clause by clause; nothing of an older one."""
+        return self._written if reply_id == self._reply_id else []
 
     async def allow(self, reply_id: int) -> None:
         """Let a reply be voiced."""
@@ -74,7 +81,7 @@ class Clauses(FrameProcessor):
             case ReplyStartFrame():
                 self._cutter.flush()
                 self._held.clear()
-                self._reply_id = frame.reply_id
+                self._reply_id, self._written = frame.reply_id, []
                 if frame.context is None:
                     self._allowed_id = max(self._allowed_id, frame.reply_id)  # a line of our own
                 await self.push_frame(frame, direction)
@@ -87,12 +94,16 @@ class Clauses(FrameProcessor):
                 await self._put(*_spoken(self._cutter.flush()), frame)
             case SpeakerFrame():
                 await self._put(frame)
+            case TTSSpeakFrame():
+                self._written.append(frame.text)
+                await self._put(frame)
             case _ if self._held:
                 await self._put(frame)
             case _:
                 await self.push_frame(frame, direction)
 
     async def _put(self, *frames: Frame) -> None:
+        self._written += [frame.text for frame in frames if isinstance(frame, AggregatedTextFrame)]
         async with self._order:
             self._held.extend(frames)
             await self._push_held()

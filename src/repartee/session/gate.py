@@ -210,16 +210,10 @@ class ReplyGate(FrameProcessor):
         reply = self._replies.get(reply_id)
         return reply.heard_text(self._played(reply)) if reply is not None and reply.audible else ""
 
-    def texts(self, reply_id: int) -> int:
-        """Return how many texts of a live reply were given to the voice so far."""
+    def ahead_ms(self, reply_id: int) -> list[float]:
+        """Return in how many ms each of a live reply's next words will be heard, as far as that is known."""
         reply = self._replies.get(reply_id)
-        return len(reply.sentences) if reply is not None else 0
-
-    def so_far(self, reply_id: int) -> tuple[str, str, list[float]]:
-        """Return what was heard of a live reply, all of it, and in how many ms each next word will be heard."""
-        reply = self._replies.get(reply_id)
-        ahead = reply.words_ahead_ms(self._played(reply)) if reply is not None and not reply.lowered else []
-        return self.heard(reply_id), self.made(reply_id), ahead
+        return reply.words_ahead_ms(self._played(reply)) if reply is not None and not reply.lowered else []
 
     def heard_of_items(self, reply_id: int) -> list[ItemHeard]:
         """Return how much was heard of each part that a model has spoken itself."""

@@ -81,9 +81,11 @@ TOOL_EVENT = "tool"
 SOUNDING = "reply.sounding"
 """Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
 SOUNDING_MS = 1000.0
-"""How often a reply that is heard is written down, where no more of it was given to the voice meanwhile."""
+"""How often a reply that is heard is written down, where no more of it was written by the model meanwhile."""
+NEWS_MS = 200.0
+"""How often where it was."""
 SoFar = tuple[str, str, list[float]]
-"""What was heard of a reply, all that the voice was given, and in how many ms each next word will be heard."""
+"""What was heard of a reply, all that there is of it, and in how many ms each next word will be heard."""
 REMEMBERED_REPLIES = 256
 
 
@@ -129,7 +131,7 @@ class CallRecord:
         self._sounding: int | None = None
         """The newest reply of which something was heard."""
         self._written: tuple[int, float] = (0, float("-inf"))
-        """How many texts of it the voice had, and when, as it was written down last."""
+        """In how many pieces it was, and when, as it was written down last."""
         self._forgotten = False
         self._ended = False
         self.on_answered: Callable[[float], None] = lambda _: None
@@ -263,13 +265,14 @@ class CallRecord:
         Args:
             reply_id: Which one.
             at_ms: Now.
-            texts: How many texts of it were given to the voice.
+            texts: In how many pieces the model has written it so far.
             so_far: Returns how it stands.
         """
         turn_id = self._reply_turns.get(reply_id)
         if turn_id is None or self._forgotten:
             return
-        if self._written[0] == texts and at_ms - self._written[1] < SOUNDING_MS:
+        every_ms = SOUNDING_MS if self._written[0] == texts else NEWS_MS
+        if at_ms - self._written[1] < every_ms:
             return
         self._written = texts, at_ms
         turn, (heard, made, ahead) = self._turn(turn_id), so_far()

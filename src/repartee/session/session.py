@@ -394,7 +394,17 @@ class Session:
             at_ms = self._clock_ms()
             books.record.words_heard(reply_id, at_ms, text, lambda: gate.heard(reply_id))
             if not final:
-                books.record.sounding(reply_id, at_ms, gate.texts(reply_id), lambda: gate.so_far(reply_id))
+                written = clauses.written(reply_id)  # the voice comes to it later
+                books.record.sounding(
+                    reply_id,
+                    at_ms,
+                    len(written),
+                    lambda: (
+                        gate.heard(reply_id),
+                        " ".join(written) or gate.made(reply_id),
+                        gate.ahead_ms(reply_id),
+                    ),
+                )
 
         gate = ReplyGate(
             RecordedSink(sink, recorder) if recorder is not None else sink,
