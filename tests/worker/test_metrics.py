@@ -12,7 +12,7 @@ from repartee.session import SessionSpec
 from repartee.session.bill import Bill
 from repartee.telemetry.usage import Usage
 from repartee.worker.metrics import WorkerMetrics
-from repartee.worker.pool import Call, Child
+from repartee.worker.process import Call, Child
 
 
 def bill() -> Bill:

@@ -14,7 +14,8 @@ import pytest
 from repartee.errors import CapacityError
 from repartee.session import SessionSpec
 from repartee.settings import Settings
-from repartee.worker.pool import MAX_GROWN_MB, Call, Child, Pool
+from repartee.worker.pool import MAX_GROWN_MB, Pool
+from repartee.worker.process import Call, Child
 from tests.conftest import FRONT_DESK
 
 SHORT_S = 30.0

@@ -15,7 +15,7 @@ from repartee.store import CallRow, Held, Store, TurnRow
 from repartee.store import seats as seats_module
 from repartee.worker import rooms
 from repartee.worker import seating as seating_module
-from repartee.worker.pool import STEADY_S
+from repartee.worker.process import STEADY_S
 from tests.worker.test_worker import Rig
 
 SHORT_S = 20.0
@@ -33,7 +33,7 @@ def orphaned(rig: Rig, epoch: int, kept_s: float = 5.0, age_s: float | None = No
         agent = replace(successor, epoch=taken)
     if age_s is not None:
         began = datetime.now(UTC) - timedelta(seconds=age_s)
-        rig.worker._store.write([CallRow("call", "Desk", "v", "room", began)])
+        rig.calls._store.write([CallRow("call", "Desk", "v", "room", began)])
     return replace(agent, silent_s=4.0, kept_s=kept_s)
 
 

@@ -18,6 +18,7 @@ from repartee.session import SessionSpec
 from repartee.settings import Settings
 from repartee.store import seats as seats_module
 from repartee.worker import pool as pool_module
+from repartee.worker import process as process_module
 from repartee.worker import seating as seating_module
 from repartee.worker import worker as worker_module
 from repartee.worker.pool import Pool
@@ -105,9 +106,9 @@ class Office(Rig):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.machine = Machine()
-        self.real = Pool(settings, FRONT_DESK, self.worker._call_over)
+        self.real = Pool(settings, FRONT_DESK, self.calls._lost_or_over)
         self.real._context = self.machine  # type: ignore[assignment]
-        self.pool = self.worker._pool = self.real  # type: ignore[assignment]
+        self.pool = self.calls.pool = self.real  # type: ignore[assignment]
 
     async def __aenter__(self) -> Office:
         starting = asyncio.create_task(self.real.start())
@@ -158,7 +159,7 @@ class Office(Rig):
     async def goes_on(self, call_id: str) -> SessionSpec:
         """Check that the call is somebody's and that nobody closed its room; return what it is."""
         spec = (await self.had(call_id)).calls[call_id]
-        await self.until(lambda: call_id in self.real.live and not self.worker._moving)
+        await self.until(lambda: call_id in self.real.live and not self.calls._moving)
         assert self.real.live[call_id].spec == spec
         assert self.worker.has(call_id)
         assert self.livekit.deleted.empty()
@@ -266,8 +267,8 @@ async def test_a_call_that_waits_for_its_first_process_is_nobody_s_orphan(
         for process in known:
             process.kill()
         begun = asyncio.create_task(office.begin("AJ_1"))
-        await office.until(lambda: office.worker._moving)
-        (call_id,) = office.worker._moving
+        await office.until(lambda: office.calls._moving)
+        (call_id,) = office.calls._moving
         assert office.worker.has(call_id)
         assert office.worker.calls == 1
         await office.until(lambda: office.seats.orphans(-1))  # it has its seat
@@ -337,11 +338,11 @@ async def test_what_kills_three_agents_in_a_row_is_ended_and_what_loses_one_now_
             office.ready()
             process.kill()
 
-        monkeypatch.setattr(pool_module, "STEADY_S", 0.0)
+        monkeypatch.setattr(process_module, "STEADY_S", 0.0)
         for _ in range(4):
             await lose()
             await office.goes_on(call_id)
-        monkeypatch.setattr(pool_module, "STEADY_S", 60.0)
+        monkeypatch.setattr(process_module, "STEADY_S", 60.0)
         for _ in range(2):
             await lose()
             await office.goes_on(call_id)
@@ -372,12 +373,21 @@ async def test_a_process_that_dies_while_others_get_the_calls_leaves_its_own_to_
         call_id = await office.begin("AJ_1")
         office.seats.announce("another", 10)
         office.stop.set()
-        await office.until(lambda: office.worker._handing_over)
+        await office.until(lambda: office.calls._handing_over)
         (await office.had(call_id)).kill()
         await asyncio.wait_for(office.running, SHORT_S)
         (orphan,) = office.seats.orphans(3)
         assert orphan.call_id == call_id
         assert office.livekit.deleted.empty(), "the caller waits in the room"
+
+
+async def test_a_process_that_dies_as_all_of_them_end_leaves_nobody_alone_in_the_room(office: Office) -> None:
+    async with office:
+        call_id = await office.begin("AJ_1")
+        room = (await office.had(call_id)).calls[call_id].room
+        await office.worker.close()
+        assert await asyncio.wait_for(office.livekit.deleted.get(), SHORT_S) == room
+        assert not office.worker.has(call_id)
 
 
 async def test_a_call_between_two_processes_goes_to_another_worker_with_the_rest(
@@ -390,9 +400,9 @@ async def test_a_call_between_two_processes_goes_to_another_worker_with_the_rest
         known = list(office.machine.processes)
         for process in known:
             process.kill()
-        await office.until(lambda: office.worker._moving)
+        await office.until(lambda: office.calls._moving)
         office.stop.set()
-        await office.until(lambda: office.worker._handing_over)
+        await office.until(lambda: office.calls._handing_over)
         (await office.new_process(*known)).ready()
         process = await office.had(call_id)
         await office.until(lambda: process.take() and call_id in process.left)
@@ -406,10 +416,10 @@ async def test_a_call_between_two_processes_goes_to_another_worker_with_the_rest
 async def test_however_processes_die_each_call_has_one_agent(
     plain_settings: Settings, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(pool_module, "STEADY_S", 0.0)  # no call is to blame
+    monkeypatch.setattr(process_module, "STEADY_S", 0.0)  # no call is to blame
     monkeypatch.setattr(pool_module, "RESTART_S", 0.0)
     rng = random.Random(seed)
-    monkeypatch.setattr(pool_module, "SILENT_S", 3600.0)  # none of these has a heartbeat
+    monkeypatch.setattr(process_module, "SILENT_S", 3600.0)  # none of these has a heartbeat
     update = {"session_processes": 2, "warm_processes": 1, "max_calls": 40}
     office = Office(plain_settings.model_copy(update=update))
     async with office:
@@ -431,7 +441,7 @@ async def test_however_processes_die_each_call_has_one_agent(
                 case _:
                     await asyncio.sleep(rng.choice([0.0, 0.01]))
         await office.until(
-            lambda: office.ready() == office.real._wanted and not office.worker._moving  # and pipes are read
+            lambda: office.ready() == office.real._wanted and not office.calls._moving  # and pipes are read
         )
         for call_id in calls:
             await office.goes_on(call_id)

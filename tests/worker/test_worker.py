@@ -23,8 +23,8 @@ from repartee.settings import Settings
 from repartee.store import CallRow, Seats, TurnRow
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig
 from repartee.worker import worker as worker_module
+from repartee.worker.calls import MAX_LOSSES
 from repartee.worker.seating import held
-from repartee.worker.worker import MAX_LOSSES
 from tests.conftest import FRONT_DESK
 
 SECRET = "s" * 40
@@ -132,7 +132,7 @@ class Pool:
     def __init__(self) -> None:
         self.live: dict[str, Call] = {}
         self.fail = False
-        self.closed = False
+        self.closing = self.closed = False
         self.late: list[float] = []
         self.taken: asyncio.Queue[Call] = asyncio.Queue()
 
@@ -148,7 +148,7 @@ class Pool:
         return late
 
     async def close(self) -> None:
-        self.closed = True
+        self.closing = self.closed = True
 
 
 class Rig:
@@ -157,7 +157,8 @@ class Rig:
         self.livekit, self.pool = LiveKit(), Pool()
         self.seats = Seats(keeping(settings).store)
         self.worker = Worker(WorkerConfig(settings, FRONT_DESK, settings.state_dir))
-        self.worker._pool = self.pool  # type: ignore[assignment]
+        self.calls = self.worker._calls
+        self.calls.pool = self.pool  # type: ignore[assignment]
         self.stop = asyncio.Event()
 
     async def __aenter__(self) -> Rig:
@@ -184,7 +185,7 @@ class Rig:
 
     def over(self, call: Call) -> None:
         del self.pool.live[call.spec.call_id]
-        self.worker._call_over(call)  # type: ignore[arg-type]
+        self.calls._lost_or_over(call)  # type: ignore[arg-type]
 
 
 async def test_it_registers_with_a_token_that_only_registers(plain_settings: Settings) -> None:
@@ -461,13 +462,13 @@ async def test_livekit_knows_of_a_free_place_before_anybody_gets_the_seat(
     async with Rig(plain_settings.model_copy(update={"max_calls": 1})) as rig:
         call = await rig.call("AJ_1")
         taken = list[int]()
-        send = rig.worker._send_status
+        send = rig.calls._before_free
 
         async def sent() -> None:
             taken.append(rig.seats.seating().taken)
             await send()
 
-        monkeypatch.setattr(rig.worker, "_send_status", sent)
+        monkeypatch.setattr(rig.calls, "_before_free", sent)
         rig.over(call)
         told = await rig.livekit.next("update_worker")
         assert (told.status, told.job_count) == (proto.WS_AVAILABLE, 0)

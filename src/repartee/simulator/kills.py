@@ -1,7 +1,7 @@
 """Session processes killed one after another while callers come and go, and what became of the calls in them.
 
-A call that loses three agents, each within a minute, is ended by design (`worker.MAX_LOSSES`), so none is hit a third
-time.
+A call that loses three agents, each within a minute, is ended by design (`worker.calls.MAX_LOSSES`), so none is hit a
+third time.
 """
 
 from __future__ import annotations
