@@ -13,8 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from repartee.agent import Agent, load_agent
-from repartee.session.meeting import LoopGuard, MeetingLimits, meet, meet_aloud
+from repartee.session.meeting import LoopGuard, MeetingLimits, _Minutes, meet, meet_aloud
 from repartee.session.spoken_call import Line
+from repartee.session.text_call import TextCall
 from repartee.settings import Settings
 from repartee.simulator.providers import Simulator, SimulatorConfig
 from repartee.store import Store
@@ -149,3 +150,19 @@ async def test_a_hundred_meetings_leave_nothing_behind(settings: Settings) -> No
     tasks, objects = zip(*counts, strict=True)
     assert max(tasks) - min(tasks) <= 2
     assert objects[-1] - objects[0] <= 20, "thousands of objects more after ninety meetings"
+
+
+async def test_a_call_that_is_called_off_as_it_begins_ends(settings: Settings) -> None:
+    """Who never entered it does not leave it either: it would talk on by itself."""
+    spec, _ = _Minutes(pair(settings), MeetingLimits(), lambda *_: None).specs(settings)
+    call = TextCall(spec, settings)
+    entering = asyncio.create_task(call.__aenter__())
+    async with asyncio.timeout(30):
+        while call.over:  # noqa: ASYNC110 - it announces nothing before it is connected
+            await asyncio.sleep(0)
+    entering.cancel()
+    assert await asyncio.gather(entering, return_exceptions=True)
+    assert call.over
+    store = Store.open(settings.store_url)
+    assert all(one.call.ended_at for one in store.calls()), "its books are closed"
+    store.close()

@@ -116,6 +116,9 @@ class RoomlessCall(ReplyWatcher):
         started = asyncio.create_task(self._connected.wait(), name="roomless call started")
         try:
             await asyncio.wait({self._running, started}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self.aclose()  # it was never entered, and would not be left
+            raise
         finally:
             started.cancel()
         if not self._connected.is_set():
