@@ -158,7 +158,7 @@ async def test_a_call_that_is_called_off_as_it_begins_ends(settings: Settings) -
     call = TextCall(spec, settings)
     entering = asyncio.create_task(call.__aenter__())
     async with asyncio.timeout(30):
-        while call.over:  # noqa: ASYNC110 - it announces nothing before it is connected
+        while call._running is None:  # noqa: ASYNC110 - it announces nothing before it is connected
             await asyncio.sleep(0)
     entering.cancel()
     assert await asyncio.gather(entering, return_exceptions=True)
