@@ -37,7 +37,7 @@ class Worker:
         self.mine: set[str] = set()
         self.adopted: list[Held] = []
         self.fetched: list[str] = []
-        self.open = True
+        self.has_room = True
 
     async def fetch(self, room: str) -> bool:
         self.fetched.append(room)
@@ -169,15 +169,15 @@ async def test_whoever_needs_none_gets_none(room: Any, present: Present | None) 
     assert not worker.fetched, "it is waited for anew"
 
 
-async def test_a_worker_that_takes_nobody_new_looks_for_nobody(room: Any) -> None:
+async def test_a_worker_without_room_looks_for_nobody(room: Any) -> None:
     worker = Worker()
     worker.seating.rooms = ["room"]
     watching = dog(worker)
     await watching.look(0.0)
-    worker.open = False
+    worker.has_room = False
     await watching.look(WAITS_S)
     assert not worker.fetched
-    worker.open, worker.seating.rooms = True, None
+    worker.has_room, worker.seating.rooms = True, None
     await watching.look(WAITS_S + 1)
     assert not worker.fetched, "the store does not answer"
 

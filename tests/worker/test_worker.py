@@ -16,6 +16,7 @@ from livekit.protocol import models, room
 from livekit.protocol.room import RoomParticipantIdentity
 
 from repartee.cli.stopping import Stop
+from repartee.conversation.degradation import Level
 from repartee.errors import CapacityError, MediaError, StoreError
 from repartee.session import SessionSpec
 from repartee.session.keeping import keeping
@@ -183,6 +184,12 @@ class Rig:
         assert await self.livekit.job_status() == (job_id, proto.JS_RUNNING, "")
         return list(self.pool.live.values())[-1]
 
+    async def seats_are(self, count: int) -> None:
+        """Wait until the worker has said that it has so many."""
+        async with asyncio.timeout(10):
+            while self.seats.seating().seats != count:  # noqa: ASYNC110 - a thread writes it
+                await asyncio.sleep(0.05)
+
     def over(self, call: Call) -> None:
         del self.pool.live[call.spec.call_id]
         self.calls._lost_or_over(call)  # type: ignore[arg-type]
@@ -300,6 +307,24 @@ async def test_a_caller_with_a_seat_whom_livekit_sent_nobody_to_is_fetched(plain
         assert not await rig.worker.fetch("r"), "somebody has it"
         assert rig.worker.calls == 1
         rig.over(call)
+
+
+async def test_a_machine_that_closes_leaves_new_callers_to_others_and_fetches_those_with_a_seat(
+    plain_settings: Settings,
+) -> None:
+    async with Rig(plain_settings) as rig:
+        await rig.call("AJ_1")
+        assert rig.seats.promise("r", 30) is None
+        rig.worker.load._pinned = int(Level.CLOSED)
+        rig.worker.load.judge(1.0, 0.0)
+        job = proto.Job(id="AJ_2", room=models.Room(name="other"))
+        await rig.livekit.send(availability=proto.AvailabilityRequest(job=job))
+        assert not (await rig.livekit.next("availability")).available
+        await rig.seats_are(1)
+        assert rig.seats.promise("other", 30) is not None, "token servers on other machines know of it"
+        assert rig.worker.has_room
+        assert await rig.worker.fetch("r")
+        assert rig.worker.calls == 2
 
 
 async def test_one_who_cannot_be_served_after_all_is_told_by_the_end(plain_settings: Settings) -> None:

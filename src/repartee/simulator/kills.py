@@ -130,7 +130,8 @@ class NotingReplies(Replies):
 
     def answer(self, messages: list[Message]) -> Reply:
         """Answer a conversation."""
-        last = messages[-1] if messages else {}
+        # What the server asks for beside the conversation (short answers, on a busy machine) comes last.
+        last = next((m for m in reversed(messages) if m.get("role") != "system"), {})
         said = text_of(next((m for m in reversed(messages) if m.get("role") == "user"), {}))
         number = code(said)
         if last.get("role") == "tool" or not normalised(said) or number % 3 == 0:

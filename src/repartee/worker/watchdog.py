@@ -1,7 +1,8 @@
 """Finds calls whose worker died with a caller still in the room, and has its own worker go on with them.
 
 And callers for whom no agent was ever sent: LiveKit drops a job for good, and tells nobody, when the worker it asks
-dies, refuses or takes 2.8 s to answer. They have a seat, so they get an agent.
+dies, refuses or takes 2.8 s to answer, or when the machine has closed to new callers since they got their seat. They
+have one, so they get an agent.
 
 All it knows is in the store and in LiveKit, so a worker that has just been started finds them too.
 """
@@ -30,8 +31,10 @@ MACHINE_S = 3.5
 """Unless its worker says nothing for so long either: the machine is gone or cut off, and its agent is a ghost."""
 ALONE_S = 30.0
 """Nobody is in the room for this long: the seat is free."""
-WAITS_S = 4.0
+WAITS_S = 3.0
 """Whoever is in a room without an agent for so long has none on the way."""
+PROMISED_S = 1.0
+"""A seat that was promised so shortly ago is on its way to be taken."""
 LOOKS_IN = 4
 """Rooms with a promised seat that are looked into at a time: most are of callers who are still on their way."""
 
@@ -45,8 +48,8 @@ class Adopter(Protocol):
         """Say whether a call is here."""
 
     @property
-    def open(self) -> bool:
-        """Whether it takes new calls."""
+    def has_room(self) -> bool:
+        """Whether it has room for one of those who have a seat."""
 
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call."""
@@ -90,7 +93,7 @@ class Watchdog:
         await self._look_for_waiting(now_s)
 
     async def _look_for_waiting(self, now_s: float) -> None:
-        promised = await self._worker.seating.promised(WAITS_S) if self._worker.open else None
+        promised = await self._worker.seating.promised(PROMISED_S) if self._worker.has_room else None
         rooms = promised or []
         self._waiting = {room: since_s for room, since_s in self._waiting.items() if room in rooms}
         chosen = [*self._waiting, *random.sample(rooms, min(LOOKS_IN, len(rooms)))]
@@ -98,7 +101,7 @@ class Watchdog:
             present = await who_is_in(self._access, room)
             if present is None or not present.people or present.agents:
                 self._waiting.pop(room, None)
-            elif now_s - self._waiting.setdefault(room, now_s) >= WAITS_S and self._worker.open:
+            elif now_s - self._waiting.setdefault(room, now_s) >= WAITS_S and self._worker.has_room:
                 del self._waiting[room]
                 await self._worker.fetch(room)
 

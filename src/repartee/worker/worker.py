@@ -112,10 +112,9 @@ class Worker:
         return self.calls if self.draining or self.load.closed else self.max_calls
 
     @property
-    def open(self) -> bool:
-        """Whether it takes new calls of those who have a seat."""
-        closed = self.draining or self.load.closed
-        return not closed and self.calls < self._config.settings.max_calls
+    def has_room(self) -> bool:
+        """Whether it has room for one of those who have a seat."""
+        return not self.draining and self.calls < self._config.settings.max_calls
 
     async def warm(self) -> None:
         """Start the session processes.
@@ -260,8 +259,8 @@ class Worker:
 
     async def _answer(self, job: proto.Job) -> None:
         # Who has a token has a seat: only the tokens are fewer while processes are late, not the places behind them.
-        # A machine that takes nobody new at all takes none of them either.
-        free = self.open
+        # A machine that takes nobody new at all leaves them to others; the watchdog fetches those whom nobody takes.
+        free = self.has_room and not self.load.closed
         if free:
             self._accepted.add(job.id)
             # It may be another's in the end, or nobody's: nobody says so.
@@ -324,9 +323,7 @@ class Worker:
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call whose worker is gone, where there is a place; return whether it is here."""
         # As with callers who have a seat: workers that are late take fewer new calls, not fewer of those there are.
-        if self.draining or self.calls >= self._config.settings.max_calls:
-            return False
-        return await self._calls.adopt(orphan)
+        return self.has_room and await self._calls.adopt(orphan)
 
     # --- how full it is ---------------------------------------------------------------------------------------
 
@@ -336,7 +333,8 @@ class Worker:
         while True:
             for late_ms in self._calls.pool.late_ms():
                 self.capacity.late(late_ms)
-            seats, now_s = self.capacity.judge(self.calls, time.monotonic()), time.monotonic()
+            self.capacity.judge(self.calls, time.monotonic())
+            seats, now_s = self.seats, time.monotonic()
             if seats != said or now_s - said_s >= HEARD_S:
                 said, said_s = seats, now_s
                 await self.seating.announce(seats, draining=self.draining)
