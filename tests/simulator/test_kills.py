@@ -167,4 +167,7 @@ def test_the_model_has_most_things_noted_and_tells_what_it_was_told() -> None:
     assert all(reply.arguments == {"case": code(text)} for text, reply in noted)
     told = replies.answer([{"role": "user", "content": "x"}, {"role": "tool", "content": "case 7 is noted"}])
     assert "case 7 is noted" in told.text
+    busy = [{"role": "user", "content": noted[0][0]}, {"role": "tool", "content": "case 7 is noted"}]
+    asked = [*busy, {"role": "system", "content": "Answer in one short sentence."}]
+    assert replies.answer(asked).tool is None, "what a busy server asks for beside it changes nothing"
     assert replies.answer([{"role": "system", "content": "x"}]).tool is None
