@@ -12,6 +12,7 @@ from repartee.cli.load import ARRIVAL_S, RAMP_S, LoadOptions, _arrivals, _brief,
 from repartee.cli.load_kills import STAYS_S
 from repartee.errors import ConfigError
 from repartee.simulator.kills import EVERY_S
+from repartee.simulator.load_report import _middle
 
 ITEMS = 6
 
@@ -114,3 +115,10 @@ def test_whose_processes_are_killed_is_repartee(mode: str) -> None:
 def test_a_steady_step_has_two_seconds_for_each_arrival_and_an_overload_comes_at_once() -> None:
     assert max(arrival.at_s for arrival in _arrivals(LoadOptions(), 16, ITEMS, 0)) > 20
     assert max(arrival.at_s for arrival in _arrivals(LoadOptions(mode="overload"), 16, ITEMS, 0)) <= RAMP_S
+
+
+def test_where_as_many_were_called_again_the_line_goes_through_the_middle() -> None:
+    steps = [step("steady", calls) for calls in (1, 16, 8, 16, 16)]
+    for number, p95 in ((1, 2000.0), (3, 1200.0), (4, 1000.0)):
+        steps[number]["latency_ms"] = {"p50": 900.0, "p95": p95, "max": p95, "n": 10}
+    assert _middle(steps, "p95") == ([1, 8, 16], [1100.0, 1100.0, 1200.0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 from matplotlib import pyplot as plt
@@ -67,19 +68,15 @@ def _row(step: Report) -> dict[str, Any]:
 
 
 def latency_plot(steps: list[Report]) -> Figure:
-    """Return how response grows with calls, a line for each system; filled where nobody was refused or unheard."""
+    """Return how response grows with calls, a line for each system; a dot for each step all were heard in.
+
+    Where as many were called more than once, the line goes through the middle of it.
+    """
     figure, axes = plt.subplots(figsize=(8, 3.6))
     for system in dict.fromkeys(step["system"] for step in steps):
         own = [step for step in steps if step["system"] == system]
-        calls = [step["calls"] for step in own]
-        (line,) = axes.plot(calls, [step["latency_ms"]["p95"] for step in own], "-", label=f"{system}, p95")
-        axes.plot(
-            calls,
-            [step["latency_ms"]["p50"] for step in own],
-            ":",
-            color=line.get_color(),
-            label=f"{system}, p50",
-        )
+        (line,) = axes.plot(*_middle(own, "p95"), "-", label=f"{system}, p95")
+        axes.plot(*_middle(own, "p50"), ":", color=line.get_color(), label=f"{system}, p50")
         whole = [step for step in own if step["held"] == step["calls"] and not step["missed"]]
         axes.plot(
             [step["calls"] for step in whole],
@@ -94,6 +91,12 @@ def latency_plot(steps: list[Report]) -> Figure:
     return figure
 
 
+def _middle(steps: list[Report], share: str) -> tuple[list[int], list[float]]:
+    """Return calls, each number once and in order, and the middle of what their steps measured."""
+    calls = sorted({step["calls"] for step in steps})
+    return calls, [median(step["latency_ms"][share] for step in steps if step["calls"] == n) for n in calls]
+
+
 def _cores_of_each(steps: list[Report]) -> Iterator[Figure]:
     for system in dict.fromkeys(step["system"] for step in steps):
         yield _cores([step for step in steps if step["system"] == system])
@@ -101,6 +104,7 @@ def _cores_of_each(steps: list[Report]) -> Iterator[Figure]:
 
 def _cores(steps: list[Report]) -> Figure:
     figure, axes = plt.subplots(figsize=(8, 3.6))
+    steps = sorted(steps, key=lambda step: step["calls"])
     calls = [step["calls"] for step in steps]
     shares = [[step["cpu_cores"][part] for step in steps] for part in PARTS]
     axes.stackplot(calls, shares, labels=PARTS, alpha=0.8)
