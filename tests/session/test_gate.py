@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import numpy as np
@@ -285,6 +286,9 @@ def test_when_the_next_words_will_have_been_heard_is_known_as_far_as_there_is_au
     assert reply.words_ahead_ms(0) == [200, 700, 1200]
     assert reply.words_ahead_ms(RATE // 2 + RATE // 10) == [100, 600]
     assert reply.words_ahead_ms(RATE * 2) == []
+    assert reply.known_ms(RATE) == 1000
+    reply.ended = True
+    assert reply.known_ms(RATE) == math.inf, "there is no more to know"
 
 
 def spoken(*clauses: str, words: bool) -> SpokenReply:

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, cast
 
+import pytest
+
 from repartee.events import (
     CloseTurn,
     Command,
@@ -26,6 +28,7 @@ from repartee.session.record import (
     SOUNDING,
     TOOL_CHARACTERS,
     CallRecord,
+    SoFar,
     next_word,
     unheard,
 )
@@ -255,12 +258,24 @@ def test_each_word_that_was_heard_has_its_time() -> None:
     assert book._word_times == {}
 
 
-def test_a_reply_that_is_heard_is_written_down_each_second_and_with_each_new_text() -> None:
+def stands(known_ms: float) -> SoFar:
+    return "Yes,", "Yes, we are.", [100.0, 400.0], known_ms
+
+
+@pytest.mark.parametrize(
+    ("texts", "known_ms"),
+    [((1, 2, 2, 2, 2, 2), 1500.0), ((2,) * 6, 40.0)],
+    ids=["the model writes on", "the voice is on its way"],
+)
+def test_a_reply_that_is_heard_is_written_down_each_second_and_whenever_more_is_known_of_it(
+    texts: tuple[int, ...], known_ms: float
+) -> None:
     book, rows = record()
     exchange(book, 1, 2, 2000)
     before = len(rows.turns)
-    for at_ms, texts in ((3500, 1), (3600, 2), (3900, 2), (4100, 2), (4900, 2), (5000, 2)):
-        book.sounding(2, at_ms, texts, lambda: ("Yes,", "Yes, we are.", [100.0, 400.0]))
+    for at_ms, count in zip((3500, 3600, 3900, 4100, 4900, 5000), texts, strict=True):
+        known = known_ms if at_ms < 3900 else 1500.0
+        book.sounding(2, at_ms, count, partial(stands, known))
     written = rows.turns[before:]
     assert [row.timings[SOUNDING] for row in written] == [3500, 3900, 4900]
     assert (written[1].heard_text, written[1].unheard_text) == ("Yes,", "we are.")
@@ -275,7 +290,7 @@ def test_where_an_earlier_reply_was_cut_nobody_reckons_what_is_heard_next() -> N
     book.replied(2, "Yes,", "Yes, we are.")
     step(book, TICK, StartReply(3, 1, "x", True))
     step(book, ReplyAudible(5000, 3))
-    book.sounding(3, 5000, 1, lambda: ("", "Until six.", [100.0]))
+    book.sounding(3, 5000, 1, lambda: ("", "Until six.", [100.0], 1500.0))
     assert rows.last(1).unheard_text == "we are. Until six."
     assert next_word(0) not in rows.last(1).timings
 

@@ -253,7 +253,7 @@ class Assembly:
                     lambda: (
                         gate.heard(reply_id),
                         " ".join(written) or gate.made(reply_id),
-                        gate.ahead_ms(reply_id),
+                        *gate.ahead_ms(reply_id),
                     ),
                 )
 

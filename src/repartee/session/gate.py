@@ -8,6 +8,7 @@ are ever ahead of the ear, and a stop drops them. Audio of a cancelled reply is 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -210,10 +211,13 @@ class ReplyGate(FrameProcessor):
         reply = self._replies.get(reply_id)
         return reply.heard_text(self._played(reply)) if reply is not None and reply.audible else ""
 
-    def ahead_ms(self, reply_id: int) -> list[float]:
-        """Return in how many ms each of a live reply's next words will be heard, as far as that is known."""
+    def ahead_ms(self, reply_id: int) -> tuple[list[float], float]:
+        """Return in how many ms each of a live reply's next words will be heard, and for how long that is known."""
         reply = self._replies.get(reply_id)
-        return reply.words_ahead_ms(self._played(reply)) if reply is not None and not reply.lowered else []
+        if reply is None or reply.lowered:
+            return [], math.inf
+        played = self._played(reply)
+        return reply.words_ahead_ms(played), reply.known_ms(played)
 
     def heard_of_items(self, reply_id: int) -> list[ItemHeard]:
         """Return how much was heard of each part that a model has spoken itself."""

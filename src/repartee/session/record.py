@@ -81,11 +81,12 @@ TOOL_EVENT = "tool"
 SOUNDING = "reply.sounding"
 """Among a turn's times while its reply is heard; found there afterwards, its agent died in the middle of it."""
 SOUNDING_MS = 1000.0
-"""How often a reply that is heard is written down, where no more of it was written by the model meanwhile."""
+"""How often a reply that is heard is written down, where what is heard until the next time is known already."""
 NEWS_MS = 200.0
-"""How often where it was."""
-SoFar = tuple[str, str, list[float]]
-"""What was heard of a reply, all that there is of it, and in how many ms each next word will be heard."""
+"""How often where it is not, its audio being still on its way, or where the model has written more."""
+SoFar = tuple[str, str, list[float], float]
+"""What was heard of a reply, all that there is of it, in how many ms each next word will be heard, and for how long
+that is known."""
 REMEMBERED_REPLIES = 256
 
 
@@ -130,8 +131,8 @@ class CallRecord:
         """Of the reply that is heard, how many characters are shown."""
         self._sounding: int | None = None
         """The newest reply of which something was heard."""
-        self._written: tuple[int, float] = (0, float("-inf"))
-        """In how many pieces it was, and when, as it was written down last."""
+        self._written: tuple[int, float, float] = (0, float("-inf"), 0.0)
+        """In how many pieces it was, and when, as it was written down last, and how long that is enough."""
         self._forgotten = False
         self._ended = False
         self.on_answered: Callable[[float], None] = lambda _: None
@@ -271,11 +272,11 @@ class CallRecord:
         turn_id = self._reply_turns.get(reply_id)
         if turn_id is None or self._forgotten:
             return
-        every_ms = SOUNDING_MS if self._written[0] == texts else NEWS_MS
-        if at_ms - self._written[1] < every_ms:
+        before, written_ms, enough_ms = self._written
+        if at_ms - written_ms < (enough_ms if before == texts else NEWS_MS):
             return
-        self._written = texts, at_ms
-        turn, (heard, made, ahead) = self._turn(turn_id), so_far()
+        turn, (heard, made, ahead, known_ms) = self._turn(turn_id), so_far()
+        self._written = texts, at_ms, SOUNDING_MS if known_ms >= SOUNDING_MS else NEWS_MS
         # Words are counted from the turn's first that was not heard: of an earlier reply there may be none.
         moments = (
             {} if turn.unheard_text else {next_word(n): round(at_ms + ms, 1) for n, ms in enumerate(ahead)}
@@ -327,7 +328,7 @@ class CallRecord:
         if latency_ms is None and turn.ended_at_ms is not None:
             latency_ms = round(at_ms - turn.ended_at_ms, 1)
             self.on_answered(latency_ms)
-        self._written = 0, float("-inf")
+        self._written = 0, float("-inf"), 0.0
         self._keep(replace(turn, timings=timings, latency_ms=latency_ms))
 
     def _over(self, reply_id: int, turn_id: int | None, heard: str, made: str) -> None:

@@ -6,6 +6,7 @@ of its letters, which is right to about a word.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from dataclasses import dataclass, field
@@ -256,6 +257,11 @@ class SpokenReply:
         sentences = (sentence for sentence in self.sentences if asides or not sentence.aside)
         parts = (sentence.heard(played, self.sample_rate_hz) for sentence in sentences)
         return " ".join(part.strip() for part in parts if part.strip())
+
+    def known_ms(self, played: int) -> float:
+        """Return how much is known of what will be heard next: all of it where no more audio comes."""
+        left_ms = (self.samples - played) / self.sample_rate_hz * 1000
+        return math.inf if self.ended else left_ms
 
     def words_ahead_ms(self, played: int) -> list[float]:
         """Return in how many ms each of the next words will be heard, as far as there is audio, and not far."""
