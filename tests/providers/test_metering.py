@@ -357,8 +357,8 @@ class TestVoice:
     async def test_a_voice_no_faster_than_it_is_heard_is_never_waited_for(self, desk: Desk) -> None:
         voice = self.voice(desk)
         began_s = time.monotonic() - 10
-        assert voice._least_bytes(10 * 48_000, began_s) == 0
-        assert voice._least_bytes(0, 0.0) == 0
+        assert voice._least_s(10 * 48_000, began_s) == 0
+        assert voice._least_s(0, 0.0) == 0
 
     async def test_a_stream_that_breaks_is_an_error_and_no_endless_wait(
         self, desk: Desk, simulator: Simulator

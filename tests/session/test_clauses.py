@@ -19,7 +19,7 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from repartee.providers.frames import SpeakerFrame
 from repartee.session.clauses import ClauseCutter, Clauses
-from repartee.session.frames import ReplyStartFrame
+from repartee.session.frames import AsideFrame, ReplyStartFrame
 
 
 def cut(text: str) -> list[str]:
@@ -151,6 +151,9 @@ async def test_what_there_is_of_a_reply_is_known_before_the_voice_comes_to_it(
     await part.process_frame(LLMFullResponseEndFrame(), down)
     assert " ".join(part.written(3)) == "Sure. We open at eight. And we close at six."
     assert part.written(2) == [], "another reply's"
+    for aside in (AsideFrame(begins=True), TTSSpeakFrame("One moment."), AsideFrame(begins=False)):
+        await part.process_frame(aside, down)
+    assert "One moment." not in part.written(3), "what is said beside it is no part of it"
     await part.process_frame(ReplyStartFrame(reply_id=4), down)
     await part.process_frame(TTSSpeakFrame("Sorry."), down)
     await part.process_frame(TTSSpeakFrame("The rest."), down)

@@ -157,7 +157,8 @@ def test_what_was_heard_after_it_was_written_down_is_not_said_again(
     timings = {SOUNDING: 9000.0, next_word(0): 9100.0, next_word(1): 9400.0, next_word(2): 9700.0}
     cut = replace(OPEN, heard_text="We are", unheard_text="closed on Sundays.", timings=timings)
     store.write([CallRow("call", "Desk", "v", "room", began), GREETING, cut])
-    resume = resume_of(store, "call", now=lambda: began + timedelta(milliseconds=9000 + ago_ms))
+    died_at = began + timedelta(milliseconds=9000 + ago_ms)
+    resume = resume_of(store, "call", died_now=True, now=lambda: died_at)
     assert resume.turns[-1] == ("And on Sunday?", heard)
+    assert resume_of(store, "call", now=lambda: died_at).rest == "closed on Sundays.", "it may have stopped"
     assert f"{heard} {resume.rest}" == "We are closed on Sundays."
-    assert resume.elapsed_ms == 9000 + ago_ms

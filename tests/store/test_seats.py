@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -222,3 +223,19 @@ def test_a_seat_that_was_promised_and_not_taken_is_found_and_taken_by_one(seats:
     clock.s += 31
     assert seats.promised(4) == [], "the promise has run out"
     assert seats.take_promised(held(4)) is None, "nobody was promised one"
+
+
+@pytest.mark.parametrize("late", [1, 2], ids=["its taking was not written", "it took the seat late"])
+def test_of_two_calls_in_one_room_only_the_newer_goes_on(seats: Seats, late: int) -> None:
+    """An agent that LiveKit sent late, and one that was fetched meanwhile."""
+    seats.announce("w1", 5)
+    assert seats.promise("room-1", 30) is None
+    fetched = replace(held(1, "w2"), call_id="fetched")
+    fetched = replace(fetched, epoch=seats.take_promised(fetched) or 0)
+    sent = held(1, "w1", epoch=1)
+    if late == 2:
+        sent = replace(sent, epoch=seats.take(sent))
+    loser, winner = (fetched, sent) if late == 2 else (sent, fetched)
+    assert seats.keep([loser]) == {loser.call_id}
+    assert seats.keep([winner]) == set()
+    assert (seats.holds(loser), seats.holds(winner)) == (False, True)

@@ -39,9 +39,8 @@ class Worker:
         self.fetched: list[str] = []
         self.has_room = True
 
-    async def fetch(self, room: str) -> bool:
+    def fetch(self, room: str) -> None:
         self.fetched.append(room)
-        return True
 
     def has(self, call_id: str) -> bool:
         return call_id in self.mine

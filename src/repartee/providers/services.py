@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,9 +38,9 @@ from repartee.providers.voice_cache import VoiceCache
 from repartee.providers.voices import Speaker, VoiceChain, VoiceLostError, behind
 
 MAX_AHEAD = 2
+"""Clauses asked for before the voice has come to them."""
 MOST_S, AHEAD_SHARE = 0.2, 1 / 3
 """Audio is handed on in pieces no longer than so much, and than so much of what the listener has not come to yet."""
-"""Clauses asked for before the voice has come to them."""
 __all__ = [
     "CartesiaTTSService",
     "ElevenLabsTTSService",
@@ -187,7 +188,7 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
         self._tell(text, stream.name)
         whole, began_s = bytearray(), 0.0
         try:
-            while pcm := await stream.take(self._least_bytes(len(whole), began_s)):
+            while pcm := await stream.take(self._least_s(len(whole), began_s), self._bytes_per_s):
                 await self.stop_ttfb_metrics()
                 began_s = began_s or time.monotonic()
                 whole += pcm
@@ -201,10 +202,10 @@ class SmallChunkTTS(ForReplies, OpenAITTSService):
             if stream.task is not None and not stream.task.done():
                 stream.task.cancel()
 
-    def _least_bytes(self, handed_on: int, began_s: float) -> int:
+    def _least_s(self, handed_on: int, began_s: float) -> float:
         """Return how much is worth a way through the pipeline: more the further the voice is ahead."""
         ahead_s = handed_on / self._bytes_per_s - (time.monotonic() - began_s) if began_s else 0.0
-        return int(min(MOST_S, max(0.0, ahead_s * AHEAD_SHARE)) * self._bytes_per_s)
+        return min(MOST_S, max(0.0, ahead_s * AHEAD_SHARE))
 
     @property
     def _bytes_per_s(self) -> int:
@@ -263,10 +264,16 @@ class _Stream:
         self._over, self.lost = True, lost
         self._more.set()
 
-    async def take(self, least: int) -> bytes:
-        """Wait for so many bytes, one at the least, or the end; return all that have come, none at the end."""
-        while len(self._pcm) < max(1, least) and not self._over:
-            self._more.clear()
-            await self._more.wait()
+    async def take(self, least_s: float, bytes_per_s: int) -> bytes:
+        """Wait for a byte, then for so much, but no longer than that lasts; return all there is, none at the end."""
+        await self._until(1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(least_s):
+                await self._until(int(least_s * bytes_per_s))
         pcm, self._pcm = bytes(self._pcm), bytearray()
         return pcm
+
+    async def _until(self, count: int) -> None:
+        while len(self._pcm) < count and not self._over:
+            self._more.clear()
+            await self._more.wait()

@@ -68,7 +68,11 @@ class Call:
         """Whom the call may be passed to."""
         self.submit: Callable[[Event], None] = lambda _: None
         """Takes a fact to the core; there once the call is assembled."""
-        self._started_s = time.monotonic() - (self.resume.elapsed_ms / 1000 if self.resume else 0.0)
+        began = self.resume.started_at if self.resume is not None else None
+        # By the wall clock: it took a while to get here since the agent before was given up.
+        self._started_s = time.monotonic() - (
+            (datetime.now(UTC) - began).total_seconds() if began is not None else 0.0
+        )
         self.timeline = Timeline(spec.data_dir / "calls" / f"{spec.call_id}.jsonl", self.clock_ms)
         self.network = Network(self.timeline.mark, self.clock_ms)
         self.books = self._opened_books(kept)

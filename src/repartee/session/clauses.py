@@ -24,7 +24,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 from repartee.conversation.clauses import ClauseCutter
 from repartee.conversation.speakable import speakable
 from repartee.providers.frames import SpeakerFrame
-from repartee.session.frames import ReplyStartFrame
+from repartee.session.frames import AsideFrame, ReplyStartFrame
 
 __all__ = ["ClauseCutter", "Clauses"]
 
@@ -55,6 +55,8 @@ class Clauses(FrameProcessor):
         self._held: list[Frame] = []
         self._written: list[str] = []
         """All that there is of the reply, to be spoken."""
+        self._aside = False
+        """What comes is said beside the reply."""
         self._order = asyncio.Lock()
 
     def written(self, reply_id: int) -> list[str]:
@@ -81,7 +83,7 @@ class Clauses(FrameProcessor):
             case ReplyStartFrame():
                 self._cutter.flush()
                 self._held.clear()
-                self._reply_id, self._written = frame.reply_id, []
+                self._reply_id, self._written, self._aside = frame.reply_id, [], False
                 if frame.context is None:
                     self._allowed_id = max(self._allowed_id, frame.reply_id)  # a line of our own
                 await self.push_frame(frame, direction)
@@ -95,7 +97,10 @@ class Clauses(FrameProcessor):
             case SpeakerFrame():
                 await self._put(frame)
             case TTSSpeakFrame():
-                self._written.append(frame.text)
+                self._written += [] if self._aside else [frame.text]
+                await self._put(frame)
+            case AsideFrame():
+                self._aside = frame.begins
                 await self._put(frame)
             case _ if self._held:
                 await self._put(frame)

@@ -115,8 +115,6 @@ class ReplyGate(FrameProcessor):
         """Called with what is said while a reply takes long, and its audio, when all of that has come."""
         self.late_ms: Callable[[], float] = lambda: 0.0
         """Returns how late this process's event loop has been lately."""
-        self._short_since_ms: float | None = None
-        """Since when what there is to be played is not enough to begin with."""
 
     # --- what the bridge calls --------------------------------------------------------------------------------
 
@@ -390,11 +388,11 @@ class ReplyGate(FrameProcessor):
         ready_ms = min(MOST_READY_MS, self.late_ms())
         there = self._sink.queued_ms() > 0 or reply.samples - reply.position >= self._samples(ready_ms)
         if there or reply.ended:
-            self._short_since_ms = None
+            reply.short_since_ms = None
             return 0.0
-        if self._short_since_ms is None:
-            self._short_since_ms = self._clock_ms()
-        return self._short_since_ms + ready_ms - self._clock_ms()
+        if reply.short_since_ms is None:
+            reply.short_since_ms = self._clock_ms()
+        return reply.short_since_ms + ready_ms - self._clock_ms()
 
     async def _gather(self, most_ms: float) -> None:
         self._wake.clear()
@@ -403,7 +401,7 @@ class ReplyGate(FrameProcessor):
                 await self._wake.wait()
 
     async def _play_chunk(self, reply: SpokenReply) -> None:
-        self._short_since_ms = None
+        reply.short_since_ms = None
         queued_ms = self._sink.queued_ms()
         fade_in = reply.audible and queued_ms <= 0 and reply.position > 0
         # All there is room for: on a busy machine the loop is back here later than a chunk lasts.

@@ -30,7 +30,12 @@ def _now() -> datetime:
 
 
 def resume_of(
-    store: Store, call_id: str, takeovers: int = 1, *, now: Callable[[], datetime] = _now
+    store: Store,
+    call_id: str,
+    takeovers: int = 1,
+    *,
+    died_now: bool = False,
+    now: Callable[[], datetime] = _now,
 ) -> Resume:
     """Return what the store knows of a call whose agent is gone. Blocks.
 
@@ -41,7 +46,8 @@ def resume_of(
         store: The store.
         call_id: The call.
         takeovers: How often it has changed hands, this time included.
-        now: The wall clock; read at once, which is when the agent is taken to have died.
+        died_now: The agent has died this moment, on this machine; else nobody knows how long it still spoke.
+        now: The wall clock.
     """
     died_at = now()
     try:
@@ -56,7 +62,7 @@ def resume_of(
     goals = next((event.data for event in reversed(events) if event.kind == GOALS_EVENT), None)
     passed = [event.data for event in events if event.kind == PASSED_EVENT]
     began = call.call.started_at if call is not None else None
-    if kept and began is not None:
+    if kept and began is not None and died_now:
         kept[-1] = _heard_since(kept[-1], (died_at - began).total_seconds() * 1000)
     last = kept[-1] if kept else None
     return Resume(
@@ -68,7 +74,6 @@ def resume_of(
         speaker=str(passed[-1].get("to", "")) if passed else "",
         passed=len(passed),
         started_at=began,
-        elapsed_ms=(now() - began).total_seconds() * 1000 if began is not None else 0.0,
         acts=_past(acts, events),
     )
 

@@ -40,7 +40,6 @@ class Resume:
         speaker: Which agent of a team had the call; "" is the one that took it.
         passed: How often it was passed on.
         started_at: When the call began.
-        elapsed_ms: What the call's clock shows.
         acts: What tools have changed.
     """
 
@@ -52,7 +51,6 @@ class Resume:
     speaker: str = ""
     passed: int = 0
     started_at: datetime | None = None
-    elapsed_ms: float = 0.0
     acts: tuple[PastAct, ...] = ()
 
 

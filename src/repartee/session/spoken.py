@@ -99,6 +99,8 @@ class SpokenReply:
     words: list[Sentence] = field(default_factory=list)
     in_aside: bool = False
     """What arrives now is an aside."""
+    short_since_ms: float | None = None
+    """Since when what there is to be played is not enough to begin with, on the call's clock."""
     aside_start: int | None = 0
     """Where the newest aside's audio begins; None where something else was put into it."""
     heard_to: int = 0

@@ -247,18 +247,16 @@ class Seats:
                 owner = owners.get(held.call_id)
                 if owner is not None and owner.identity == held.identity:
                     continue
-                if owner is not None and owner.epoch >= held.epoch:
+                if (owner is not None and owner.epoch >= held.epoch) or not _claim(connection, held, now_s):
                     lost.add(held.call_id)
-                else:
-                    _claim(connection, held, now_s)
         return lost
 
     def holds(self, held: Held) -> bool:
-        """Say whether an agent is still the call's own: nobody has taken it over."""
+        """Say whether an agent is still its room's own: nobody has taken the call over, or begun another there."""
         seats = schema.seats
         with self._store.connection() as connection:
             owner = connection.execute(
-                select(seats.c.epoch, seats.c.identity).where(seats.c.call_id == held.call_id)
+                select(seats.c.epoch, seats.c.identity).where(seats.c.room == held.room)
             ).first()
         return owner is None or owner.identity == held.identity or owner.epoch < held.epoch
 
@@ -340,8 +338,12 @@ def _seating(connection: Connection, now_s: float) -> Seating:
     return Seating(int(offered), int(taken))
 
 
-def _claim(connection: Connection, held: Held, now_s: float) -> None:
-    """Take the seat of a call that an older agent has in the store, or nobody: it was given up for lost."""
+def _claim(connection: Connection, held: Held, now_s: float) -> bool:
+    """Take the seat of a call that an older agent has in the store, or nobody: it was given up for lost.
+
+    Returns:
+        Whether it has it; not where another call has begun in its room.
+    """
     values = {**_whose(held), "epoch": held.epoch, "seen_at": now_s, "until": now_s}
     statement = insert_or(connection, schema.seats).values(room=held.room, **values)
     connection.execute(
@@ -349,6 +351,8 @@ def _claim(connection: Connection, held: Held, now_s: float) -> None:
             index_elements=["room"], set_=values, where=schema.seats.c.epoch < held.epoch
         )
     )
+    whose = select(schema.seats.c.identity).where(schema.seats.c.room == held.room)
+    return bool(connection.execute(whose).scalar_one() == held.identity)
 
 
 def _whose(held: Held) -> dict[str, str]:

@@ -148,13 +148,17 @@ class Calls:
 
     async def _place_new(self, spec: SessionSpec) -> None:
         """Hand a new call, whose seat is taken, to a process; where none takes it, its caller is told by its end."""
+        placed = False
         try:
             await self._place(spec)
+            placed = True
         except (CapacityError, TimeoutError):
             log.exception("call.not_started", call_id=spec.call_id)
-            await rooms.close(self.access, spec.room)
-            await self._seating.give_back(spec.room, spec.epoch)
             raise
+        finally:
+            if not placed and await self._seating.holds(spec) is not False:
+                await rooms.close(self.access, spec.room)
+                await self._seating.give_back(spec.room, spec.epoch)
         self._metrics.started()
         log.info("call.started", call_id=spec.call_id, room=without_number(spec.room))
 
@@ -222,13 +226,15 @@ class Calls:
             losses=call.losses,
         )
         # Who has not been heard yet begins anew; everybody else goes on.
-        knows = self._past(new) if caller or old.resume else _none()
+        knows = self._past(new, died_now=True) if caller or old.resume else _none()
         epoch, resume = await asyncio.gather(self._seating.take_over(held(old), new), knows)
         # Nobody can be asked; or somebody was faster, who has this epoch and the seat: that fences this one off.
         return replace(new, epoch=epoch or old.epoch + 1, resume=resume)
 
-    async def _past(self, spec: SessionSpec) -> Resume:
-        return await asyncio.to_thread(resume_of, self._store, spec.call_id, spec.takeovers)
+    async def _past(self, spec: SessionSpec, *, died_now: bool) -> Resume:
+        return await asyncio.to_thread(
+            resume_of, self._store, spec.call_id, spec.takeovers, died_now=died_now
+        )
 
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call whose worker is gone; return whether it is this worker's now."""
@@ -247,7 +253,8 @@ class Calls:
             new = replace(new, epoch=epoch)
             with self._kept(new):
                 resume, _ = await asyncio.gather(
-                    self._past(new), rooms.put_out(self.access, orphan.room, orphan.identity)
+                    self._past(new, died_now=False),
+                    rooms.put_out(self.access, orphan.room, orphan.identity),
                 )
             if not await self._placed(replace(new, resume=resume), "call.not_adopted"):
                 return False

@@ -7,10 +7,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-class Tasks(set[asyncio.Task[None]]):
+class Tasks(set[asyncio.Task[Any]]):
     """Tasks that are not over: an event loop alone lets go of a task that nobody holds."""
 
-    def begin(self, work: Coroutine[Any, Any, None], name: str | None = None) -> asyncio.Task[None]:
+    def begin(self, work: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
         """Run work as a task that is kept until it is over."""
         task = asyncio.create_task(work, name=name)
         self.add(task)

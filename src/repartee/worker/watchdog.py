@@ -54,8 +54,8 @@ class Adopter(Protocol):
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call."""
 
-    async def fetch(self, room: str) -> bool:
-        """Begin the call of a caller for whom no agent was sent."""
+    def fetch(self, room: str) -> None:
+        """Have the call of a caller begin for whom no agent was sent; does not wait for it."""
 
 
 class Watchdog:
@@ -103,7 +103,7 @@ class Watchdog:
                 self._waiting.pop(room, None)
             elif now_s - self._waiting.setdefault(room, now_s) >= WAITS_S and self._worker.has_room:
                 del self._waiting[room]
-                await self._worker.fetch(room)
+                self._worker.fetch(room)
 
     async def _judge(self, orphan: Held, answering_s: float) -> None:
         present = await who_is_in(self._access, orphan.room)

@@ -316,9 +316,9 @@ class Worker:
         """Say whether a call is here, or on its way to a process."""
         return self._calls.has(call_id)
 
-    async def fetch(self, room: str) -> bool:
-        """Begin the call of a caller with a seat for whom LiveKit has sent no agent; return whether it is here."""
-        return await self._calls.fetch(room)
+    def fetch(self, room: str) -> None:
+        """Have the call of a caller begin who has a seat and for whom LiveKit has sent no agent."""
+        self._tasks.begin(self._calls.fetch(room))
 
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call whose worker is gone, where there is a place; return whether it is here."""
