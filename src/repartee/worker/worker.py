@@ -116,6 +116,11 @@ class Worker:
         """Whether it has room for one of those who have a seat."""
         return not self.draining and self.calls < self._config.settings.max_calls
 
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether LiveKit may send it somebody new."""
+        return self.has_room and not self.load.closed
+
     async def warm(self) -> None:
         """Start the session processes.
 
@@ -260,7 +265,7 @@ class Worker:
     async def _answer(self, job: proto.Job) -> None:
         # Who has a token has a seat: only the tokens are fewer while processes are late, not the places behind them.
         # A machine that takes nobody new at all leaves them to others; the watchdog fetches those whom nobody takes.
-        free = self.has_room and not self.load.closed
+        free = self.takes_jobs
         if free:
             self._accepted.add(job.id)
             # It may be another's in the end, or nobody's: nobody says so.
@@ -349,12 +354,10 @@ class Worker:
             await asyncio.sleep(STATUS_S)
 
     async def _send_status(self) -> None:
-        most = self._config.settings.max_calls
-        full = self.draining or self.load.closed or self.calls >= most
         await self._send(
             update_worker=proto.UpdateWorkerStatus(
-                status=proto.WS_FULL if full else proto.WS_AVAILABLE,
-                load=min(1.0, self.calls / most) * TOP_LOAD,
+                status=proto.WS_AVAILABLE if self.takes_jobs else proto.WS_FULL,
+                load=min(1.0, self.calls / self._config.settings.max_calls) * TOP_LOAD,
                 job_count=self.calls,
             )
         )
