@@ -23,7 +23,7 @@ LEAVES_S = 10.0
 """From then until the next caller comes."""
 APART_S = 2.0
 """Between the first callers."""
-SLACK = 1.25
+SLACK = 1.4
 """Kills take longer than their rhythm where every process has a call that may not be hit again."""
 TRIES = 3
 
