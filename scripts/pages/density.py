@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pages.results import NAMES, Figures, load, of
+from pages.results import MANY, NAMES, Figures, load, of
 from repartee.simulator.load_report import latency_plot
 from repartee.simulator.report import svg
-
-MANY = 8
 
 
 def figures() -> str:
@@ -17,10 +15,8 @@ def figures() -> str:
 
 {table(run)}
 Median / 95th percentile. {run["machine"]}, vendors `{run["options"]["profile"]}`, {run["options"]["hold_s"]:.0f} s each, of fewer than four calls longer; `cores, all` has callers, vendors and LiveKit.
-repartee's second sixteen and the twenty were called after the peers, to see whether the machine was the same; the one and the two
-sixteens after them four hours later, when a voice had been given more to begin with on a late loop.
 `{load_command(run["options"])}`
-{added(run)}{killed()}{killed_many()}{overloaded()}{churned()}
+{added(run)}{on_device()}{killed()}{killed_many()}{overloaded()}{churned()}
 """
 
 
@@ -78,10 +74,11 @@ def load_command(options: Figures) -> str:
     mode = "" if options["mode"] == "steady" else f" --mode {options['mode']}"
     # How long that takes follows from how many there are.
     held = f"--kills {options['kills']}" if options["mode"] == "kills" else f"--hold {options['hold_s']:g}"
+    own = " --on-device" if options.get("on_device") else ""
     more = "".join(f" --set {name}={value}" for name, value in options["settings"])
     rate = f" --rate {options['rate']:g}" if options["mode"] == "churn" else ""
     calls = ",".join(str(calls) for calls in options["calls"])
-    return f"repartee bench load{mode} --calls {calls} {held}{rate}{systems}{more}"
+    return f"repartee bench load{mode} --calls {calls} {held}{rate}{systems}{own}{more}"
 
 
 @of("load-kill")
@@ -153,19 +150,47 @@ def peers_of(run: Figures) -> str:
 
 @of("load-churn")
 def churned(run: Figures) -> str:
-    """Return what is left of many short calls."""
+    """Return what is left of many short calls, and how others fared with such."""
     step = next(step for step in run["steps"] if step["system"] == "repartee")
     before, after = step["left"]["before"], step["left"]["after"]
     names = ("processes", "threads", "tasks", "files", "sockets", "memory_mb", "seats")
     shown = {"memory_mb": "MB", "seats": "seats taken", "tasks": "tasks of event loops"}
     lines = "".join(f"| {shown.get(n, n)} | {before[n]} | {after[n]} |\n" for n in names)
-    calls = step["held"] + step["silent"] + step["failed"] + step["refused"]
+    systems = "".join(
+        f"| {NAMES[step['system']]} | {len(step['rows'])} in {max(row['at_s'] for row in step['rows']) / 60:.0f} minutes "
+        f"| {step['held']} | {step['refused']} | {step['silent']} | {step['failed']} "
+        f"| {step['latency_ms']['p50']:.0f} / {step['latency_ms']['p95']:.0f} | {step['gaps']} "
+        f"| {step['left']['before']['memory_mb']:,} to {step['left']['after']['memory_mb']:,} |\n"
+        for step in run["steps"]
+    )
     return f"""
-**Short calls, one after another.** {calls} callers in {run["options"]["hold_s"] / 60:.0f} minutes: {step["held"]} held, {step["refused"]} refused, {step["failed"] + step["silent"]} failed. What the server's processes hold
-when nobody calls:
+**Short calls, one after another,** of a greeting or one question each:
+
+| | callers | held | refused | heard nobody | failed | sound after speech, ms | gaps > 60 ms | MB when nobody calls |
+|---|---|---|---|---|---|---|---|---|
+{systems}
+What the processes of repartee's hold when nobody calls:
 
 | | after the first calls | after all |
 |---|---|---|
 {lines}
-{peers_of(run)}`{load_command(run["options"])}`
+`{load_command(run["options"])}`
+"""
+
+
+@of("load-on-device")
+def on_device(run: Figures) -> str:
+    """Return how many calls the machine's own models serve."""
+    lines = "".join(
+        f"| {step['calls']} | {step['held']} | {step['latency_ms']['p50']:.0f} / {step['latency_ms']['p95']:.0f} "
+        f"| {step['missed']} | {step['gaps']} | {step['cpu_cores']['agent']:.2f} | {sum(step['cpu_cores'].values()):.2f} |\n"
+        for step in run["steps"]
+    )
+    return f"""
+**With this machine's own models** (Whisper, the agent file's answers, a Piper voice), callers and LiveKit beside them:
+
+| calls | held | sound after speech, ms | missed | gaps > 60 ms | cores | cores, all |
+|---|---|---|---|---|---|---|
+{lines}
+`{load_command(run["options"])}`
 """

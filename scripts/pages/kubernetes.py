@@ -16,7 +16,7 @@ def figures() -> str:
             f"| {run['refused']} | {run['cut']} | {run['most_pods']} | {run['pod_hours']:.1f} |\n"
         )
     return (
-        "\n| | target calls | drain, s | calls | at once | found no place | cut by a drain | most pods | pod hours |\n"
+        "\n| | target calls | drain, s | calls | at once | found no place | outlast a drain | most pods | pod hours |\n"
         f"|---|---|---|---|---|---|---|---|---|\n{lines}\n`python scripts/measure.py scaler`\n"
     )
 

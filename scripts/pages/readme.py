@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pages.results import NAMES, PLAIN, SAVING, Figures, load, of
+from pages.results import MANY, NAMES, PLAIN, SAVING, Figures, load, of
 from repartee.simulator.report import shown_value
-
-MANY = 8
-"""Calls at once that are compared."""
 
 
 def figures() -> str:

@@ -11,6 +11,8 @@ from typing import Any
 Figures = dict[str, Any]
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+MANY = 8
+"""So many calls at once are compared with other systems; of more it is told what they cost each other."""
 PLAIN, SAVING = "repartee-plain", "repartee-saving"
 NAMES = {
     "repartee": "**repartee**",

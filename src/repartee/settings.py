@@ -73,7 +73,8 @@ class Settings(BaseSettings):
     #: Where clients reach the media of a LiveKit server of our own; unset: on this machine only.
     media_address: str | None = Field(default=None, validation_alias="repartee_media_address")
     worker_health_port: int = Field(default=8081, ge=0, le=65535, validation_alias="repartee_worker_port")
-    max_calls: int = Field(default=8, ge=1, le=1000, validation_alias="repartee_max_calls")
+    #: Calls of a worker; 0: as many as were measured for its cores, see `worker/capacity.py`.
+    max_calls: int = Field(default=0, ge=0, le=1000, validation_alias="repartee_max_calls")
     #: Session processes; 0: one for each core.
     session_processes: int = Field(default=0, ge=0, le=256, validation_alias="repartee_session_processes")
     #: Calls in one process; 0: all calls shared out evenly; 1: each call in a process of its own.

@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from repartee.cli import app
-from repartee.cli.load import ARRIVAL_S, RAMP_S, LoadOptions, _arrivals, _brief, _write, _written
+from repartee.cli.load import ARRIVAL_S, RAMP_S, _arrivals, _brief, _write, _written
 from repartee.cli.load_kills import STAYS_S
+from repartee.cli.load_options import LoadOptions
 from repartee.errors import ConfigError
 from repartee.simulator.kills import EVERY_S
 from repartee.simulator.load_report import _middle

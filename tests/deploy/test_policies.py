@@ -144,6 +144,19 @@ class TestEverySet:
             for variable in environment(pods(golden(name))[deployment]["containers"][0]):
                 assert variable in known | {"HOME"}, f"nobody reads {variable}"
 
+    def test_a_worker_has_processes_for_the_cores_it_asks_for_not_for_its_node_s(self, name: str) -> None:
+        container = pods(golden(name))["voice-worker"]["containers"][0]
+        assert float(container["resources"]["requests"]["cpu"]) >= 1
+        [processes] = [item for item in container["env"] if item["name"] == "REPARTEE_SESSION_PROCESSES"]
+        if "value" in processes:
+            assert int(processes["value"]) >= 1
+        else:
+            assert processes["valueFrom"]["resourceFieldRef"] == {
+                "containerName": container["name"],
+                "resource": "requests.cpu",
+                "divisor": "1",
+            }
+
     def test_secrets_are_referred_to(self, name: str) -> None:
         given = yaml.safe_load((CHART / "ci" / f"{name}.yaml").read_text(encoding="utf-8"))
         named = set(re.findall(r"'existingSecret': '(\w+)'", str(given)))

@@ -12,7 +12,7 @@ import pytest
 
 from repartee.errors import StoreError
 from repartee.session.record import SOUNDING, next_word
-from repartee.session.resuming import KNOWN_FOR_MS, age_s, resume_of
+from repartee.session.resuming import KNOWN_FOR_MS, resume_of
 from repartee.store import CallRow, Store, TurnRow
 
 CUT = {SOUNDING: 9000.0}
@@ -100,17 +100,6 @@ def test_what_a_store_that_is_away_knows_is_not_written_over(
     assert resume.next_turn_id > ASKED.turn_id
     again = resume_of(store, "call", 2)
     assert again.next_turn_id >= 2 * resume.next_turn_id, "nor what an agent that knew nothing said"
-
-
-def test_how_old_a_call_is_is_known_from_its_beginning(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(_: str) -> None:
-        raise StoreError("away")
-
-    assert age_s(store, "call") == 0.0
-    store.write([CallRow("call", "Desk", "v", "room", datetime.now(UTC) - timedelta(hours=1))])
-    assert (age_s(store, "call") or 0.0) >= 3600
-    monkeypatch.setattr(store, "call", away)
-    assert age_s(store, "call") is None
 
 
 def test_calls_of_one_dead_process_all_know_what_was_in_its_journals(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from repartee.errors import StoreError
 from repartee.settings import Settings
-from repartee.store import CallRow, Held, Store, TurnRow
+from repartee.store import Held, Store, TurnRow
 from repartee.store import seats as seats_module
 from repartee.worker import rooms
 from repartee.worker import seating as seating_module
@@ -21,61 +20,59 @@ from tests.worker.test_worker import Rig
 SHORT_S = 20.0
 
 
-def orphaned(rig: Rig, epoch: int, kept_s: float = 5.0, age_s: float | None = None) -> Held:
-    """Return the call of a worker that died. Without an age nothing of it was written yet."""
+def orphaned(rig: Rig, epoch: int, kept_s: float = 5.0, losses: int = 0) -> Held:
+    """Return the call of a worker that died, whose agents before the last were lost soon so many times in a row."""
     agent = Held(
         "room", "call", "dead", "agent-1", rig.seats.take(Held("room", "call", "dead", "agent-1", 0))
     )
     while agent.epoch < epoch:
-        successor = replace(agent, identity=f"agent-{agent.epoch + 1}")
+        successor = replace(agent, identity=f"agent-{agent.epoch + 1}", losses=losses)
         taken = rig.seats.take_over(agent, successor)
         assert taken is not None
         agent = replace(successor, epoch=taken)
-    if age_s is not None:
-        began = datetime.now(UTC) - timedelta(seconds=age_s)
-        rig.calls._store.write([CallRow("call", "Desk", "v", "room", began)])
     return replace(agent, silent_s=4.0, kept_s=kept_s)
 
 
 @pytest.mark.parametrize(
-    ("epoch", "kept_s", "age_s", "given_up"),
+    ("epoch", "kept_s", "losses", "given_up"),
     [
-        (2, 5.0, 20.0, False),
-        (3, 5.0, 100.0, True),
-        (3, 5.0, None, True),
-        (3, STEADY_S, 100.0, False),
-        (3, 5.0, 3 * STEADY_S, False),
-        (30, 5.0, 3600.0, False),
+        (2, 5.0, 1, False),
+        (3, 5.0, 2, True),
+        (3, STEADY_S, 2, False),
+        (3, 5.0, 0, False),
+        (30, 5.0, 1, False),
     ],
     ids=[
         "the second was lost soon",
         "three were lost soon",
-        "three were lost before they wrote anything",
         "the third was not lost soon",
-        "the three had it for long together",
+        "a young call that was handed over twice",
         "a long call that was often handed over",
     ],
 )
 async def test_only_what_has_lost_three_agents_soon_is_given_up(
-    plain_settings: Settings, epoch: int, kept_s: float, age_s: float | None, given_up: bool
+    plain_settings: Settings, epoch: int, kept_s: float, losses: int, given_up: bool
 ) -> None:
     async with Rig(plain_settings) as rig:
         await rig.livekit.next("register")
-        orphan = orphaned(rig, epoch, kept_s, age_s)
+        orphan = orphaned(rig, epoch, kept_s, losses)
         assert await rig.worker.adopt(orphan) is not given_up
         assert rig.livekit.deleted.empty() is not given_up
         assert [call.spec.epoch for call in rig.pool.live.values()] == ([] if given_up else [epoch + 1])
         assert rig.seats.seating().taken == rig.worker.calls == (not given_up)
 
 
-@pytest.mark.parametrize(("kept_s", "losses"), [(5.0, 1), (STEADY_S, 0)])
-async def test_an_agent_that_was_lost_soon_counts_for_the_next_worker_as_well(
-    plain_settings: Settings, kept_s: float, losses: int
+@pytest.mark.parametrize(
+    ("kept_s", "losses", "counted"), [(5.0, 0, 1), (5.0, 1, 2), (STEADY_S, 0, 0), (STEADY_S, 1, 0)]
+)
+async def test_an_agent_that_was_lost_soon_counts_for_every_worker_after_it(
+    plain_settings: Settings, kept_s: float, losses: int, counted: int
 ) -> None:
     async with Rig(plain_settings) as rig:
         await rig.livekit.next("register")
-        assert await rig.worker.adopt(orphaned(rig, 1, kept_s))
-        assert (await rig.pool.taken.get()).spec.losses == losses
+        assert await rig.worker.adopt(orphaned(rig, 2, kept_s, losses))
+        assert (await rig.pool.taken.get()).spec.losses == counted
+        assert [held.losses for held in rig.seats.orphans(-1)] == [counted], "the next worker knows it too"
 
 
 async def test_a_call_that_no_process_took_is_left_to_others_and_that_counts_against_nobody(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from repartee.worker import LiveKitAccess, watchdog
 from repartee.worker.rooms import Present
 from repartee.worker.watchdog import ALONE_S, GHOST_S, LOOKS_IN, MACHINE_S, WAITS_S, Watchdog
 
+SHORT_S = 20.0
 ORPHAN = Held("room", "call", "dead", "agent-1", 1, silent_s=4.0)
 
 
@@ -191,3 +193,25 @@ async def test_one_who_waits_is_found_among_many_who_have_not_come_yet(room: Any
         await watching.look(now_s)
         now_s += 1.0
     assert worker.fetched == ["room"]
+
+
+async def test_calls_of_a_machine_that_is_gone_are_looked_after_together_but_not_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls, at_once = 3 * watchdog.AT_ONCE, 0
+    most: list[int] = []
+    barrier = asyncio.Barrier(watchdog.AT_ONCE)
+
+    async def who_is_in(_: LiveKitAccess, name: str) -> Present:
+        nonlocal at_once
+        at_once += 1
+        most.append(at_once)
+        await asyncio.wait_for(barrier.wait(), SHORT_S)
+        at_once -= 1
+        return people()
+
+    monkeypatch.setattr(watchdog, "who_is_in", who_is_in)
+    worker = Worker(*(replace(ORPHAN, room=f"room-{n}", call_id=f"call-{n}") for n in range(calls)))
+    await dog(worker).look(0.0)
+    assert max(most) == watchdog.AT_ONCE
+    assert {orphan.call_id for orphan in worker.adopted} == {f"call-{n}" for n in range(calls)}

@@ -239,7 +239,7 @@ def _variables(ground: Ground, name: str) -> dict[str, str]:
 
 async def prepare_agent(file: Path, agent: dict[str, Any], settings: Settings) -> None:
     """Write an agent file and make its audio beforehand."""
-    await asyncio.to_thread(_write_agent, file, agent)
+    await asyncio.to_thread(write_agent, file, agent)
     await _prepare_voice(settings, file)
 
 
@@ -260,7 +260,8 @@ def _composed(items: list[Item]) -> tuple[Composed, ...]:
     )
 
 
-def _write_agent(file: Path, agent: dict[str, Any]) -> None:
+def write_agent(file: Path, agent: dict[str, Any]) -> None:
+    """Write an agent file; blocks."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(agent), encoding="utf-8")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
 import platform
 import shutil
 import socket
@@ -25,6 +24,7 @@ from repartee.agent import Agent, load_agent
 from repartee.cli.livekit import VERSION as LIVEKIT_VERSION
 from repartee.cli.livekit import check_access, check_port
 from repartee.errors import ReparteeError
+from repartee.processors import cores
 from repartee.providers import Ladder, choose_ladder
 from repartee.providers.keys import key_questions
 from repartee.providers.ondevice import measured_speed
@@ -120,8 +120,7 @@ async def _python(_: Settings) -> list[Finding]:
 async def _machine(_: Settings) -> list[Finding]:
     """Time what every call does all the time."""
     took_ms = await asyncio.to_thread(_voice_activity_ms)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    says = f"{cores} CPUs; voice activity takes {took_ms:.1f} ms of each 32"
+    says = f"{cores()} CPUs; voice activity takes {took_ms:.1f} ms of each 32"
     if took_ms > SLOW_MS:
         return [Finding("machine", "note", says, "few calls fit on this machine: lower REPARTEE_MAX_CALLS")]
     return [Finding("machine", "ok", says)]

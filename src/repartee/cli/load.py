@@ -11,55 +11,41 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-import httpx
 import numpy as np
 import soxr
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from repartee.cli.bench import AGENT as BENCH_AGENT
-from repartee.cli.bench import PROGRAMS, TRANSCRIPTS, prepare_agent
-from repartee.cli.instance import instance, livekit_settings
-from repartee.cli.livekit import own_livekit
+from repartee.cli.bench import TRANSCRIPTS
 from repartee.cli.load_kills import (
     coming_and_going,
-    copy_tools,
     judged,
     kill_many,
     kills_take_s,
     print_fates,
 )
-from repartee.errors import ConfigError, MediaError
-from repartee.settings import Settings
+from repartee.cli.load_options import LoadOptions
+from repartee.cli.load_stage import Running, ground, running
+from repartee.errors import ConfigError
 from repartee.simulator.crowd import RATE_HZ, Arrival, Plan, Utterance, gather_crowd
-from repartee.simulator.kills import Killer, NotingReplies
+from repartee.simulator.kills import Killer
 from repartee.simulator.loads import (
     AGENT,
     Row,
     Sampler,
-    Trees,
     busiest_session,
-    left_over,
     recovery,
     step_figures,
 )
 from repartee.simulator.material import RATE_HZ as SAY_HZ
 from repartee.simulator.material import Material
-from repartee.simulator.providers import Simulator, SimulatorConfig
-from repartee.simulator.reception import Reception
-from repartee.simulator.savings import simulated
-from repartee.simulator.systems import OURS, Ground, LiveKitPeer, peer
-from repartee.store import Seats, Store
+from repartee.simulator.systems import OURS
 
-Mode = Literal["steady", "churn", "overload", "kill", "kills"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 SETTLE_S = 3.0
 KILL_AFTER_S = 12.0
 RAMP_S = 8.0
@@ -73,41 +59,6 @@ WARM_UP_CALLS = 4
 """Short calls before churn is counted: what the first ones load for all is no growth."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """What to load the machine with.
-
-    Attributes:
-        mode: `steady`: so many calls at once, a step for each number. `churn`: short calls, many one after another.
-            `overload`: three times as many callers as there are places. `kill`: in the middle of a step the session
-            process that does the most is killed. `kills`: callers come and go, and every eight seconds one is killed.
-        calls: How many at once; for `churn` and `overload` the last number is the places there are.
-        kills: So many, for `kills`.
-        systems: Whom to call, repartee or peers; one after another, on the same ground.
-        hold_s: How long a step is held after its ramp; longer where few calls make few turns.
-        rate: Arrivals in a second, for `churn`.
-        profile: The vendors' latency.
-        seed: Of orders, latencies and arrivals.
-        speech: Folder of the recordings.
-        items: So many different recordings are said.
-        settings: Variables of the server, as in REPARTEE_SESSION_PROCESSES=2.
-        spy: Profile the session processes with py-spy and write its samples to this folder.
-    """
-
-    mode: Mode = "steady"
-    calls: tuple[int, ...] = (1, 8, 16)
-    kills: int = 200
-    systems: tuple[str, ...] = (OURS,)
-    hold_s: float = 40.0
-    rate: float = 2.0
-    profile: str = "fixed:300/350/250"
-    seed: int = 1
-    speech: Path = Path("../shared/speech")
-    items: int = 8
-    settings: tuple[tuple[str, str], ...] = ()
-    spy: Path | None = None
-
-
 async def run_load(
     options: LoadOptions, write: Path | None, html: Path | None, out: Console, *, append: bool
 ) -> dict[str, Any]:
@@ -119,6 +70,8 @@ async def run_load(
     """
     if options.mode in {"kill", "kills"} and options.systems != (OURS,):
         raise ConfigError(f"--mode {options.mode} looks into repartee's own processes; leave --system out")
+    if options.on_device and (options.systems != (OURS,) or options.mode == "kills"):
+        raise ConfigError("--on-device goes with neither --system nor --mode kills; leave one of them out")
     material = await asyncio.to_thread(Material, options.speech, TRANSCRIPTS, options.seed)
     utterances = await asyncio.to_thread(_utterances, material, options.items)
     report: dict[str, Any] = {
@@ -144,14 +97,14 @@ async def _load(
 ) -> AsyncGenerator[dict[str, Any]]:
     """Yield the figures of one step after another, of one system after another."""
     with tempfile.TemporaryDirectory(prefix="repartee-load-") as temporary:
-        async with _ground(options, Path(temporary)) as stage:
+        async with ground(options, Path(temporary)) as stage:
             for name in options.systems:
-                async with _running(options, name, stage) as running:
-                    if options.mode == "churn":
-                        await _warm_up(running, utterances, out)
-                    before = await asyncio.to_thread(running.left)
+                async with running(options, name, stage, [u.text for u in utterances]) as system:
+                    if options.mode == "churn" or options.on_device:
+                        await _warm_up(system, utterances, out)
+                    before = await asyncio.to_thread(system.left)
                     for number, calls in enumerate(options.calls):
-                        step = await _hold(options, calls, number, running, utterances, out)
+                        step = await _hold(options, calls, number, system, utterances, out)
                         step["left"] = {"before": before, "after": step["left"]}
                         _print(step, out)
                         yield step
@@ -161,7 +114,7 @@ async def _hold(
     options: LoadOptions,
     calls: int,
     number: int,
-    running: _Running,
+    system: Running,
     utterances: tuple[Utterance, ...],
     out: Console,
 ) -> dict[str, Any]:
@@ -169,24 +122,24 @@ async def _hold(
     ramp_s = _ramp_s(options, calls)
     one_by_one = options.mode in {"churn", "kills"}
     arrivals = _arrivals(options, calls, len(utterances), number)
-    plan = Plan(running.url, arrivals, utterances, options.seed + number, one_by_one)
+    plan = Plan(system.url, arrivals, utterances, options.seed + number, one_by_one)
     killer: Killer | None = None
-    async with Sampler(running.trees, options.spy) as sampler:
-        with out.status(f"{running.name}, {options.mode}: {calls} calls"):
+    async with Sampler(system.trees, options.spy) as sampler:
+        with out.status(f"{system.name}, {options.mode}: {calls} calls"):
             holding = asyncio.create_task(gather_crowd(plan), name="crowd")
-            killed = await _kill(running.roots()[0], ramp_s) if options.mode == "kill" else None
+            killed = await _kill(system.roots()[0], ramp_s) if options.mode == "kill" else None
             if options.mode == "kills":
                 await asyncio.sleep(ramp_s + KILL_AFTER_S)
-                killer = await kill_many(running.roots()[0], running.state, options.kills, holding, out)
+                killer = await kill_many(system.roots()[0], system.state, options.kills, holding, out)
             rows = await holding
     await asyncio.sleep(SETTLE_S)
-    found = {} if killer is None else await asyncio.to_thread(judged, running.state, killer.kills, rows)
+    found = {} if killer is None else await asyncio.to_thread(judged, system.state, killer.kills, rows)
     return {
-        "system": running.name,
+        "system": system.name,
         "mode": options.mode,
         "calls": calls,
         **step_figures(rows, sampler, ramp_s=ramp_s),
-        "left": await asyncio.to_thread(running.left),
+        "left": await asyncio.to_thread(system.left),
         **({} if killed is None else {"recovery": recovery(rows, killed)}),
         **found,
         "rows": [_brief(row) for row in rows] if one_by_one else rows,
@@ -201,13 +154,13 @@ def _brief(row: Row) -> Row:
     return {name: row[name] for name in kept if name in row} | counts | {"agents": len(row.get("agents", ()))}
 
 
-async def _warm_up(running: _Running, utterances: tuple[Utterance, ...], out: Console) -> None:
+async def _warm_up(system: Running, utterances: tuple[Utterance, ...], out: Console) -> None:
     """Hold a few short calls that are not counted."""
     arrivals = tuple(
         Arrival(float(number), (number % len(utterances),), 60.0) for number in range(WARM_UP_CALLS)
     )
-    with out.status(f"{running.name}: first calls"):
-        await gather_crowd(Plan(running.url, arrivals, utterances))
+    with out.status(f"{system.name}: first calls"):
+        await gather_crowd(Plan(system.url, arrivals, utterances))
     await asyncio.sleep(SETTLE_S)
 
 
@@ -270,119 +223,15 @@ def _utterances(material: Material, count: int) -> tuple[Utterance, ...]:
     if not chosen:
         raise ConfigError("the folder of recordings has none that is a short command; see docs/measuring.md")
     return tuple(
-        Utterance(item.name, np.asarray(soxr.resample(item.pcm, SAY_HZ, RATE_HZ)), item.start_s, item.end_s)
+        Utterance(
+            item.name,
+            np.asarray(soxr.resample(item.pcm, SAY_HZ, RATE_HZ)),
+            item.start_s,
+            item.end_s,
+            item.text,
+        )
         for item in chosen
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """What all systems share."""
-
-    folder: Path
-    ground: Ground
-    simulator: Simulator
-    settings: Settings
-    livekit: int
-    """Process id."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A system that takes calls.
-
-    Attributes:
-        url: Where a place is asked for.
-        roots: Processes whose trees do the work.
-        taken: Returns the seats that are taken, where there are seats.
-        state: Its data, where it is ours.
-    """
-
-    name: str
-    url: str
-    roots: Callable[[], Sequence[int]]
-    livekit: int
-    taken: Callable[[], int | None] = lambda: None
-    state: Path = Path()
-
-    def trees(self) -> Trees:
-        """Return the parts of the machine's work."""
-        return {AGENT: self.roots(), "livekit": [self.livekit], "simulator": [os.getpid()]}
-
-    def left(self) -> dict[str, Any]:
-        """Return what the processes hold, and how many seats are taken."""
-        held, seats = left_over(self.roots()), self.taken()
-        return held if seats is None else held | {"tasks": _tasks(self.url), "seats": seats}
-
-
-@contextlib.asynccontextmanager
-async def _ground(options: LoadOptions, folder: Path) -> AsyncIterator[_Stage]:
-    """Start a LiveKit server and the vendors."""
-    settings = await livekit_settings(folder)
-    config = SimulatorConfig(
-        profile=options.profile,
-        seed=options.seed,
-        speech=options.speech,
-        transcripts=TRANSCRIPTS,
-        style="short",
-    )
-    async with own_livekit(settings) as access, Simulator.start(config) as simulator:
-        if options.mode == "kills":
-            simulator.desk.replies = NotingReplies(None, "short")
-        ground = Ground(access.url, access.key, access.secret, simulator.environment)
-        yield _Stage(folder, ground, simulator, settings, access.pid)
-
-
-@contextlib.asynccontextmanager
-async def _running(options: LoadOptions, name: str, stage: _Stage) -> AsyncIterator[_Running]:
-    """Start a system. It stays up over all steps: what is left of one is seen in the next."""
-    if name != OURS:
-        environments = stage.settings.cache_dir / "peers"
-        another = partial(peer, name, stage.ground, environments, PROGRAMS, alone=False)
-        one = another()
-        if isinstance(one, LiveKitPeer):
-            await one.start()
-        # Pipecat's way is a process for each call; a worker of LiveKit's takes them all.
-        async with Reception(
-            (lambda: one) if isinstance(one, LiveKitPeer) else another
-        ).opened() as reception:
-            yield _Running(name, reception.url, reception.roots, stage.livekit)
-        return
-    state = stage.folder / "repartee"
-    file = state / "bench.yaml"
-    agent = BENCH_AGENT
-    if options.mode == "kills":
-        agent = BENCH_AGENT | {"tools": await asyncio.to_thread(copy_tools, state)}
-    await prepare_agent(
-        file, agent, simulated(stage.settings, stage.simulator).model_copy(update={"state_dir": state})
-    )
-    variables = {
-        **stage.ground.variables,
-        "REPARTEE_MAX_CALLS": str(max(options.calls)),
-        "REPARTEE_TOKEN_RATE": "100000",
-        # What is given up before a machine is full is part of how many calls it holds: measured, not held at 0.
-        "REPARTEE_LEVEL": "",
-        **dict(options.settings),
-    }
-    async with instance(file, state, variables) as server:
-
-        def taken() -> int:
-            store = Store.open(f"sqlite:///{server.state_dir / 'repartee.db'}")
-            try:
-                return Seats(store).seating().taken
-            finally:
-                store.close()
-
-        yield _Running(name, server.url, lambda: [server.process.pid], stage.livekit, taken, server.state_dir)
-
-
-def _tasks(url: str) -> int:
-    """Return how many tasks a server's session processes have, by its metrics."""
-    for family in text_string_to_metric_families(httpx.get(f"{url}/metrics").text):
-        for sample in family.samples:
-            if sample.name == "repartee_session_tasks":
-                return int(sample.value)
-    raise MediaError(f"the server at {url} does not say in its metrics how many tasks it has")
 
 
 def _as_written(options: LoadOptions) -> dict[str, Any]:

@@ -131,13 +131,17 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A variable of the server: NAME=VALUE; may be repeated.")
     ] = None,
+    on_device: Annotated[
+        bool, typer.Option("--on-device", help="With this machine's models, without vendors.")
+    ] = False,
     spy: Annotated[Path | None, typer.Option(help="Folder for py-spy's samples, if it is installed.")] = None,
     write: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
     append: Annotated[bool, typer.Option("--append", help="Keep the steps that are in the file.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
 ) -> None:
     """Load a server with many callers at once: response, gaps, cores and memory for each number of calls."""
-    from repartee.cli.load import MODES, LoadOptions, run_load  # noqa: PLC0415
+    from repartee.cli.load import run_load  # noqa: PLC0415
+    from repartee.cli.load_options import MODES, LoadOptions  # noqa: PLC0415
 
     try:
         numbers = tuple(int(number) for number in calls.split(","))
@@ -158,6 +162,7 @@ def load(  # noqa: PLR0913, PLR0917 - one option for each thing that may be chos
         seed=seed,
         speech=speech or Path("../shared/speech"),
         settings=tuple((n, v) for n, _, v in (item.partition("=") for item in setting or ())),
+        on_device=on_device,
         spy=spy,
     )
     _measure(run_load(options, write, html, out, append=append))

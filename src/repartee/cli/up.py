@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from repartee.agent import Agent, load_agent, team_of
+from repartee.agent.definition import ON_DEVICE
 from repartee.cli.https import AUTHORITY_PATH, Tls, address_of, over_https, qr_code
 from repartee.cli.kept_calls import bill_of_no_call, kept_calls
 from repartee.cli.livekit import check_access, check_port, own_livekit
@@ -37,6 +38,7 @@ from repartee.session.prompt_budget import check_budget
 from repartee.settings import Settings
 from repartee.store import Seats
 from repartee.worker import LiveKitAccess, Worker, WorkerConfig, worker_health
+from repartee.worker.capacity import most_calls
 
 out = Console(highlight=False)
 HTTP_CONNECTIONS = 1000
@@ -77,6 +79,7 @@ async def up(settings: Settings, stop: asyncio.Event, *, http: bool, worker: boo
             if warming is not None:
                 speech_url = await stack.enter_async_context(_speech(settings, ladder))
                 warm = await warming
+                warm.capacity.limit(most_calls(settings, on_device=ladder.stt.provider == ON_DEVICE))
                 if not http:
                     await stack.enter_async_context(worker_health(warm, settings))
                 beside = warm.metrics.text

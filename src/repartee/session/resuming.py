@@ -78,18 +78,6 @@ def resume_of(
     )
 
 
-def age_s(store: Store, call_id: str) -> float | None:
-    """Return how long ago a call began, 0.0 where nothing of it was written yet. Blocks.
-
-    None where nobody can be asked.
-    """
-    try:
-        call = store.call(call_id)
-    except StoreError:
-        return None
-    return (datetime.now(UTC) - call.call.started_at).total_seconds() if call is not None else 0.0
-
-
 def _heard_since(turn: TurnRow, died_ms: float) -> TurnRow:
     """Return the newest turn with what was heard of its reply after it was written down and before the agent died."""
     if not 0 <= died_ms - turn.timings.get(SOUNDING, float("-inf")) <= KNOWN_FOR_MS:

@@ -318,9 +318,8 @@ async def _show(participant: rtc.LocalParticipant, attributes: dict[str, str]) -
         async with asyncio.timeout(CONFIRM_S):
             await participant.set_attributes(attributes)
     except TimeoutError:
-        if (
-            not attributes.items() <= participant.attributes.items()
-        ):  # else everybody has them, the room told us too
+        # Where the room has told them back, everybody has them, and only the confirmation was missed.
+        if not attributes.items() <= participant.attributes.items():
             log.warning("wire.failed", what="state", error="TimeoutError")
 
 

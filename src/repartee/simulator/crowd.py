@@ -55,12 +55,14 @@ class Utterance:
         pcm: 16 kHz mono.
         start_s: Where speech begins in it.
         end_s: Where it ends.
+        text: Its words.
     """
 
     name: str
     pcm: Pcm = field(repr=False)
     start_s: float
     end_s: float
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,14 +45,18 @@ class Ground:
         return token.with_grants(api.VideoGrants(room_join=True, room=room, agent=agent)).to_jwt()
 
     @property
-    def variables(self) -> dict[str, str]:
-        """What sends a system here."""
-        livekit = {
+    def livekit(self) -> dict[str, str]:
+        """What sends a system to this LiveKit server."""
+        return {
             "LIVEKIT_URL": self.url,
             "LIVEKIT_API_KEY": self.key,
             "LIVEKIT_API_SECRET": self.secret,
         }
-        return {**livekit, **self.vendors}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What sends a system here, with all it asks of vendors."""
+        return {**self.livekit, **self.vendors}
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a peer."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, select, text
 from repartee.errors import ConfigError
 from repartee.store.schema import tables_floor
 
-HEAD = "0006"
+HEAD = "0007"
 """The version of the tables this code works with: the last of `migrations/versions`."""
 
 _LOCK = 0x7265_7061  # "repa": the advisory lock of PostgreSQL

@@ -224,6 +224,8 @@ seats = Table(
     Column("seen_at", Float, nullable=False),
     # A promise ends then; once a worker has come for it, when its newest agent got it.
     Column("until", Float, nullable=False),
+    # How many agents the call had lost in a row before its newest, each soon.
+    Column("losses", Integer, nullable=False, server_default="0"),
     Index("ux_seats_call_id", "call_id", unique=True),
 )
 

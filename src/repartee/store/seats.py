@@ -54,6 +54,7 @@ class Held:
         identity: The agent's participant in the room, which no other agent ever has.
         epoch: The newest agent's; an older one is fenced off.
         silent_s: Since when nothing was heard of it.
+        losses: How many agents it had lost in a row before its newest, each before it had it for long.
         kept_s: For how long its newest agent has kept it; as long as can be where it let go.
         worker_silent_s: For how long nothing was heard of its worker, and something was of another one.
     """
@@ -63,6 +64,7 @@ class Held:
     worker_id: str
     identity: str
     epoch: int
+    losses: int = 0
     silent_s: float = 0.0
     worker_silent_s: float = 0.0
     kept_s: float = 0.0
@@ -298,6 +300,7 @@ class Seats:
                 row.worker_id,
                 row.identity,
                 row.epoch,
+                row.losses,
                 now_s - row.seen_at,
                 row.behind_s,
                 row.seen_at - row.until,
@@ -355,8 +358,13 @@ def _claim(connection: Connection, held: Held, now_s: float) -> bool:
     return bool(connection.execute(whose).scalar_one() == held.identity)
 
 
-def _whose(held: Held) -> dict[str, str]:
-    return {"call_id": held.call_id, "worker_id": held.worker_id, "identity": held.identity}
+def _whose(held: Held) -> dict[str, Any]:
+    return {
+        "call_id": held.call_id,
+        "worker_id": held.worker_id,
+        "identity": held.identity,
+        "losses": held.losses,
+    }
 
 
 def database_now_s(connection: Connection) -> float:

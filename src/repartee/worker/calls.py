@@ -14,7 +14,7 @@ import structlog
 from repartee.errors import CapacityError
 from repartee.session import SessionSpec
 from repartee.session.keeping import keeping
-from repartee.session.resuming import age_s, resume_of
+from repartee.session.resuming import resume_of
 from repartee.session.spec import Resume
 from repartee.store import Held
 from repartee.telemetry.redaction import without_number
@@ -238,10 +238,9 @@ class Calls:
 
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call whose worker is gone; return whether it is this worker's now."""
-        # How the agents before its last one ended nobody knows here.
-        losses = 1 if orphan.kept_s < STEADY_S else 0
+        losses = orphan.losses + 1 if orphan.kept_s < STEADY_S else 0
         new = replace(self.new_spec(orphan.call_id, orphan.room), takeovers=orphan.epoch, losses=losses)
-        if losses and orphan.epoch >= MAX_LOSSES and await self._kills(orphan):
+        if losses >= MAX_LOSSES:
             log.error("call.given_up", call_id=orphan.call_id, agents=orphan.epoch)
             await rooms.close(self.access, orphan.room)
             await self._seating.give_back(orphan.room, orphan.epoch)
@@ -261,14 +260,6 @@ class Calls:
         self._metrics.handed_over()
         log.warning("call.adopted", call_id=orphan.call_id, silent_s=round(orphan.silent_s, 1))
         return True
-
-    async def _kills(self, orphan: Held) -> bool:
-        """Say whether a call can have lost all its agents soon: none of them was steady, so it is not old.
-
-        How many there were alone says nothing: a rollout raises the epoch too, and calls outlast many.
-        """
-        old_s = await asyncio.to_thread(age_s, self._store, orphan.call_id)
-        return old_s is not None and old_s < orphan.epoch * STEADY_S
 
     # --- the end ----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 
+from repartee.processors import cores
+from repartee.settings import Settings
+
+CALLS_PER_CORE = 8
+"""Sixteen on two cores that carry LiveKit, vendors and callers as well are answered as soon as one, nearly
+(docs/density.md)."""
+ON_DEVICE_CALLS_PER_CORE = 2
+"""Where this machine transcribes itself, by the same page."""
 LATE_MS = 30.0
 """From here on there are too many calls."""
 CALM_MS = 10.0
@@ -26,21 +34,40 @@ SAMPLES = 80
 FEW = 40
 
 
+def most_calls(settings: Settings, *, on_device: bool = False) -> int:
+    """Return how many calls a worker may have: so many as it is told, or as were measured for its cores.
+
+    Args:
+        settings: What it is told.
+        on_device: Whether this machine transcribes itself.
+    """
+    for_each = ON_DEVICE_CALLS_PER_CORE if on_device else CALLS_PER_CORE
+    return settings.max_calls or for_each * (settings.session_processes or cores())
+
+
 class Capacity:
     """The seats of one worker.
 
     Args:
         most: Never more than these.
+
+    Attributes:
+        seats: How many there may be now.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._late: deque[float] = deque(maxlen=SAMPLES)
         self._changed_s = float("-inf")
         self._cut_s = float("-inf")
         self._too_many = most + 1
         """Calls that were there at the last cut."""
         self.seats = most
+
+    def limit(self, most: int) -> None:
+        """Have never more than these from now on."""
+        self.most = most
+        self.seats = min(self.seats, most)
 
     def late(self, late_ms: float) -> None:
         """A process's loop was late by so much."""
@@ -62,9 +89,9 @@ class Capacity:
             self.seats = max(1, int(self._too_many * CUT))
             self._changed_s = self._cut_s = now_s
             self._late.clear()
-        elif self.seats < self._most and self.late_ms < CALM_MS:
+        elif self.seats < self.most and self.late_ms < CALM_MS:
             forgotten = now_s - self._cut_s >= FORGET_S
-            bearable = self._most if forgotten else self._too_many - 1
+            bearable = self.most if forgotten else self._too_many - 1
             if self.seats < bearable and since_s >= REGAIN_EVERY_S:
                 self.seats = min(self.seats + max(1, int(self.seats * REGAIN_SHARE)), bearable)
                 self._changed_s = now_s

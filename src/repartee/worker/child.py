@@ -75,7 +75,7 @@ class _Call:
     def __init__(self, spec: SessionSpec, seats: Seats) -> None:
         self.spec = spec
         self.stop = asyncio.Event()
-        self.held = Held(spec.room, spec.call_id, spec.worker_id, spec.identity, spec.epoch)
+        self.held = Held(spec.room, spec.call_id, spec.worker_id, spec.identity, spec.epoch, spec.losses)
         self.fence = Fence(lambda: seats.holds(self.held) if spec.epoch else True)
 
     def end(self, *, handing_over: bool = False) -> None:

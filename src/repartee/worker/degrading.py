@@ -7,10 +7,10 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-import psutil
 import structlog
 
 from repartee.conversation.degradation import Degradation, FirstTokens, Level, Load
+from repartee.processors import Usage
 from repartee.providers.breakers import State
 from repartee.providers.shared import BreakerKey
 from repartee.telemetry.load import LoadBoard, LoopLag
@@ -34,7 +34,7 @@ class LoadWatch:
         breakers: Returns how the providers' breakers stand; None knows of none.
         pinned: A level that holds whatever is measured; None measures.
         calls: Returns how many calls there are here; None knows of none, and is as if there were some.
-        cpu: Returns the share of the processors used since it was last asked.
+        cpu: Returns the share of the processors used since it was last asked; None measures.
         clock_s: Monotonic.
     """
 
@@ -45,14 +45,14 @@ class LoadWatch:
         breakers: BreakerStates | None = None,
         pinned: int | None = None,
         calls: Callable[[], int] | None = None,
-        cpu: Callable[[], float] = lambda: psutil.cpu_percent(interval=None) / 100,
+        cpu: Callable[[], float] | None = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._board = board
         self._breakers = breakers
         self._pinned = pinned
         self._calls = calls
-        self._cpu = cpu
+        self._cpu = cpu or Usage()
         self._clock_s = clock_s
         self._lag = LoopLag()
         self._tokens = FirstTokens()
@@ -65,7 +65,6 @@ class LoadWatch:
         self.changes = 0
         self.before_opening: Callable[[], Awaitable[None]] | None = None
         """Awaited when people are let in again, before anybody hears of it."""
-        self._cpu()  # the first answer is about no time at all
 
     @property
     def closed(self) -> bool:

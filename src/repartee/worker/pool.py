@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +16,10 @@ from typing import Any
 import structlog
 
 from repartee.errors import CapacityError
+from repartee.processors import cores
 from repartee.session import SessionSpec
 from repartee.settings import Settings
+from repartee.worker.capacity import most_calls
 from repartee.worker.child import child_main
 from repartee.worker.process import Call, Child
 from repartee.worker.tasks import Tasks
@@ -65,7 +66,7 @@ class Pool:
         self._context.set_forkserver_preload(["repartee.worker.preloaded"])
         self.alone = settings.calls_per_process == 1
         self.processes = settings.session_processes or cores()
-        self.per_process = settings.calls_per_process or -(-settings.max_calls // self.processes)
+        self.per_process = settings.calls_per_process or -(-most_calls(settings) // self.processes)
         self._wanted = settings.warm_processes if self.alone else self.processes + settings.warm_processes
         self._wanted = max(1, self._wanted)
         self._starting: set[asyncio.Task[Child]] = set()
@@ -222,8 +223,3 @@ class Pool:
                 child.process.kill()
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=stop_s)
-
-
-def cores() -> int:
-    """Return how many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

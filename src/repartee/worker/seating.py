@@ -106,4 +106,4 @@ class Seating:
 
 def held(spec: SessionSpec) -> Held:
     """Return what the store is told of a call."""
-    return Held(spec.room, spec.call_id, spec.worker_id, spec.identity, spec.epoch)
+    return Held(spec.room, spec.call_id, spec.worker_id, spec.identity, spec.epoch, spec.losses)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Protocol
+from collections.abc import Coroutine, Iterable
+from typing import Any, Protocol
 
 import structlog
 
@@ -35,6 +36,8 @@ WAITS_S = 3.0
 """Whoever is in a room without an agent for so long has none on the way."""
 PROMISED_S = 1.0
 """A seat that was promised so shortly ago is on its way to be taken."""
+AT_ONCE = 8
+"""So many rooms are asked about at the same time: all calls of a machine that is gone wait for it."""
 LOOKS_IN = 4
 """Rooms with a promised seat that are looked into at a time: most are of callers who are still on their way."""
 
@@ -87,9 +90,9 @@ class Watchdog:
             self._since_s = None
             return
         self._since_s = now_s if self._since_s is None else self._since_s
-        for orphan in orphans:
-            if not self._worker.has(orphan.call_id):
-                await self._judge(orphan, now_s - self._since_s)
+        answering_s = now_s - self._since_s
+        gone = [orphan for orphan in orphans if not self._worker.has(orphan.call_id)]
+        await _together(self._judge(orphan, answering_s) for orphan in gone)
         await self._look_for_waiting(now_s)
 
     async def _look_for_waiting(self, now_s: float) -> None:
@@ -97,13 +100,15 @@ class Watchdog:
         rooms = promised or []
         self._waiting = {room: since_s for room, since_s in self._waiting.items() if room in rooms}
         chosen = [*self._waiting, *random.sample(rooms, min(LOOKS_IN, len(rooms)))]
-        for room in dict.fromkeys(chosen):
-            present = await who_is_in(self._access, room)
-            if present is None or not present.people or present.agents:
-                self._waiting.pop(room, None)
-            elif now_s - self._waiting.setdefault(room, now_s) >= WAITS_S and self._worker.has_room:
-                del self._waiting[room]
-                self._worker.fetch(room)
+        await _together(self._look_into(room, now_s) for room in dict.fromkeys(chosen))
+
+    async def _look_into(self, room: str, now_s: float) -> None:
+        present = await who_is_in(self._access, room)
+        if present is None or not present.people or present.agents:
+            self._waiting.pop(room, None)
+        elif now_s - self._waiting.setdefault(room, now_s) >= WAITS_S and self._worker.has_room:
+            del self._waiting[room]
+            self._worker.fetch(room)
 
     async def _judge(self, orphan: Held, answering_s: float) -> None:
         present = await who_is_in(self._access, orphan.room)
@@ -120,3 +125,15 @@ class Watchdog:
         if present.agents - {orphan.identity}:
             return  # somebody else has it already
         await self._worker.adopt(orphan)
+
+
+async def _together(looks: Iterable[Coroutine[Any, Any, None]]) -> None:
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def one(look: Coroutine[Any, Any, None]) -> None:
+        async with limit:
+            await look
+
+    async with asyncio.TaskGroup() as group:
+        for look in looks:
+            group.create_task(one(look))

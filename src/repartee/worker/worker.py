@@ -22,7 +22,7 @@ from repartee.store import Held, Seats
 from repartee.telemetry.load import LoadBoard
 from repartee.version import VERSION
 from repartee.worker.calls import Calls
-from repartee.worker.capacity import Capacity
+from repartee.worker.capacity import Capacity, most_calls
 from repartee.worker.config import WorkerConfig
 from repartee.worker.degrading import LoadWatch
 from repartee.worker.metrics import WorkerMetrics
@@ -63,7 +63,7 @@ class Worker:
         )
         worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self.seating = Seating(Seats(keeping(config.settings).store), worker_id)
-        self.capacity = Capacity(config.settings.max_calls)
+        self.capacity = Capacity(most_calls(config.settings))
         self._tasks = Tasks()
         self._calls = Calls(
             config,
@@ -114,7 +114,7 @@ class Worker:
     @property
     def has_room(self) -> bool:
         """Whether it has room for one of those who have a seat."""
-        return not self.draining and self.calls < self._config.settings.max_calls
+        return not self.draining and self.calls < self.capacity.most
 
     @property
     def takes_jobs(self) -> bool:
@@ -357,7 +357,7 @@ class Worker:
         await self._send(
             update_worker=proto.UpdateWorkerStatus(
                 status=proto.WS_AVAILABLE if self.takes_jobs else proto.WS_FULL,
-                load=min(1.0, self.calls / self._config.settings.max_calls) * TOP_LOAD,
+                load=min(1.0, self.calls / self.capacity.most) * TOP_LOAD,
                 job_count=self.calls,
             )
         )

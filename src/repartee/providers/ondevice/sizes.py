@@ -10,7 +10,6 @@ that process.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from repartee.processors import cores
 from repartee.providers.ondevice.registry import WHISPERS
 
 MEASURE_S = 6.0
@@ -190,11 +190,6 @@ def measure(
 
 def _file(cache_dir: Path) -> Path:
     return cache_dir / "whisper-speed.json"
-
-
-def cores() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

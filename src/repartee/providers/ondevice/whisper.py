@@ -13,8 +13,9 @@ import soundfile as sf
 import soxr
 from faster_whisper import WhisperModel
 
+from repartee.processors import cores
 from repartee.providers.ondevice.hearing import Heard, hear
-from repartee.providers.ondevice.sizes import UTTERANCE, Size, Speed, cores, keep_speed, measure, present
+from repartee.providers.ondevice.sizes import UTTERANCE, Size, Speed, keep_speed, measure, present
 
 RATE_HZ = 16_000
 THREADS = 2
