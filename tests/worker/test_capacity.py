@@ -4,12 +4,56 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from repartee.worker.capacity import CUT_EVERY_S, FEW, FORGET_S, GROW_EVERY_S, REGAIN_EVERY_S, Capacity
+import pytest
+
+from repartee.settings import Settings
+from repartee.worker import capacity as module
+from repartee.worker.capacity import (
+    CALLS_PER_CORE,
+    CUT_EVERY_S,
+    FEW,
+    FORGET_S,
+    GROW_EVERY_S,
+    ON_DEVICE_CALLS_PER_CORE,
+    REGAIN_EVERY_S,
+    Capacity,
+    most_calls,
+)
 
 
 def late(capacity: Capacity, late_ms: float, count: int = FEW) -> None:
     for _ in range(count):
         capacity.late(late_ms)
+
+
+@pytest.mark.parametrize(
+    ("told", "on_device", "most"),
+    [
+        ({}, False, 3 * CALLS_PER_CORE),
+        ({}, True, 3 * ON_DEVICE_CALLS_PER_CORE),
+        ({"session_processes": 2}, False, 2 * CALLS_PER_CORE),
+        ({"max_calls": 5}, False, 5),
+        ({"max_calls": 5, "session_processes": 2}, True, 5),
+    ],
+)
+def test_how_many_calls_a_worker_takes_follows_from_its_cores_unless_it_is_told(
+    plain_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    told: dict[str, int],
+    on_device: bool,
+    most: int,
+) -> None:
+    monkeypatch.setattr(module, "cores", lambda: 3)
+    assert most_calls(plain_settings.model_copy(update=told), on_device=on_device) == most
+
+
+def test_a_limit_that_is_known_late_holds_from_then_on() -> None:
+    capacity = Capacity(16)
+    capacity.limit(4)
+    late(capacity, 1.0)
+    assert [capacity.judge(0, at) for at in (0.0, GROW_EVERY_S)] == [4, 4]
+    capacity.limit(8)
+    assert capacity.judge(0, 2 * GROW_EVERY_S) == 5, "one more at a time, as after any cut"
 
 
 def test_what_is_allowed_is_never_exceeded() -> None:

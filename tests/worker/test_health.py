@@ -18,11 +18,13 @@ from repartee.worker.health import worker_app
 from tests.conftest import FRONT_DESK
 
 TOKEN = "a token for prometheus"
+CALLS = 7
 
 
 @asynccontextmanager
 async def port_of(settings: Settings, **update: Any) -> AsyncIterator[TestClient[Any, Any]]:
-    worker = Worker(WorkerConfig(settings, FRONT_DESK, settings.state_dir))
+    counted = settings.model_copy(update={"max_calls": CALLS})
+    worker = Worker(WorkerConfig(counted, FRONT_DESK, settings.state_dir))
     door = MetricsDoor(settings.model_copy(update=update))
     async with TestClient(TestServer(worker_app(worker, door))) as client:
         yield client
@@ -31,7 +33,7 @@ async def port_of(settings: Settings, **update: Any) -> AsyncIterator[TestClient
 async def status(client: TestClient[Any, Any], **headers: str) -> int:
     async with client.get("/metrics", headers=headers) as response:
         if response.status == 200:
-            assert "repartee_calls_max 8.0" in await response.text()
+            assert f"repartee_calls_max {CALLS}.0" in await response.text()
         else:
             body = await response.json()
             assert "repartee_calls" not in str(body)
@@ -62,8 +64,9 @@ async def test_who_takes_nobody_new_has_no_more_seats_than_calls(plain_settings:
         WorkerConfig(plain_settings.model_copy(update={"level": 4}), FRONT_DESK, plain_settings.state_dir)
     )
     assert "repartee_calls_max 0.0" in worker.metrics.text().decode(), "it is closed"
-    worker = Worker(WorkerConfig(plain_settings, FRONT_DESK, plain_settings.state_dir))
-    assert "repartee_calls_max 8.0" in worker.metrics.text().decode()
+    settings = plain_settings.model_copy(update={"max_calls": CALLS})
+    worker = Worker(WorkerConfig(settings, FRONT_DESK, settings.state_dir))
+    assert f"repartee_calls_max {CALLS}.0" in worker.metrics.text().decode()
     worker.draining = True
     assert "repartee_calls_max 0.0" in worker.metrics.text().decode()
 
