@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,7 +82,7 @@ def test_where_there_are_no_groups_nothing_is_limited(tmp_path: Path) -> None:
 def test_cores_are_those_that_may_be_used(
     monkeypatch: pytest.MonkeyPatch, seen: int, limits: tuple[float, ...], may_use: int
 ) -> None:
-    monkeypatch.setattr(processors.os, "sched_getaffinity", lambda _: set(range(seen)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(seen)), raising=False)
     monkeypatch.setattr(processors, "quotas", lambda: tuple(Quota(limit, float) for limit in limits))
     assert cores() == may_use
 

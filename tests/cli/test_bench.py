@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from repartee.agent import load_agent
-from repartee.cli.bench import AGENT, VARIANTS, _prepare_voice, _variables, _write_agent
+from repartee.cli.bench import AGENT, VARIANTS, _prepare_voice, _variables, write_agent
 from repartee.errors import ConfigError
 from repartee.providers import choose_ladder
 from repartee.session.fixed_texts import fixed_texts, kept_voice
@@ -21,7 +21,7 @@ async def test_what_is_said_for_sure_is_made_before_the_first_call(
     plain_settings: Settings, tmp_path: Path
 ) -> None:
     file = tmp_path / "bench.yaml"
-    _write_agent(file, AGENT)
+    write_agent(file, AGENT)
     agent = load_agent(file)
     async with Simulator.start(SimulatorConfig(profile="instant")) as simulator:
         settings = simulated(plain_settings, simulator)
