@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from repartee import processors
-from repartee.processors import GROUPS, Quota, Usage, cores, quotas
+from repartee.processors import GROUPS, Quota, Usage, busy, cores, quotas
 
 POD = "kubepods/pod1/container"
 IN_A_GROUP = """
@@ -19,7 +20,7 @@ import os, pathlib, sys, time
 for group in sys.argv[1:]:
     pathlib.Path(group, "cgroup.procs").write_text(str(os.getpid()))
 from repartee.processors import Usage, cores
-usage, until_s = Usage(machine=lambda: 0.0), time.monotonic() + 1.0
+usage, until_s = Usage(lambda: 0.0), time.monotonic() + 1.0
 while time.monotonic() < until_s:
     pass
 print(cores(), usage())
@@ -89,7 +90,8 @@ def test_cores_are_those_that_may_be_used(
 
 def test_the_share_is_of_what_may_be_used() -> None:
     now_s, used_s, machine = [0.0], [10.0], [0.0]
-    usage = Usage((Quota(2.0, lambda: used_s[0]),), lambda: machine[0], lambda: now_s[0])
+    quota = Quota(2.0, lambda: used_s[0])
+    usage = Usage(lambda: machine[0], lambda: (quota,), lambda: now_s[0])
     assert usage() == 0.0, "no time has passed"
     now_s[0], used_s[0] = 1.0, 11.5
     assert usage() == 0.75
@@ -99,30 +101,53 @@ def test_the_share_is_of_what_may_be_used() -> None:
     assert usage() == 1.0, "a moment over the quota is all of it"
 
 
-def test_a_group_that_is_gone_is_no_longer_looked_at(tmp_path: Path, own: Path) -> None:
+def test_who_is_moved_to_another_group_goes_by_that_one(tmp_path: Path, own: Path) -> None:
+    now_s = [0.0]
     second(tmp_path / POD, "100000 100000")
-    usage = Usage(quotas(tmp_path, own), lambda: 0.3)
+    usage = Usage(lambda: 0.3, lambda: quotas(tmp_path, own), lambda: now_s[0])
     (tmp_path / POD / "cpu.stat").unlink()
-    assert usage() == usage() == 0.3
+    own.write_text("0::/other\n")
+    second(tmp_path / "other", "50000 100000", 1_000_000)
+    now_s[0] = 1.0
+    assert usage() == 0.3, "how much it used there before is not known"
+    now_s[0] = 2.0
+    assert usage() == 0.3
+    second(tmp_path / "other", "50000 100000", 1_400_000)
+    now_s[0] = 3.0
+    assert usage() == pytest.approx(0.8)
+
+
+def test_the_share_is_of_the_cores_it_may_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def percent(interval: float | None, *, percpu: bool) -> list[float]:
+        return [100.0, 0.0, 0.0, 50.0]
+
+    monkeypatch.setattr(psutil, "cpu_percent", percent)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
+    assert busy() == 0.75
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7}, raising=False)
+    assert busy() == 0.375, "cores are numbered otherwise where some are switched off"
 
 
 @pytest.fixture
 def groups() -> Iterator[list[Path]]:
     """A control group that may use a fifth of a core, in each hierarchy that it takes."""
     version_1 = (GROUPS / "cpu").is_dir()
-    folders = [GROUPS / name / "repartee-test" for name in (("cpu", "cpuacct") if version_1 else ("",))]
+    name = f"repartee-test-{os.getpid()}"
+    folders = [GROUPS / hierarchy / name for hierarchy in (("cpu", "cpuacct") if version_1 else ("",))]
     try:
         for folder in folders:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir()
         if version_1:
             (folders[0] / "cpu.cfs_quota_us").write_text("20000")
         else:
             (folders[0] / "cpu.max").write_text("20000 100000")
+        yield folders
     except OSError as error:
         pytest.skip(f"this machine lets nobody make control groups: {error}")
-    yield folders
-    for folder in folders:
-        folder.rmdir()
+    finally:
+        for folder in folders:
+            if folder.is_dir():
+                folder.rmdir()
 
 
 def test_a_process_in_a_real_group_knows_what_it_may_use_and_that_it_uses_it(groups: list[Path]) -> None:

@@ -34,29 +34,42 @@ class Quota:
 
 def cores() -> int:
     """Return how many processor cores this process may use: of its machine, its affinity and its control groups."""
-    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([seen, *(math.ceil(quota.cores) for quota in quotas())]))
+    return max(1, min([len(_allowed()), *(math.ceil(quota.cores) for quota in quotas())]))
+
+
+def _allowed() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
+def busy() -> float:
+    """Return the share of the cores this process may run on that was used, by whomever, since it was last asked."""
+    shares, allowed = psutil.cpu_percent(interval=None, percpu=True), _allowed()
+    mine = [share for number, share in enumerate(shares) if number in allowed] or shares
+    return sum(mine) / len(mine) / 100
 
 
 class Usage:
-    """The share of the processors that is used: the machine's, or of what this process may use if that is more.
+    """The share of the processors that is used: of the cores, or of what a quota leaves of them if that is more.
 
     Args:
-        limits: Of the control groups.
-        machine: Returns the machine's share since it was last asked.
+        machine: Returns the share of the cores since it was last asked.
+        find: Returns the quotas.
         clock_s: Monotonic.
     """
 
     def __init__(
         self,
-        limits: tuple[Quota, ...] | None = None,
-        machine: Callable[[], float] = lambda: psutil.cpu_percent(interval=None) / 100,
+        machine: Callable[[], float] = busy,
+        find: Callable[[], tuple[Quota, ...]] | None = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limits = quotas() if limits is None else limits
         self._machine = machine
+        self._find = find or quotas
         self._clock_s = clock_s
         self._asked_s = clock_s()
+        self._limits = self._find()
         self._used_s = self._used()
         self._machine()  # the first answer is about no time at all
 
@@ -75,8 +88,11 @@ class Usage:
     def _used(self) -> list[float]:
         try:
             return [limit.used_s() for limit in self._limits]
-        except OSError:  # this process was moved to another group, and the old one is gone
-            self._limits = ()
+        except (
+            OSError,
+            ValueError,
+        ):  # the process was moved to another group; what it used there is known next time
+            self._limits = self._find()
             return []
 
 
@@ -123,7 +139,7 @@ def _second(folder: Path) -> Quota | None:
 
     def used_s() -> float:
         with (folder / "cpu.stat").open(encoding="ascii") as stat:
-            return next(int(line.split()[1]) for line in stat if line.startswith("usage_usec")) / 1e6
+            return int(dict(line.split() for line in stat).get("usage_usec", "")) / 1e6
 
     return None if quota == "max" else Quota(int(quota) / int(period), used_s)
 

@@ -72,6 +72,8 @@ def test_a_wrong_field_is_found() -> None:
         (("image.tag=latest",), "image.tag|/image/tag"),
         (("worker.maxCals=3",), "maxCals"),
         (("env.OPENAI_API_KEY=x",), "OPENAI_API_KEY"),
+        (("env.REPARTEE_MAX_CALLS=9",), "env.REPARTEE_MAX_CALLS is what worker.maxCalls says"),
+        (("env.REPARTEE_STATE_DIR=/data",), "env.REPARTEE_STATE_DIR is the chart's own"),
         (("server.allowedOrigins={*}",), "allowedOrigins"),
     ],
 )
@@ -81,6 +83,15 @@ def test_a_mistake_is_told(settings: tuple[str, ...], sentence: str) -> None:
     rendered = template(None, *base, *given)
     assert rendered.returncode != 0
     assert any(part in rendered.stderr for part in sentence.split("|")), rendered.stderr
+
+
+def test_session_processes_of_the_environment_go_before_the_chart_s_own() -> None:
+    rendered = template(CHART / "ci" / "standard.yaml", "--set", "env.REPARTEE_SESSION_PROCESSES=3")
+    assert rendered.returncode == 0, rendered.stderr
+    resources = [resource for resource in yaml.safe_load_all(rendered.stdout) if resource]
+    pod = find(resources, "Deployment", "voice-worker")["spec"]["template"]["spec"]
+    said = [item for item in pod["containers"][0]["env"] if item["name"] == "REPARTEE_SESSION_PROCESSES"]
+    assert said == [{"name": "REPARTEE_SESSION_PROCESSES", "value": "3"}]
 
 
 def test_livekit_s_relay_is_switched_on_by_its_domain() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from repartee.store import Held, Seats, Store
 from repartee.store import seats as module
@@ -145,12 +146,29 @@ def test_a_call_that_is_kept_is_no_orphan(seats: Seats, clock: Any) -> None:
     assert seats.orphans(3) == []
     [kept] = seats.orphans(-1)
     assert kept.kept_s == 10
-    seats.let_go(held(1, epoch=epoch))
+    seats.let_go(replace(held(1, epoch=epoch), losses=2))
     [orphan] = seats.orphans(3)
-    assert orphan.call_id == "call-1"
-    assert orphan.kept_s > 10 * module.CALL_GONE_S, "who lets go has lost nobody"
-    seats.take_over(orphan, held(1, "w2"))
-    assert [taken.kept_s for taken in seats.orphans(-1)] == [0], "it counts anew for the next agent"
+    assert (orphan.call_id, orphan.kept_s, orphan.losses) == ("call-1", 0, 2), "who lets go has lost nobody"
+    seats.take_over(orphan, replace(held(1, "w2"), losses=1))
+    [taken] = seats.orphans(-1)
+    assert (taken.kept_s, taken.losses) == (0, 1), "it counts anew for the next agent"
+
+
+def test_what_an_agent_knows_of_losses_is_kept_where_the_store_has_forgotten_the_call(seats: Seats) -> None:
+    assert seats.keep([replace(held(1, epoch=3), losses=2)]) == set()
+    [claimed] = seats.orphans(-1)
+    assert (claimed.epoch, claimed.losses) == (3, 2)
+
+
+def test_workers_of_the_version_before_write_no_losses(seats: Seats) -> None:
+    with seats._store.connection(writes=True) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO seats (room, call_id, worker_id, identity, epoch, seen_at, until) "
+                "VALUES ('room-1', 'call-1', 'old', 'agent-1', 1, 0, 0)"
+            )
+        )
+    assert [orphan.losses for orphan in seats.orphans(3)] == [0]
 
 
 def test_an_agent_whose_taking_is_written_late_is_not_fenced_off_by_it(seats: Seats) -> None:

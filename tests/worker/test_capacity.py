@@ -9,6 +9,7 @@ import pytest
 from repartee.settings import Settings
 from repartee.worker import capacity as module
 from repartee.worker.capacity import (
+    ALONE_CALLS_PER_CORE,
     CALLS_PER_CORE,
     CUT_EVERY_S,
     FEW,
@@ -32,6 +33,8 @@ def late(capacity: Capacity, late_ms: float, count: int = FEW) -> None:
         ({}, False, 3 * CALLS_PER_CORE),
         ({}, True, 3 * ON_DEVICE_CALLS_PER_CORE),
         ({"session_processes": 2}, False, 2 * CALLS_PER_CORE),
+        ({"session_processes": 9}, False, 3 * CALLS_PER_CORE),
+        ({"calls_per_process": 1}, False, 3 * ALONE_CALLS_PER_CORE),
         ({"max_calls": 5}, False, 5),
         ({"max_calls": 5, "session_processes": 2}, True, 5),
     ],

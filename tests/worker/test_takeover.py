@@ -40,14 +40,14 @@ def orphaned(rig: Rig, epoch: int, kept_s: float = 5.0, losses: int = 0) -> Held
         (3, 5.0, 2, True),
         (3, STEADY_S, 2, False),
         (3, 5.0, 0, False),
-        (30, 5.0, 1, False),
+        (4, 0.0, 2, False),
     ],
     ids=[
         "the second was lost soon",
         "three were lost soon",
         "the third was not lost soon",
         "a young call that was handed over twice",
-        "a long call that was often handed over",
+        "the last never got a process, or let go",
     ],
 )
 async def test_only_what_has_lost_three_agents_soon_is_given_up(
@@ -63,7 +63,8 @@ async def test_only_what_has_lost_three_agents_soon_is_given_up(
 
 
 @pytest.mark.parametrize(
-    ("kept_s", "losses", "counted"), [(5.0, 0, 1), (5.0, 1, 2), (STEADY_S, 0, 0), (STEADY_S, 1, 0)]
+    ("kept_s", "losses", "counted"),
+    [(5.0, 0, 1), (5.0, 1, 2), (STEADY_S, 0, 0), (STEADY_S, 1, 0), (0.0, 1, 1)],
 )
 async def test_an_agent_that_was_lost_soon_counts_for_every_worker_after_it(
     plain_settings: Settings, kept_s: float, losses: int, counted: int
@@ -84,12 +85,33 @@ async def test_a_call_that_no_process_took_is_left_to_others_and_that_counts_aga
         assert not await rig.worker.adopt(orphaned(rig, 1))
         [left] = rig.seats.orphans(3)
         assert (left.call_id, left.epoch) == ("call", 2)
-        assert left.kept_s > STEADY_S
+        assert (left.kept_s, left.losses) == (0, 1), "the agent that died was lost soon"
         assert rig.livekit.deleted.empty()
         assert rig.worker.calls == 0
         rig.pool.fail = False
         assert await rig.worker.adopt(left)
-        assert (await rig.pool.taken.get()).spec.losses == 0
+        assert (await rig.pool.taken.get()).spec.losses == 1
+
+
+async def test_what_a_worker_lost_itself_the_next_worker_knows(plain_settings: Settings) -> None:
+    async with Rig(plain_settings) as rig:
+        for lost in (1, 2):
+            dead = await rig.call("AJ_1") if lost == 1 else next(iter(rig.pool.live.values()))
+            dead.outcome = None
+            rig.over(dead)
+            await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), SHORT_S)
+            assert [held.losses for held in rig.seats.orphans(-1)] == [lost]
+
+
+async def test_a_call_that_is_handed_over_has_lost_nobody(plain_settings: Settings) -> None:
+    async with Rig(plain_settings) as rig:
+        call = await rig.call("AJ_1")
+        call.spec = replace(call.spec, losses=2)
+        call.failure = "handed_over"
+        rig.over(call)
+        await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), SHORT_S)
+        [left] = rig.seats.orphans(3)
+        assert (left.kept_s, left.losses) == (0, 2), "nor is what it had lost before forgotten"
 
 
 async def test_a_dead_agent_s_call_that_no_process_took_is_left_to_others(plain_settings: Settings) -> None:
@@ -101,7 +123,7 @@ async def test_a_dead_agent_s_call_that_no_process_took_is_left_to_others(plain_
         await asyncio.wait_for(asyncio.gather(*rig.worker._tasks), SHORT_S)
         [left] = rig.seats.orphans(3)
         assert (left.call_id, left.epoch) == (dead.spec.call_id, 2)
-        assert left.kept_s > STEADY_S
+        assert (left.kept_s, left.losses) == (0, 1)
         assert rig.livekit.deleted.empty()
 
 

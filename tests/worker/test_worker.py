@@ -118,6 +118,10 @@ class Call:
     def losses(self) -> int:
         return self.spec.losses + 1
 
+    @property
+    def losses_before(self) -> int:
+        return self.spec.losses
+
     def tell_stop(self) -> None:
         self.stopped.set()
 
@@ -307,6 +311,14 @@ async def test_a_caller_with_a_seat_whom_livekit_sent_nobody_to_is_fetched(plain
         assert not await rig.calls.fetch("r"), "somebody has it"
         assert rig.worker.calls == 1
         rig.over(call)
+
+
+async def test_a_caller_who_is_fetched_takes_a_place_at_once(plain_settings: Settings) -> None:
+    async with Rig(plain_settings.model_copy(update={"max_calls": 1})) as rig:
+        await rig.livekit.next("register")
+        assert rig.worker.has_room
+        rig.worker.fetch("r")
+        assert not rig.worker.has_room, "before anybody has been asked"
 
 
 async def test_a_machine_that_closes_leaves_new_callers_to_others_and_fetches_those_with_a_seat(

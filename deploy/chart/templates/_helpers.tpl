@@ -73,7 +73,15 @@ ws://{{ include "repartee.name" . }}-livekit:7880
   value: /state/cache
 - name: HOME
   value: /state
+{{- $values := dict "REPARTEE_MAX_CALLS" "worker.maxCalls" "REPARTEE_WARM_PROCESSES" "worker.warmProcesses" "REPARTEE_DRAIN_S" "worker.drainSeconds" "REPARTEE_ALLOWED_ORIGINS" "server.allowedOrigins" "REPARTEE_AGENT" "agent.file" "REPARTEE_AGENT_NAME" "agent.name" "LIVEKIT_URL" "livekit.url" "LIVEKIT_PUBLIC_URL" "livekit.publicUrl" }}
+{{- $fixed := list "HOME" "REPARTEE_HOST" "REPARTEE_PORT" "REPARTEE_STATE_DIR" "REPARTEE_CACHE_DIR" "REPARTEE_WORKER_PORT" "REPARTEE_METRICS_OPEN" }}
 {{- range $key, $value := .Values.env }}
+{{- with get $values $key }}
+{{- fail (printf "env.%s is what %s says; give it there" $key .) }}
+{{- end }}
+{{- if has $key $fixed }}
+{{- fail (printf "env.%s is the chart's own; leave it out" $key) }}
+{{- end }}
 - name: {{ $key }}
   value: {{ $value | quote }}
 {{- end }}

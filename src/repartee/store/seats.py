@@ -55,7 +55,7 @@ class Held:
         epoch: The newest agent's; an older one is fenced off.
         silent_s: Since when nothing was heard of it.
         losses: How many agents it had lost in a row before its newest, each before it had it for long.
-        kept_s: For how long its newest agent has kept it; as long as can be where it let go.
+        kept_s: For how long its newest agent has kept it; 0 where no process ever did, and where it let go.
         worker_silent_s: For how long nothing was heard of its worker, and something was of another one.
     """
 
@@ -263,12 +263,14 @@ class Seats:
         return owner is None or owner.identity == held.identity or owner.epoch < held.epoch
 
     def let_go(self, held: Held) -> None:
-        """Leave a call to whoever takes it over next; its seat stays. That it is left says nothing against it."""
+        """Leave a call to whoever takes it over next; its seat stays. That it is left is no loss."""
         seats = schema.seats
         mine = (seats.c.call_id == held.call_id) & (seats.c.identity == held.identity)
         with self._store.connection(writes=True) as connection:
             long_ago = database_now_s(connection) - CALL_GONE_S / 2
-            connection.execute(update(seats).where(mine).values(seen_at=long_ago, until=0.0))
+            connection.execute(
+                update(seats).where(mine).values(seen_at=long_ago, until=long_ago, losses=held.losses)
+            )
 
     def give_back(self, room: str, epoch: int | None = None) -> None:
         """Free a seat; with an epoch only if nobody else has the call by now."""

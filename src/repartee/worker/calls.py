@@ -22,7 +22,7 @@ from repartee.worker import rooms
 from repartee.worker.config import WorkerConfig
 from repartee.worker.metrics import WorkerMetrics
 from repartee.worker.pool import Pool
-from repartee.worker.process import STEADY_S, Call
+from repartee.worker.process import Call, losses_after
 from repartee.worker.seating import Seating, held
 from repartee.worker.tasks import Tasks
 from repartee.worker.tokens import LiveKitAccess
@@ -128,19 +128,25 @@ class Calls:
         """
         await self._place_new(replace(spec, epoch=await self._seating.take(spec)))
 
-    async def fetch(self, room: str) -> bool:
+    def fetch(self, room: str) -> asyncio.Task[bool]:
         """Begin the call of a caller who has a seat and waits in a room, and for whom LiveKit has sent no agent.
 
+        It counts from now on.
+
         Returns:
-            Whether it is this worker's now.
+            Says in the end whether it is this worker's.
         """
         spec = self.new_spec(uuid.uuid4().hex, room)
+        self._moving.add(spec.call_id)
+        return self._tasks.begin(self._fetch(spec))
+
+    async def _fetch(self, spec: SessionSpec) -> bool:
         with self.on_its_way(spec.call_id):
             try:
                 epoch = await self._seating.take_promised(spec)
                 if epoch is None:
                     return False
-                log.warning("call.fetched", call_id=spec.call_id, room=without_number(room))
+                log.warning("call.fetched", call_id=spec.call_id, room=without_number(spec.room))
                 await self._place_new(replace(spec, epoch=epoch))
             except (CapacityError, TimeoutError):
                 return False
@@ -212,7 +218,7 @@ class Calls:
             log.exception(failed, call_id=spec.call_id)
         finally:
             if not placed:
-                await self._seating.let_go(spec)
+                await self._seating.let_go(spec, spec.losses)
         return placed
 
     async def _successor(self, call: Call) -> SessionSpec:
@@ -238,7 +244,7 @@ class Calls:
 
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call whose worker is gone; return whether it is this worker's now."""
-        losses = orphan.losses + 1 if orphan.kept_s < STEADY_S else 0
+        losses = losses_after(orphan.kept_s, orphan.losses)
         new = replace(self.new_spec(orphan.call_id, orphan.room), takeovers=orphan.epoch, losses=losses)
         if losses >= MAX_LOSSES:
             log.error("call.given_up", call_id=orphan.call_id, agents=orphan.epoch)
@@ -307,7 +313,7 @@ class Calls:
         # LiveKit first: who gets the seat has an agent sent for at once, and never to a worker thought to be full.
         await self._before_free()
         if call.failure == "handed_over":
-            await self._seating.let_go(call.spec)
+            await self._seating.let_go(call.spec, call.losses_before)
         else:
             await self._seating.give_back(call.spec.room, call.spec.epoch)
 

@@ -15,6 +15,8 @@ from repartee.settings import Settings
 CALLS_PER_CORE = 8
 """Sixteen on two cores that carry LiveKit, vendors and callers as well are answered as soon as one, nearly
 (docs/density.md)."""
+ALONE_CALLS_PER_CORE = 4
+"""Where each has a process of its own: it takes twice the processor (docs/decisions/0007)."""
 ON_DEVICE_CALLS_PER_CORE = 2
 """Where this machine transcribes itself, by the same page."""
 LATE_MS = 30.0
@@ -41,8 +43,11 @@ def most_calls(settings: Settings, *, on_device: bool = False) -> int:
         settings: What it is told.
         on_device: Whether this machine transcribes itself.
     """
-    for_each = ON_DEVICE_CALLS_PER_CORE if on_device else CALLS_PER_CORE
-    return settings.max_calls or for_each * (settings.session_processes or cores())
+    for_each = ALONE_CALLS_PER_CORE if settings.calls_per_process == 1 else CALLS_PER_CORE
+    if on_device:
+        for_each = ON_DEVICE_CALLS_PER_CORE
+    # A process runs on one core at a time.
+    return settings.max_calls or for_each * min(settings.session_processes or cores(), cores())
 
 
 class Capacity:

@@ -19,6 +19,16 @@ STEADY_S = 60.0
 """An agent that had a call for so long was not killed by it."""
 
 
+def losses_after(kept_s: float, before: int) -> int:
+    """Return how many agents in a row a call has lost soon, with one that had it for so long and is lost now.
+
+    Args:
+        kept_s: 0 of one that never began: what became of it says nothing about the call.
+        before: So many were lost before it.
+    """
+    return 0 if kept_s >= STEADY_S else before + (kept_s > 0)
+
+
 class Call:
     """A call that a process has.
 
@@ -46,7 +56,12 @@ class Call:
     @property
     def losses(self) -> int:
         """How many agents it has lost in a row, each before it had it for long, should this one be gone now."""
-        return 0 if time.monotonic() - self.began_s >= STEADY_S else self.spec.losses + 1
+        return losses_after(time.monotonic() - self.began_s, self.spec.losses)
+
+    @property
+    def losses_before(self) -> int:
+        """How many it has lost so, where this one only leaves it."""
+        return max(0, self.losses - 1)
 
     @property
     def exit_code(self) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
@@ -76,9 +77,9 @@ class Seating:
             lost = await self._ask("keep", lambda: self.seats.keep([held(spec)]))
         log.warning("seats.lost", call_id=spec.call_id)  # the process that gets the call finds out by itself
 
-    async def let_go(self, spec: SessionSpec) -> None:
-        """Leave a call to whoever takes it over."""
-        await self._ask("let_go", lambda: self.seats.let_go(held(spec)))
+    async def let_go(self, spec: SessionSpec, losses: int) -> None:
+        """Leave a call that has lost so many agents in a row to whoever takes it over."""
+        await self._ask("let_go", lambda: self.seats.let_go(replace(held(spec), losses=losses)))
 
     async def holds(self, spec: SessionSpec) -> bool | None:
         """Say whether nobody has taken a call over; None where nobody can be asked."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -36,7 +37,7 @@ WAITS_S = 3.0
 """Whoever is in a room without an agent for so long has none on the way."""
 PROMISED_S = 1.0
 """A seat that was promised so shortly ago is on its way to be taken."""
-AT_ONCE = 8
+AT_ONCE = 4
 """So many rooms are asked about at the same time: all calls of a machine that is gone wait for it."""
 LOOKS_IN = 4
 """Rooms with a promised seat that are looked into at a time: most are of callers who are still on their way."""
@@ -92,7 +93,7 @@ class Watchdog:
         self._since_s = now_s if self._since_s is None else self._since_s
         answering_s = now_s - self._since_s
         gone = [orphan for orphan in orphans if not self._worker.has(orphan.call_id)]
-        await _together(self._judge(orphan, answering_s) for orphan in gone)
+        await _together(partial(self._judge, orphan, answering_s) for orphan in gone)
         await self._look_for_waiting(now_s)
 
     async def _look_for_waiting(self, now_s: float) -> None:
@@ -100,7 +101,7 @@ class Watchdog:
         rooms = promised or []
         self._waiting = {room: since_s for room, since_s in self._waiting.items() if room in rooms}
         chosen = [*self._waiting, *random.sample(rooms, min(LOOKS_IN, len(rooms)))]
-        await _together(self._look_into(room, now_s) for room in dict.fromkeys(chosen))
+        await _together(partial(self._look_into, room, now_s) for room in dict.fromkeys(chosen))
 
     async def _look_into(self, room: str, now_s: float) -> None:
         present = await who_is_in(self._access, room)
@@ -127,12 +128,15 @@ class Watchdog:
         await self._worker.adopt(orphan)
 
 
-async def _together(looks: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def _together(looks: Iterable[Callable[[], Awaitable[None]]]) -> None:
     limit = asyncio.Semaphore(AT_ONCE)
 
-    async def one(look: Coroutine[Any, Any, None]) -> None:
+    async def one(look: Callable[[], Awaitable[None]]) -> None:
         async with limit:
-            await look
+            try:
+                await look()
+            except Exception:  # one call must not leave all others without a watchdog
+                log.exception("watchdog.failed")
 
     async with asyncio.TaskGroup() as group:
         for look in looks:

@@ -323,7 +323,7 @@ class Worker:
 
     def fetch(self, room: str) -> None:
         """Have the call of a caller begin who has a seat and for whom LiveKit has sent no agent."""
-        self._tasks.begin(self._calls.fetch(room))
+        self._calls.fetch(room)
 
     async def adopt(self, orphan: Held) -> bool:
         """Go on with a call whose worker is gone, where there is a place; return whether it is here."""
