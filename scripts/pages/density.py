@@ -183,13 +183,14 @@ def on_device(run: Figures) -> str:
     """Return how many calls the machine's own models serve."""
     lines = "".join(
         f"| {step['calls']} | {step['held']} | {step['latency_ms']['p50']:.0f} / {step['latency_ms']['p95']:.0f} "
-        f"| {step['missed']} | {step['gaps']} | {step['cpu_cores']['agent']:.2f} | {sum(step['cpu_cores'].values()):.2f} |\n"
+        f"| {step['missed']} | {step['cpu_cores']['agent']:.2f} | {sum(step['cpu_cores'].values()):.2f} "
+        f"| {step['memory_mb']['agent']:,} |\n"
         for step in run["steps"]
     )
     return f"""
 **With this machine's own models** (Whisper, the agent file's answers, a Piper voice), callers and LiveKit beside them:
 
-| calls | held | sound after speech, ms | missed | gaps > 60 ms | cores | cores, all |
+| calls | held | sound after speech, ms | missed | cores | cores, all | MB |
 |---|---|---|---|---|---|---|
 {lines}
 `{load_command(run["options"])}`

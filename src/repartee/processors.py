@@ -47,7 +47,7 @@ def busy() -> float:
     """Return the share of the cores this process may run on that was used, by whomever, since it was last asked."""
     shares, allowed = psutil.cpu_percent(interval=None, percpu=True), _allowed()
     mine = [share for number, share in enumerate(shares) if number in allowed] or shares
-    return sum(mine) / len(mine) / 100
+    return float(sum(mine)) / len(mine) / 100
 
 
 class Usage:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+from repartee.errors import MediaError
+from repartee.simulator import crowd
 from repartee.simulator.crowd import PIECE, PIECE_S, RATE_HZ, Arrival, Plan, Utterance, _Caller, placed
 from repartee.simulator.loads import quantiles, recovery, step_figures
 
@@ -103,3 +107,14 @@ def test_turns_of_the_ramp_do_not_count() -> None:
 def test_a_plan_travels_to_the_other_process_without_its_sounds_being_printed() -> None:
     plan = Plan("http://x", (Arrival(0.0, (0,), 10.0),), (WORDS,))
     assert len(repr(plan)) < 400
+
+
+def dies(_: Plan) -> None:
+    """Do as the media engine does when it gives up."""
+    os.abort()
+
+
+async def test_callers_whose_process_dies_are_told_of_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "run_crowd", dies)
+    with pytest.raises(MediaError, match="at a lower --rate"):
+        await crowd.gather_crowd(Plan("http://x", (), (WORDS,)))

@@ -13,6 +13,7 @@ import multiprocessing
 import random
 import time
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ import httpx
 import numpy as np
 from livekit import rtc
 
+from repartee.errors import MediaError
 from repartee.session.link import LineReport
 from repartee.session.media_events import hear_own_events
 from repartee.simulator import meter
@@ -103,11 +105,22 @@ class Plan:
 
 
 async def gather_crowd(plan: Plan) -> list[Row]:
-    """Hold all calls of a plan in a process of its own; return a row for each caller."""
+    """Hold all calls of a plan in a process of its own; return a row for each caller.
+
+    Raises:
+        MediaError: That process died.
+    """
     loop = asyncio.get_running_loop()
     # A process that is new: the media engine does not survive a fork, and its calls are nobody else's load.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return await loop.run_in_executor(pool, run_crowd, plan)
+        try:
+            return await loop.run_in_executor(pool, run_crowd, plan)
+        except BrokenProcessPool as error:
+            # livekit 1.2.1 aborts where its own event is not answered in time.
+            raise MediaError(
+                "the callers' process died, and what they heard with it: its media engine gives up on a machine that "
+                "has no time left for it; load it with fewer --calls, or at a lower --rate"
+            ) from error
 
 
 def run_crowd(plan: Plan) -> list[Row]:
