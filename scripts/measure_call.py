@@ -88,7 +88,9 @@ async def _call(url: str, said: list[Path]) -> dict[str, float]:
     await caller.join()
     began_s = time.monotonic()
     try:
-        await caller.hold(said)
+        await caller.hear_greeting()
+        for recording in said:
+            await caller.exchange(recording)
         sent, packets = await caller.traffic()
         return {"call_s": time.monotonic() - began_s, "bytes": sent, "packets": packets}
     finally:

@@ -266,18 +266,22 @@ def in_speech(
 
 
 def _words(entry: dict[str, Any]) -> tuple[tuple[str, float, float], ...]:
-    """Spread the words over the speech segments by their letters."""
+    """Spread the words over the speech segments by their letters, each to the middle of its share.
+
+    Where they are is a guess, and what is marked as speech ends in breath: the last word is heard before that.
+    """
     words = str(entry.get("transcript") or "").split()
     segments = [s for channel in entry.get("speech") or [] for s in channel["segments"]] or [
         [0.0, entry["seconds"]]
     ]
-    lengths = [end - start for start, end in segments]
+    speech_s = sum(end - start for start, end in segments)
     letters = sum(len(word) + 1 for word in words)
     timed, spent = [], 0
     for word in words:
-        start = _at(segments, sum(lengths) * spent / letters)
-        spent += len(word) + 1
-        timed.append((word, start, _at(segments, sum(lengths) * spent / letters)))
+        size = len(word) + 1
+        start, middle = (_at(segments, speech_s * place / letters) for place in (spent, spent + size / 2))
+        timed.append((word, start, middle))
+        spent += size
     return tuple(timed)
 
 
