@@ -150,32 +150,47 @@ def peers_of(run: Figures) -> str:
 
 @of("load-churn")
 def churned(run: Figures) -> str:
-    """Return what is left of many short calls, and how others fared with such."""
-    step = next(step for step in run["steps"] if step["system"] == "repartee")
+    """Return what is left of many short calls."""
+    (step,) = run["steps"]
     before, after = step["left"]["before"], step["left"]["after"]
     names = ("processes", "threads", "tasks", "files", "sockets", "memory_mb", "seats")
     shown = {"memory_mb": "MB", "seats": "seats taken", "tasks": "tasks of event loops"}
     lines = "".join(f"| {shown.get(n, n)} | {before[n]} | {after[n]} |\n" for n in names)
-    systems = "".join(
-        f"| {NAMES[step['system']]} | {len(step['rows'])} in {max(row['at_s'] for row in step['rows']) / 60:.0f} minutes "
-        f"| {step['held']} | {step['refused']} | {step['silent']} | {step['failed']} "
-        f"| {step['latency_ms']['p50']:.0f} / {step['latency_ms']['p95']:.0f} | {step['gaps']} "
-        f"| {step['left']['before']['memory_mb']:,} to {step['left']['after']['memory_mb']:,} |\n"
-        for step in run["steps"]
-    )
     return f"""
-**Short calls, one after another,** of a greeting or one question each:
-
-| | callers | held | refused | heard nobody | failed | sound after speech, ms | gaps > 60 ms | MB when nobody calls |
-|---|---|---|---|---|---|---|---|---|
-{systems}
-What the processes of repartee's hold when nobody calls:
+**Short calls, one after another,** of a greeting or one question each. {short_calls(run)}
+What the server's processes hold when nobody calls:
 
 | | after the first calls | after all |
 |---|---|---|
 {lines}
 `{load_command(run["options"])}`
+{churned_peers()}"""
+
+
+@of("load-churn-peers")
+def churned_peers(run: Figures) -> str:
+    """Return how the systems fare with the same short calls."""
+    return f"""
+The same beside others, fewer of them: {short_calls(run)}
+`{load_command(run["options"])}`
 """
+
+
+def short_calls(run: Figures) -> str:
+    """Return what became of short calls, as a table."""
+    lines = "".join(
+        f"| {NAMES[step['system']]} | {len(step['rows'])} in {max(row['at_s'] for row in step['rows']) / 60:.0f} minutes "
+        f"| {step['held']} | {step['refused']} | {step['silent']} | {step['failed']} "
+        f"| {step['latency_ms']['p50']:.0f} / {step['latency_ms']['p95']:.0f} "
+        f"| {step['first_audio_ms']['p50']:.0f} / {step['first_audio_ms']['p95']:.0f} "
+        f"| {step['left']['before']['memory_mb']:,} to {step['left']['after']['memory_mb']:,} |\n"
+        for step in run["steps"]
+    )
+    return f"""
+
+| | callers | held | refused | heard nobody | failed | sound after speech, ms | first audio, ms | MB when nobody calls |
+|---|---|---|---|---|---|---|---|---|
+{lines}"""
 
 
 @of("load-on-device")
