@@ -157,7 +157,7 @@ def churned(run: Figures) -> str:
     shown = {"memory_mb": "MB", "seats": "seats taken", "tasks": "tasks of event loops"}
     lines = "".join(f"| {shown.get(n, n)} | {before[n]} | {after[n]} |\n" for n in names)
     return f"""
-**Short calls, one after another,** of a greeting or one question each. {short_calls(run)}
+**Short calls, one after another,** of a greeting or one question each.{short_calls(run)}
 What the server's processes hold when nobody calls:
 
 | | after the first calls | after all |
@@ -171,7 +171,7 @@ What the server's processes hold when nobody calls:
 def churned_peers(run: Figures) -> str:
     """Return how the systems fare with the same short calls."""
     return f"""
-The same beside others, fewer of them: {short_calls(run)}
+The same beside others, fewer of them:{short_calls(run)}
 `{load_command(run["options"])}`
 """
 
