@@ -88,10 +88,8 @@ class Usage:
     def _used(self) -> list[float]:
         try:
             return [limit.used_s() for limit in self._limits]
-        except (
-            OSError,
-            ValueError,
-        ):  # the process was moved to another group; what it used there is known next time
+        except (OSError, ValueError):
+            # The process was moved to another group; what it used there is known next time.
             self._limits = self._find()
             return []
 
@@ -113,8 +111,8 @@ def quotas(root: Path = GROUPS, own: Path = OWN_GROUPS) -> tuple[Quota, ...]:
         if not controllers:
             found += filter(None, map(_second, _folders(root, path)))
         elif "cpu" in controllers.split(","):
-            times = dict(zip(_folders(root / "cpu", path), _folders(root / "cpuacct", path), strict=True))
-            found += filter(None, (_first(folder, used) for folder, used in times.items()))
+            used = _folders(root / "cpuacct", path)
+            found += filter(None, map(_first, _folders(root / "cpu", path), used))
     return tuple(found)
 
 
@@ -151,10 +149,8 @@ def _first(folder: Path, accounting: Path) -> Quota | None:
         period = int((folder / "cpu.cfs_period_us").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-    return (
-        None
-        if quota < 0
-        else Quota(
-            quota / period, lambda: int((accounting / "cpuacct.usage").read_text(encoding="ascii")) / 1e9
-        )
-    )
+
+    def used_s() -> float:
+        return int((accounting / "cpuacct.usage").read_text(encoding="ascii")) / 1e9
+
+    return None if quota < 0 else Quota(quota / period, used_s)

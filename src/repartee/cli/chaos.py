@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import soundfile as sf
-import yaml
 from rich.console import Console
 
+from repartee.cli.bench import write_agent
 from repartee.cli.chaos_rows import Row, show, write_rows
 from repartee.cli.instance import Ours, instance, livekit_settings
 from repartee.cli.livekit import FragileLiveKit
@@ -186,7 +186,7 @@ async def _ours(
     stack: contextlib.AsyncExitStack, case: Case, ground: Ground, state: Path, stage: _Stage
 ) -> _Stage:
     file = state / "chaos.yaml"
-    await asyncio.to_thread(_write_agent, file, AGENT | {"models": MODELS | case.models})
+    await asyncio.to_thread(write_agent, file, AGENT | {"models": MODELS | case.models})
     variables = {
         **ground.variables,
         "ELEVENLABS_API_KEY": "simulated",
@@ -223,11 +223,6 @@ def _small_disk(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=False, capture_output=True)
-
-
-def _write_agent(file: Path, agent: Mapping[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(dict(agent)), encoding="utf-8")
 
 
 # --- a case ---------------------------------------------------------------------------------------------------

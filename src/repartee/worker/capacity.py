@@ -46,8 +46,8 @@ def most_calls(settings: Settings, *, on_device: bool = False) -> int:
     for_each = ALONE_CALLS_PER_CORE if settings.calls_per_process == 1 else CALLS_PER_CORE
     if on_device:
         for_each = ON_DEVICE_CALLS_PER_CORE
-    # A process runs on one core at a time.
-    return settings.max_calls or for_each * min(settings.session_processes or cores(), cores())
+    at_once = cores()  # and a process runs on one of them at a time
+    return settings.max_calls or for_each * min(settings.session_processes or at_once, at_once)
 
 
 class Capacity:

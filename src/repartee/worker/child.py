@@ -29,10 +29,10 @@ from repartee.session import SessionSpec
 from repartee.session.fence import Fence
 from repartee.session.keeping import keeping
 from repartee.settings import Settings
-from repartee.store import Held, Seats
+from repartee.store import Seats
 from repartee.telemetry.calling import calling
 from repartee.worker.logs import quiet_pipecat, set_up_logs
-from repartee.worker.seating import KEEP_S
+from repartee.worker.seating import KEEP_S, held
 
 BEAT_S = 0.25
 log = structlog.get_logger()
@@ -75,7 +75,7 @@ class _Call:
     def __init__(self, spec: SessionSpec, seats: Seats) -> None:
         self.spec = spec
         self.stop = asyncio.Event()
-        self.held = Held(spec.room, spec.call_id, spec.worker_id, spec.identity, spec.epoch, spec.losses)
+        self.held = held(spec)
         self.fence = Fence(lambda: seats.holds(self.held) if spec.epoch else True)
 
     def end(self, *, handing_over: bool = False) -> None:
@@ -193,11 +193,11 @@ class _Sessions:
         """Keep the seats of these calls; one that somebody else has by now is over here."""
         while True:
             await asyncio.sleep(KEEP_S)
-            held = [call.held for call in self._calls.values() if call.spec.epoch]
-            if not held:
+            mine = [call.held for call in self._calls.values() if call.spec.epoch]
+            if not mine:
                 continue
             try:
-                lost = await asyncio.to_thread(self._seats.keep, held)
+                lost = await asyncio.to_thread(self._seats.keep, mine)
             except StoreError as error:
                 log.warning("seats.not_kept", error=str(error))
                 continue
